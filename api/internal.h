@@ -1,0 +1,103 @@
+// The objects behind the public handles. Included by api/*.c and by the interop files of the backends, nothing else.
+#ifndef UPC_INTERNAL_H
+#define UPC_INTERNAL_H
+
+#include <pthread.h>
+
+#include "solver.h"
+
+struct upc_cache;
+struct upc_tuning;
+
+typedef struct upc_shared_program { // a compiled program of the context, by key
+    uint64_t key[2];
+    upc_program *program;
+} upc_shared_program;
+
+struct upconv_context {
+    upc_env env;
+    const upc_backend *backend;
+    upc_device *device;
+    upc_facts facts;           // the device's, lowered by params.limits
+    int64_t timeout_ns;
+    char *forced_solver;       // UPCONV_SOLVER, or NULL
+    struct upc_tuning *tuning;
+    pthread_mutex_t programs_lock;
+    upc_shared_program *programs;
+    size_t program_count, program_capacity;
+    pthread_mutex_t staging_lock; // buffers of upconv_execute, kept for the next call
+    upc_memory **staging;
+    size_t staging_count, staging_capacity;
+};
+
+struct upconv_buffer {
+    upconv_context *context;
+    upc_memory *memory;
+    pthread_mutex_t lock;
+    bool mapped;
+};
+
+struct upconv_plan {
+    upconv_context *context;
+    upc_problem problem;
+    upc_request request;
+    const upc_solver *solver;
+    upc_config config;
+    char *config_text;
+    upconv_tier tier;
+    upc_recipe recipe;
+    upc_program **programs; // one per recipe program
+    upc_memory *constants;  // packed weights, table, bias, slopes, one after the other; NULL without any
+    uint64_t packed_at, table_at, bias_at, slopes_at;
+    bool own_bias, own_slopes; // frozen: must not be given at execution
+    double predicted_us, plan_ms, compile_ms;
+};
+
+// Opens everything of a context but the device. Used by upconv_context_create and the interop entry points: prepare, open a
+// device with &context->env, then adopt it. upc_context_adopt applies limits and closes the device when it fails.
+upconv_status upc_context_prepare(const upconv_context_params *params, upconv_context **context);
+upconv_status upc_context_adopt(upconv_context *context, const upc_backend *backend, upc_device *device,
+                                const upconv_context_params *params);
+
+// A buffer around memory that a backend made (imports). Takes over the reference, also when it fails.
+upconv_status upc_buffer_wrap(upconv_context *context, upc_memory *memory, upconv_buffer **buffer);
+
+// Checks io against the plan and makes the launches of one execution. The array (recipe.step_count items) is upc_freed by
+// the caller. need_workspace: the workspace must be in io (recordings that cannot own one).
+upconv_status upc_plan_launches(const upconv_plan *plan, const upconv_io *io, upc_launch **launches);
+
+// api/source.c: the complete source text of a program for a backend's language.
+upconv_status upc_source_assemble(const upc_env *env, upconv_backend backend, const upc_facts *facts,
+                                  const upc_program_desc *program, upc_string *text);
+
+// api/cache.c
+upconv_status upc_cache_create(upc_env *env); // sets env->cache
+void upc_cache_destroy(upc_env *env);
+
+// api/tuning.c: records in memory. All thread-safe.
+typedef struct upc_record {
+    const upc_solver *solver;
+    upc_config config;
+    double time_us;
+    upconv_tier tier; // EXACT, DRIVER or NEAREST, in a look-up's answer
+} upc_record;
+upconv_status upc_tuning_create(const upc_env *env, struct upc_tuning **tuning);
+void upc_tuning_destroy(struct upc_tuning *tuning);
+// The best record for the problem on this device: exact, the same under another driver, the nearest of its class within a
+// cut-off. Only configurations that are legal here. false: none.
+bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *record);
+upconv_status upc_tuning_add(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
+                             const upc_solver *solver, const upc_config *config, double time_us, double reference_us,
+                             double spread);
+
+// api/planner.c: which solver and configuration. explanation (may be NULL) gets what every solver said.
+typedef struct upc_choice {
+    const upc_solver *solver;
+    upc_config config;
+    upconv_tier tier;
+    double predicted_us;
+} upc_choice;
+upconv_status upc_plan_choose(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                              upc_choice *choice, upc_text *explanation);
+
+#endif

@@ -1,0 +1,45 @@
+// The canonical problem: validated, defaults filled in, always three axes. Everything behind the front door sees this.
+#ifndef UPC_PROBLEM_H
+#define UPC_PROBLEM_H
+
+#include "util/util.h"
+
+typedef struct upc_axis {
+    int64_t in, out, kernel, stride, dilation, pad;
+} upc_axis;
+
+typedef struct upc_problem {
+    upconv_op op;
+    int dims;          // as given, for printing; axis[0 .. 2] are d, h, w, missing ones are unit axes
+    int64_t batch, groups;
+    int64_t icg, ocg;  // channels per group
+    upc_axis axis[3];
+    upconv_type type;
+    upconv_layout in_layout, out_layout;
+    upconv_act act;
+    float act_param[2];
+} upc_problem;
+
+// Checks every rule of upconv_problem. INVALID with a sentence that names the value and the rule.
+upconv_status upc_problem_from(const upconv_problem *given, upc_problem *problem);
+// The way back: complete, no zeros standing for defaults.
+void upc_problem_to(const upc_problem *problem, upconv_problem *given);
+
+uint64_t upc_input_elements(const upc_problem *problem);
+uint64_t upc_output_elements(const upc_problem *problem);
+uint64_t upc_weights_elements(const upc_problem *problem);
+// Multiply-adds as GFLOPS counts them: batch * in extents * kernel * in_channels * out_channels / groups.
+double upc_problem_macs(const upc_problem *problem);
+
+// Strides of a filter tensor in elements: index = (g's part) + ic * in + oc * out + kd * tap[0] + kh * tap[1] + kw * tap[2],
+// with ic and oc counted within the group g.
+typedef struct upc_filter_strides {
+    int64_t group, in, out, tap[3];
+} upc_filter_strides;
+void upc_filter_strides_get(const upc_problem *problem, upconv_filter_order order, upc_filter_strides *strides);
+
+// The canonical notation of a canonical problem, into a bounded text.
+void upc_problem_print(const upc_problem *problem, upc_text *text);
+const char *upc_act_name(upconv_act act); // as in the notation
+
+#endif

@@ -1,0 +1,58 @@
+// What an algorithm must say. A solver is pure: problem and device facts in, sentences, numbers and recipes out; it makes
+// no device call, so it is tested with made-up facts. Its name and version are a file format: they outlive the code.
+#ifndef UPC_SOLVER_H
+#define UPC_SOLVER_H
+
+#include "../backends/backend.h"
+#include "recipe.h"
+
+enum { UPC_MAX_KNOBS = 12 };
+
+typedef struct upc_knob {
+    const char *name;
+    const int32_t *values; // all that `legal` may accept, in increasing order
+    int count;
+} upc_knob;
+
+typedef struct upc_config {
+    int32_t value[UPC_MAX_KNOBS]; // by position in the solver's knobs
+} upc_config;
+
+// What is asked of `cook` beside the problem.
+typedef struct upc_request {
+    bool dynamic_weights;        // weights come at execution, in `order`
+    upconv_filter_order order;
+} upc_request;
+
+typedef struct upc_solver {
+    const char *name;
+    int version; // raised when a configuration's meaning changes
+    const upc_knob *knobs;
+    int knob_count;
+    // NULL: it can. Else a sentence (written to `sentence`, 256 bytes) saying why not.
+    const char *(*refuse)(const upc_problem *problem, const upc_facts *facts, char *sentence);
+    // A configuration that is always legal, from facts alone.
+    void (*guess)(const upc_problem *problem, const upc_facts *facts, upc_config *config);
+    // NULL: legal on this device. Else a sentence. Also guards what was read from files.
+    const char *(*legal)(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence);
+    // Crude; orders candidates.
+    double (*cost_us)(const upc_problem *problem, const upc_facts *facts, const upc_config *config);
+    upconv_status (*cook)(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe);
+    // Writes recipe.packed_bytes bytes of weights in the kernel's layout. HOST_MEMORY only.
+    upconv_status (*pack)(const upc_env *env, const upc_problem *problem, const upc_facts *facts,
+                          const upc_config *config, const float *weights, upconv_filter_order order, void *packed);
+} upc_solver;
+
+extern const upc_solver *const upc_solvers[];
+extern const int upc_solver_count;
+
+enum { UPC_SENTENCE = 256 };
+
+// "tile=4,oc=8", complete.
+void upc_config_print(const upc_solver *solver, const upc_config *config, upc_text *text);
+// Reads any knobs over *config, which holds the others' values. INVALID names the knob or value that does not exist.
+upconv_status upc_config_parse(const upc_solver *solver, const char *text, upc_config *config);
+const upc_solver *upc_solver_find(const char *name, size_t length);
+
+#endif

@@ -1,0 +1,472 @@
+// upconv: transposed convolution, planned, compiled and executed on GPUs through Vulkan and OpenCL, and on the CPU.
+//
+// Describe an operation (upconv_problem), get a plan compiled for a device (upconv_plan), execute it.
+//
+// Rules that hold everywhere in this header:
+//  1. Zero is the default of every params struct. `struct_size` is sizeof the struct as the caller compiled it; 0 means
+//     the struct as it was in the first release of this major version.
+//  2. Params and strings passed in need to live only until the call returns.
+//  3. You destroy what you create; NULL may be destroyed. Objects made from a context are destroyed before it.
+//  4. A call writes its out-params only when it returns UPCONV_OK.
+//  5. Every call is thread-safe, also on one and the same object, unless its comment says otherwise. Destroying an
+//     object while another thread is inside a call on it is the one thing that is never allowed.
+//  6. Nothing aborts, exits, prints or throws. A call that fails returns a status, and upconv_last_error() then says in
+//     one sentence, for the calling thread, which value broke which rule.
+//  7. Sizes are in elements, offsets and `_bytes` in bytes, times in nanoseconds (`_ns`) or microseconds (`_us`).
+#ifndef UPCONV_H
+#define UPCONV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define UPCONV_API __declspec(dllexport)
+#else
+#define UPCONV_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define UPCONV_VERSION_MAJOR 0
+#define UPCONV_VERSION_MINOR 1
+#define UPCONV_VERSION_PATCH 0
+
+typedef struct upconv_context upconv_context; // one device, its programs, its tuning records
+typedef struct upconv_plan upconv_plan;       // one operation compiled for that device; immutable
+typedef struct upconv_buffer upconv_buffer;   // device memory
+typedef uint64_t upconv_ticket;               // counts up from 1 within a context, in order of completion
+
+// ---------------------------------------------------------------------------------------------------------- statuses
+
+typedef enum upconv_status {
+    UPCONV_OK = 0,
+    UPCONV_ERROR_INVALID = -1,     // a documented rule was broken
+    UPCONV_ERROR_UNSUPPORTED = -2, // legal, but no algorithm of this build can do it on this device
+    UPCONV_ERROR_NO_DEVICE = -3,   // no such device, or its driver could not be loaded
+    UPCONV_ERROR_HOST_MEMORY = -4, // the allocator returned NULL
+    UPCONV_ERROR_GPU_MEMORY = -5,  // the device has no memory left, or not in one piece
+    UPCONV_ERROR_COMPILE = -6,     // the driver or glslang turned a kernel down
+    UPCONV_ERROR_DEVICE_LOST = -7, // the device was lost; destroy the context and create another, in the same process
+    UPCONV_ERROR_TIMEOUT = -8,     // a bounded wait ended first; see upconv_wait
+    UPCONV_ERROR_DATA = -9,        // imported data is damaged or of another format version
+} upconv_status;
+
+// The name of a status ("UPCONV_ERROR_INVALID"), or "unknown status". Never NULL.
+UPCONV_API const char *upconv_status_name(upconv_status status);
+
+// One sentence on the last call of this thread that failed; "" when none has. Valid until the thread's next upconv call.
+UPCONV_API const char *upconv_last_error(void);
+
+// "0.1.0".
+UPCONV_API const char *upconv_version(void);
+
+// ----------------------------------------------------------------------------------------------------------- problem
+
+typedef enum upconv_op {
+    UPCONV_CONV_TRANSPOSE = 0, // y[o] = act(bias + sum x[i] * w[k]), o = i * stride + k * dilation - pad, on every axis
+} upconv_op;
+
+typedef enum upconv_type {
+    UPCONV_F32 = 0,
+} upconv_type;
+
+typedef enum upconv_layout {
+    UPCONV_NCHW = 0, // dense; batch, channels, then the axes, slowest first: NCW, NCHW, NCDHW
+} upconv_layout;
+
+// Fused activations: y = act(sum). a and b are act_param[0] and act_param[1].
+typedef enum upconv_act {
+    UPCONV_ACT_NONE = 0,
+    UPCONV_ACT_RELU,       // max(x, 0)
+    UPCONV_ACT_LEAKY_RELU, // x >= 0 ? x : a * x
+    UPCONV_ACT_PRELU,      // x >= 0 ? x : slopes[output channel] * x; role UPCONV_SLOPES
+    UPCONV_ACT_CLAMP,      // min(max(x, a), b); a <= b
+    UPCONV_ACT_SIGMOID,    // 1 / (1 + exp(-x))
+    UPCONV_ACT_TANH,       // tanh(x)
+    UPCONV_ACT_HARDSWISH,  // x * min(max(x + 3, 0), 6) / 6
+    UPCONV_ACT_SILU,       // x / (1 + exp(-x))
+    UPCONV_ACT_GELU_ERF,   // x / 2 * (1 + erf(x / sqrt(2))); erf to 1e-6 absolute on a GPU
+    UPCONV_ACT_GELU_TANH,  // x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))
+    UPCONV_ACT_COUNT
+} upconv_act;
+
+// A transposed convolution. Axes are in tensor order, slowest first, as in every framework: {w}, {h, w} or {d, h, w}.
+// Each axis is computed by itself:
+//
+//     out[o] += in[i] * w[k]   wherever   o = i * stride + k * dilation - pad   and   0 <= o < out
+//
+// An output that no product reaches is act(bias). There is no correlation flip: w[k] is PyTorch's weight[..., k].
+// upconv_problem_pytorch and its sisters fill in `pad` and `out` as a framework would.
+typedef struct upconv_problem {
+    size_t struct_size;
+    upconv_op op;
+    int32_t dims;         // number of axes: 1, 2 or 3; 0 means 2
+    int32_t batch;        // required, above 0
+    int32_t in_channels;  // required, above 0, divisible by groups
+    int32_t out_channels; // required, above 0, divisible by groups
+    int32_t groups;       // 0 means 1; in_channels for depthwise
+    int32_t in[3];        // required, above 0
+    int32_t kernel[3];    // required, above 0
+    int32_t stride[3];    // above 0; left wholly zero: ones
+    int32_t dilation[3];  // above 0, 1 is dense; left wholly zero: ones
+    int32_t pad[3];       // positions cut off the front of the full result; negative adds positions there
+    int32_t out[3];       // each: 0 means (in-1)*stride + (kernel-1)*dilation + 1 - 2*pad; any positive size is legal
+    upconv_type type;
+    upconv_layout in_layout, out_layout;
+    upconv_act act;
+    float act_param[2];
+} upconv_problem;
+
+// The most bytes a tensor may have, 2^40; larger products are UPCONV_ERROR_INVALID.
+#define UPCONV_MAX_TENSOR_BYTES ((uint64_t)1 << 40)
+
+typedef struct upconv_sizes {
+    size_t struct_size;
+    int32_t out[3];                               // as in the problem, with zeros filled in
+    uint64_t input_elements, output_elements;     // batch * channels * extents
+    uint64_t weights_elements, bias_elements;     // in_channels * out_channels / groups * kernel; out_channels
+    uint64_t input_bytes, output_bytes;           //
+    uint64_t weights_bytes, bias_bytes;           //
+    double flops;                                 // 2 * batch * in extents * kernel * in_channels * out_channels / groups
+} upconv_sizes;
+
+// Checks a problem against every rule above and gives its sizes. Set sizes->struct_size (or zero) before the call.
+// Errors: UPCONV_ERROR_INVALID.
+UPCONV_API upconv_status upconv_problem_sizes(const upconv_problem *problem, upconv_sizes *sizes);
+
+// The frameworks' conventions. Each reads dims, in, kernel, stride, dilation of `problem` and fills in `pad` and `out`,
+// refusing what the framework refuses (UPCONV_ERROR_INVALID). Arrays have `dims` entries (pads: twice as many, all fronts
+// and then all ends) in tensor order; NULL stands for the framework's default.
+
+// PyTorch's ConvTransposeNd: padding >= 0, 0 <= output_padding < max(stride, dilation);
+// out = (in-1)*stride - 2*padding + dilation*(kernel-1) + output_padding + 1.
+UPCONV_API upconv_status upconv_problem_pytorch(upconv_problem *problem, const int32_t *padding,
+                                                const int32_t *output_padding);
+
+// PyTorch's output_size argument: from (in-1)*stride - 2*padding + dilation*(kernel-1) + 1 to that plus stride - 1.
+UPCONV_API upconv_status upconv_problem_pytorch_size(upconv_problem *problem, const int32_t *padding,
+                                                     const int32_t *output_size);
+
+// tf.nn.convNd_transpose: padding "SAME", "VALID" or "EXPLICIT". output_shape gives the spatial sizes only and may be
+// NULL for SAME (in*stride) and VALID ((in-1)*stride + max(effective kernel, stride)); explicit_pads is for EXPLICIT.
+UPCONV_API upconv_status upconv_problem_tensorflow(upconv_problem *problem, const char *padding,
+                                                   const int32_t *explicit_pads, const int32_t *output_shape);
+
+// keras.layers.ConvNDTranspose: padding "same" or "valid"; output_padding NULL is Keras' None.
+UPCONV_API upconv_status upconv_problem_keras(upconv_problem *problem, const char *padding,
+                                              const int32_t *output_padding);
+
+// ONNX ConvTranspose: auto_pad "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID" or NULL; output_shape has spatial sizes only.
+UPCONV_API upconv_status upconv_problem_onnx(upconv_problem *problem, const char *auto_pad, const int32_t *pads,
+                                             const int32_t *output_padding, const int32_t *output_shape);
+
+// The problem notation: one line of text, oneDNN benchdnn's for deconvolution, with suffixes for what that has not:
+//
+//     [gG][mbN]icNocN_[idN][odN][kdN][sdN][pdN][ddN]_ihN ..._iwN ...[+ACT[:a[:b]]]      e.g. ic64oc32_ih32oh64kh4sh2ph1
+//
+// g groups, mb batch, ic and oc channels; i input, o output, k kernel, s stride, p front padding (may be negative),
+// d dilation minus one, each followed by d, h or w. Underscores may stand between any two fields. Where only h is given, w
+// is the same; with id, ih and iw the problem is 3-D, with ih (and iw) 2-D, with iw alone 1-D. Left out: g1, mb1, s1, p0, d0, and o
+// as in upconv_problem. ACT: relu leaky:a prelu clamp:a:b sigmoid tanh hardswish silu gelu gelu_tanh. Numbers are read
+// and written the same in every locale.
+// upconv_problem_parse: on UPCONV_ERROR_INVALID *error_at (may be NULL) is the offset of the offending character.
+UPCONV_API upconv_status upconv_problem_parse(const char *text, upconv_problem *problem, size_t *error_at);
+
+// Writes the canonical notation, always complete, so that parsing it gives the problem back. Writes at most size bytes
+// with the final 0, and always the whole length without it to *length (may be NULL); text may be NULL when size is 0.
+// Too small a size is no error: the text is cut.
+UPCONV_API upconv_status upconv_problem_print(const upconv_problem *problem, char *text, size_t size, size_t *length);
+
+// ---------------------------------------------------------------------------------------------- devices and contexts
+
+typedef enum upconv_backend {
+    UPCONV_BACKEND_ANY = 0, // the first that has a device: Vulkan, then OpenCL, then the CPU
+    UPCONV_BACKEND_VULKAN,
+    UPCONV_BACKEND_OPENCL,
+    UPCONV_BACKEND_CPU,
+    UPCONV_BACKEND_COUNT
+} upconv_backend;
+
+typedef enum upconv_device_kind {
+    UPCONV_DEVICE_OTHER = 0,
+    UPCONV_DEVICE_CPU,        // the processor itself, also behind Vulkan (lavapipe) or OpenCL (PoCL)
+    UPCONV_DEVICE_INTEGRATED, // shares memory with the processor
+    UPCONV_DEVICE_DISCRETE,
+} upconv_device_kind;
+
+// Upper bounds that the planner keeps to. In upconv_device_info: what the device reports, after known driver faults are
+// taken off. In upconv_context_params: lowers the device's own (never raises them); 0 leaves one alone.
+typedef struct upconv_limits {
+    size_t struct_size;
+    uint64_t binding_bytes;   // most bytes that a kernel sees of one buffer; larger tensors are bound in windows
+    uint64_t alloc_bytes;     // most bytes of one buffer
+    uint32_t group_count;     // most work-groups on an axis of one dispatch; larger grids are split
+    uint32_t group_size;      // most invocations of a work-group
+    uint32_t shared_bytes;    // shared (local) memory of a work-group
+    uint64_t dispatch_macs;   // most multiply-adds of one dispatch, for the sake of watchdogs
+} upconv_limits;
+
+typedef struct upconv_device_info {
+    size_t struct_size;
+    upconv_backend backend;
+    int32_t index;               // among the devices of its backend
+    upconv_device_kind kind;
+    uint32_t vendor_id;          // PCI or Khronos number, 0 where unknown
+    uint32_t device_id;
+    uint32_t subgroup_size;      // 0 where unknown
+    uint32_t compute_units;      // 0 where unknown
+    uint32_t offset_alignment;   // bytes; what the driver asks of a binding's offset (the library copes with any)
+    uint32_t f16_storage, f16_math, int8_dot; // 0 or 1: what the driver says and no quirk takes back
+    uint32_t timestamps;         // 0 or 1: whether times are the device's own
+    uint32_t unified_memory;     // 0 or 1: whether mapping a buffer copies nothing
+    uint64_t memory_bytes;
+    upconv_limits limits;
+    char name[128];
+    char vendor[64];
+    char driver[256];            // name and version
+    char api[64];                // "Vulkan 1.3.230", "OpenCL 3.0 PoCL HSTR: ..."
+    char quirks[256];            // names of the known driver faults that are worked around, separated by spaces
+} upconv_device_info;
+
+// The index-th device of this machine, counted from 0 over all backends in order of preference.
+// UPCONV_ERROR_NO_DEVICE: index is past the last device. Loads the drivers anew at each call: milliseconds.
+UPCONV_API upconv_status upconv_device_at(int32_t index, upconv_device_info *info);
+
+typedef struct upconv_backend_info {
+    size_t struct_size;
+    upconv_backend backend;
+    uint32_t built;        // 0 or 1: whether this build has it
+    uint32_t loaded;       // 0 or 1: whether its loader (libvulkan, libOpenCL) could be opened
+    int32_t devices;       // number of devices
+    char name[16];         // "vulkan", "opencl", "cpu"
+    char detail[256];      // loader and compiler versions, or one sentence on why there is no device
+} upconv_backend_info;
+
+// The index-th backend, from 0, also those that are not in this build. UPCONV_ERROR_INVALID: past the last.
+UPCONV_API upconv_status upconv_backend_at(int32_t index, upconv_backend_info *info);
+
+typedef enum upconv_log_level {
+    UPCONV_LOG_ERROR = 1,
+    UPCONV_LOG_WARNING,
+    UPCONV_LOG_INFO,
+    UPCONV_LOG_DEBUG,
+} upconv_log_level;
+
+// May be called from any thread that is inside an upconv call, also from several at once. Must not call upconv.
+typedef void (*upconv_log_fn)(void *user, upconv_log_level level, const char *message);
+
+// Host memory. alloc returns memory aligned for any type, or NULL; release takes NULL. Called from any thread.
+typedef struct upconv_allocator {
+    void *user;
+    void *(*alloc)(void *user, size_t size);
+    void (*release)(void *user, void *memory);
+} upconv_allocator;
+
+typedef struct upconv_context_params {
+    size_t struct_size;
+    upconv_backend backend;
+    const char *device;              // a number: index among the backend's devices; else a part of its name; NULL: the first
+    upconv_log_fn log;               // NULL: nothing is logged (but see UPCONV_LOG)
+    void *log_user;
+    const upconv_allocator *allocator; // NULL: malloc and free; copied
+    int64_t timeout_ns;              // bound of every wait inside a call (execute, map, plan creation); 0: 60 s
+    const upconv_limits *limits;     // NULL: the device's own
+    uint32_t statistics;             // 1: have the driver keep compile statistics, for upconv_plan_statistics
+} upconv_context_params;
+
+// Opens a device. Environment variables for people debugging, read here and logged when they act: UPCONV_BACKEND and
+// UPCONV_DEVICE (as in the params, and stronger), UPCONV_LOG (1 to 4: also log to standard error up to that level),
+// UPCONV_SOLVER (force a solver in every plan), UPCONV_SHADERS (load kernels from a folder, not the embedded copy).
+// Errors: NO_DEVICE, INVALID, HOST_MEMORY.
+UPCONV_API upconv_status upconv_context_create(const upconv_context_params *params, upconv_context **context);
+
+// Waits (at most the context's timeout) for what is in flight; after a loss, a hang or a time-out it does not wait, leaves
+// to the driver what cannot be released safely, and says so in the log.
+UPCONV_API void upconv_context_destroy(upconv_context *context);
+
+UPCONV_API upconv_status upconv_context_device(const upconv_context *context, upconv_device_info *info);
+
+// What a context has done since it was created; for tests and reports.
+typedef struct upconv_counters {
+    size_t struct_size;
+    uint64_t source_compiles;  // calls of glslang, or OpenCL builds from source
+    uint64_t binary_loads;     // programs made from cached SPIR-V or an OpenCL binary
+    uint64_t programs_shared;  // programs found ready in the context
+    uint64_t submissions, dispatches, host_steps;
+    uint64_t records_used;     // plans whose configuration came from a tuning record
+    uint64_t skipped_blobs;    // cache entries or tuning records that were damaged or foreign, and skipped
+} upconv_counters;
+UPCONV_API upconv_status upconv_context_counters(const upconv_context *context, upconv_counters *counters);
+
+// -------------------------------------------------------------------------------------------------------------- plans
+
+// The order of a filter tensor's axes, slowest first. I: input channels, O: output channels, k: the kernel's axes.
+typedef enum upconv_filter_order {
+    UPCONV_FILTER_IOK = 0, // PyTorch, ONNX: [in_channels][out_channels / groups][k...]
+    UPCONV_FILTER_KOI,     // TensorFlow, Keras: [k...][out_channels / groups][in_channels]
+    UPCONV_FILTER_OIK,     // [out_channels][in_channels / groups][k...]
+} upconv_filter_order;
+
+typedef enum upconv_effort {
+    UPCONV_ESTIMATE = 0, // tuning records, else a cost model; runs nothing on the device
+    UPCONV_MEASURE,      // times and verifies the likely candidates, and remembers the winner as a tuning record
+    UPCONV_KNOWN,        // tuning records only: UPCONV_ERROR_UNSUPPORTED when none fits
+} upconv_effort;
+
+typedef struct upconv_plan_params {
+    size_t struct_size;
+    const void *weights;         // host memory, packed into the plan; NULL: given at each execution (UPCONV_WEIGHTS)
+    const void *bias;            // host memory, out_channels f32; NULL: none, or given at execution (UPCONV_BIAS)
+    const void *slopes;          // host memory, out_channels f32, for PRELU; NULL: given at execution (UPCONV_SLOPES)
+    upconv_filter_order order;   // of weights, here or at execution
+    upconv_effort effort;
+    int64_t time_limit_ns;       // of UPCONV_MEASURE, kept to between two candidates; 0: 2 s
+    uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output, 4 MB
+                                 // and what weights given at execution need in packed form
+    const char *solver;          // NULL: any; "phase"; or with a configuration: "phase:tile=4,oc=8"
+} upconv_plan_params;
+
+// Compiles a plan. Weights, bias and slopes are copied. Errors: INVALID, UNSUPPORTED, COMPILE, HOST_MEMORY, GPU_MEMORY,
+// DEVICE_LOST, TIMEOUT.
+UPCONV_API upconv_status upconv_plan_create(upconv_context *context, const upconv_problem *problem,
+                                            const upconv_plan_params *params, upconv_plan **plan);
+
+// A plan may be destroyed while submissions of it are in flight: what they need lives until they end.
+UPCONV_API void upconv_plan_destroy(upconv_plan *plan);
+
+// Where a plan's configuration came from.
+typedef enum upconv_tier {
+    UPCONV_TIER_MODEL = 0, // the cost model
+    UPCONV_TIER_MEASURED,  // timed while this plan was made
+    UPCONV_TIER_EXACT,     // a tuning record of this problem, device and driver
+    UPCONV_TIER_DRIVER,    // a tuning record of this problem and device, under another driver
+    UPCONV_TIER_NEAREST,   // a tuning record of the nearest problem of its class on this device
+    UPCONV_TIER_FORCED,    // params or UPCONV_SOLVER named the solver
+    UPCONV_TIER_COUNT
+} upconv_tier;
+UPCONV_API const char *upconv_tier_name(upconv_tier tier);
+
+typedef struct upconv_plan_info {
+    size_t struct_size;
+    upconv_backend backend;
+    upconv_tier tier;
+    const char *device;         // these strings live as long as the plan
+    const char *solver;         // the solver that runs
+    const char *config;         // its configuration, "tile=4,oc=8"
+    uint64_t workspace_bytes;   // per submission in flight
+    uint64_t packed_bytes;      // weights, tables, bias and slopes that the plan keeps on the device
+    uint32_t dispatches;        // steps of one execution
+    double predicted_us;        // by the cost model
+    double plan_ms, compile_ms; // time spent in upconv_plan_create, and in compilers within it
+} upconv_plan_info;
+UPCONV_API upconv_status upconv_plan_info_get(const upconv_plan *plan, upconv_plan_info *info);
+
+// The source text of step `step` (from 0) as given to the compiler; cut to size like upconv_problem_print.
+// INVALID: there is no such step, or it is not a kernel.
+UPCONV_API upconv_status upconv_plan_source(const upconv_plan *plan, uint32_t step, char *text, size_t size,
+                                            size_t *length);
+
+// Calls `visit` with each statistic of the machine code of step `step`, where the driver gives any and the context was made
+// with statistics = 1; names are the driver's ("Registers used", "Spill size"). INVALID: no such step.
+UPCONV_API upconv_status upconv_plan_statistics(const upconv_plan *plan, uint32_t step,
+                                                void (*visit)(void *user, const char *name, double value), void *user);
+
+// What every solver says of the problem on this device (taken with which configuration and predicted time, or refused
+// with a sentence), which tuning record was found, what a plan would run. params may be NULL. Runs nothing on the device.
+// Cut to size like upconv_problem_print.
+UPCONV_API upconv_status upconv_explain(upconv_context *context, const upconv_problem *problem,
+                                        const upconv_plan_params *params, char *text, size_t size, size_t *length);
+
+// ------------------------------------------------------------------------------------------------------------ buffers
+
+// Device memory, for use by plans of the same context. bytes above 0. The contents start undefined.
+// Errors: INVALID, GPU_MEMORY (also above limits.alloc_bytes), HOST_MEMORY.
+UPCONV_API upconv_status upconv_buffer_create(upconv_context *context, uint64_t bytes, upconv_buffer **buffer);
+
+// A buffer may be destroyed while submissions that use it are in flight: its memory lives until they end.
+UPCONV_API void upconv_buffer_destroy(upconv_buffer *buffer);
+
+typedef enum upconv_map_flags {
+    UPCONV_MAP_READ = 1,  // the pointer shows the buffer's contents
+    UPCONV_MAP_WRITE = 2, // what is written through the pointer becomes the buffer's contents at unmap; without READ the
+                          // whole buffer must be written
+} upconv_map_flags;
+
+// Host access to the whole buffer. Waits for no submission: the caller has waited for those that write the buffer, and
+// submits none that uses it before unmap. Copies nothing where info.unified_memory is 1. One mapping at a time.
+// Errors: INVALID (already mapped, flags 0), GPU_MEMORY, HOST_MEMORY, DEVICE_LOST, TIMEOUT.
+UPCONV_API upconv_status upconv_buffer_map(upconv_buffer *buffer, uint32_t flags, void **pointer);
+UPCONV_API upconv_status upconv_buffer_unmap(upconv_buffer *buffer);
+
+// ---------------------------------------------------------------------------------------------------------- execution
+
+// What a plan reads and writes, by name.
+typedef enum upconv_role {
+    UPCONV_INPUT = 0,  // batch x in_channels x in
+    UPCONV_OUTPUT,     // batch x out_channels x out; wholly written; must not overlap anything else
+    UPCONV_WEIGHTS,    // only where the plan was made without
+    UPCONV_BIAS,       // out_channels f32; optional, only where the plan was made without
+    UPCONV_SLOPES,     // out_channels f32; only for PRELU, where the plan was made without
+    UPCONV_RESIDUAL,   // reserved: no operation of this version reads it
+    UPCONV_INDICES,    // reserved: no operation of this version uses it
+    UPCONV_WORKSPACE,  // plan_info.workspace_bytes of scratch, offset a multiple of 256; optional except where a call says so
+    UPCONV_ROLE_COUNT
+} upconv_role;
+
+// One of buffer and host is set, or none. offset: bytes into the buffer, a multiple of the element size.
+typedef struct upconv_binding {
+    upconv_buffer *buffer;
+    uint64_t offset;
+    void *host; // only in upconv_execute_io; const for what is only read
+} upconv_binding;
+
+typedef struct upconv_io {
+    size_t struct_size;
+    upconv_binding at[UPCONV_ROLE_COUNT]; // by role: .at[UPCONV_INPUT] = {.buffer = b}
+} upconv_io;
+
+// Host memory in, host memory out; returns when the result is there. For plans that were made with their weights.
+UPCONV_API upconv_status upconv_execute(upconv_plan *plan, const void *input, void *output);
+
+// The same for any roles, each in host memory or in a buffer. Returns when the results are there.
+UPCONV_API upconv_status upconv_execute_io(upconv_plan *plan, const upconv_io *io);
+
+// Starts an execution on device memory and returns. Any number may be in flight, of one plan or of several; each has its
+// own workspace unless io names one.
+// Submissions of one context run in order, and each sees what the ones before it wrote. On the CPU backend the
+// work is done when the call returns. Errors: INVALID, GPU_MEMORY, HOST_MEMORY, DEVICE_LOST, TIMEOUT (after a hang).
+UPCONV_API upconv_status upconv_submit(upconv_plan *plan, const upconv_io *io, upconv_ticket *ticket);
+
+// Waits until a submission has ended, at most timeout_ns (above 0; 0 asks and does not wait; negative: the context's
+// timeout). UPCONV_ERROR_TIMEOUT with timeout_ns 0 means only "not yet". After a longer wait it means that the device
+// hangs: every further call on the context returns UPCONV_ERROR_TIMEOUT, and it can only be destroyed, which does not
+// block (nor does destroying its plans and buffers).
+UPCONV_API upconv_status upconv_wait(upconv_context *context, upconv_ticket ticket, int64_t timeout_ns);
+
+// How long a submission that has ended took, by the device's own clock where info.timestamps is 1, else from submission to
+// the first wait that saw its end. Known for the last 256 tickets. INVALID: not ended, or forgotten.
+UPCONV_API upconv_status upconv_ticket_time(upconv_context *context, upconv_ticket ticket, uint64_t *time_ns);
+
+// ------------------------------------------------------------------------------------------ programs, tuning records
+
+// Receives data in order; returns 0 to go on, anything else to stop the export with UPCONV_ERROR_DATA.
+typedef int (*upconv_write_fn)(void *user, const void *data, size_t size);
+
+// Compiled programs of this context, as bytes to keep and import in a later process on the same device and driver. Export
+// right after the plans are made: apps get killed.
+UPCONV_API upconv_status upconv_cache_export(upconv_context *context, upconv_write_fn write, void *user);
+
+// Damaged, truncated or foreign data never changes a result: what cannot be used is skipped with a log line and counted
+// in counters.skipped_blobs. UPCONV_ERROR_DATA: nothing at all could be used.
+UPCONV_API upconv_status upconv_cache_import(upconv_context *context, const void *data, size_t size);
+
+// Tuning records, JSON Lines (docs/records.md), one self-contained record a line.
+UPCONV_API upconv_status upconv_tuning_export(upconv_context *context, upconv_write_fn write, void *user);
+UPCONV_API upconv_status upconv_tuning_import(upconv_context *context, const char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
