@@ -11,7 +11,7 @@
 #include <upconv/upconv.h>
 
 #define UPC_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define UPC_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define UPC_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define UPC_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define UPC_MAX(a, b) ((a) > (b) ? (a) : (b))
 
