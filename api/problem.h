@@ -22,6 +22,13 @@ typedef struct upc_problem {
 
 // Checks every rule of upconv_problem. INVALID with a sentence that names the value and the rule.
 upconv_status upc_problem_from(const upconv_problem *given, upc_problem *problem);
+// The part of it that knows dims, in, kernel, stride and dilation only: pad and out of the axes are left zero. dims may be NULL.
+upconv_status upc_axes_from(const upconv_problem *given, int *dims, upc_axis axis[3]);
+// The extent of the full result, before padding cuts it. In 64 bits for any 32-bit values.
+static inline int64_t upc_axis_full(const upc_axis *axis)
+{
+    return (axis->in - 1) * axis->stride + (axis->kernel - 1) * axis->dilation + 1;
+}
 // The way back: complete, no zeros standing for defaults.
 void upc_problem_to(const upc_problem *problem, upconv_problem *given);
 

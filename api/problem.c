@@ -1,0 +1,340 @@
+// The rules of upconv_problem, each checked once, here: behind this file there are only legal problems.
+#include "problem.h"
+
+#include <string.h>
+
+// -------------------------------------------------------------------------------------------------------------
+// axes
+
+static upconv_status check_required(const char *name, const int32_t *values, int dims)
+{
+    for (int i = 0; i < dims; i++)
+        if (values[i] <= 0)
+            return upc_fail(UPCONV_ERROR_INVALID, "%s[%d] is %d; it must be above 0", name, i, values[i]);
+    return UPCONV_OK;
+}
+
+// For stride and dilation. A single 0 among other values is a mistake in a computation, not a wish for the
+// default.
+static upconv_status check_or_ones(const char *name, const int32_t *values, int dims, bool *ones)
+{
+    int zero = -1, set = -1;
+    for (int i = 0; i < dims; i++) {
+        if (values[i] < 0)
+            return upc_fail(UPCONV_ERROR_INVALID, "%s[%d] is %d; it must be above 0", name, i, values[i]);
+        if (values[i] == 0)
+            zero = i;
+        else
+            set = i;
+    }
+    if (zero >= 0 && set >= 0)
+        return upc_fail(
+            UPCONV_ERROR_INVALID,
+            "%s[%d] is 0 while %s[%d] is %d; a %s is above 0 on every axis, or left wholly zero for ones",
+            name, zero, name, set, values[set], name);
+    *ones = zero >= 0;
+    return UPCONV_OK;
+}
+
+// Entries of the arrays beyond `dims` are ignored, so that callers may fill whole arrays with one value.
+upconv_status upc_axes_from(const upconv_problem *given, int *dims, upc_axis axis[3])
+{
+    const int count = given->dims ? given->dims : 2;
+    if (count < 1 || count > 3)
+        return upc_fail(UPCONV_ERROR_INVALID, "dims is %d; it must be 1, 2 or 3 (0 means 2)", given->dims);
+    bool unit_stride, unit_dilation;
+    upconv_status status = check_required("in", given->in, count);
+    if (status == UPCONV_OK)
+        status = check_required("kernel", given->kernel, count);
+    if (status == UPCONV_OK)
+        status = check_or_ones("stride", given->stride, count, &unit_stride);
+    if (status == UPCONV_OK)
+        status = check_or_ones("dilation", given->dilation, count, &unit_dilation);
+    if (status != UPCONV_OK)
+        return status;
+    for (int i = 0; i < 3; i++) {
+        const int from = i - (3 - count); // missing axes are the slowest
+        axis[i] = (upc_axis){.in = 1, .out = 0, .kernel = 1, .stride = 1, .dilation = 1, .pad = 0};
+        if (from < 0)
+            continue;
+        axis[i].in = given->in[from];
+        axis[i].kernel = given->kernel[from];
+        axis[i].stride = unit_stride ? 1 : given->stride[from];
+        axis[i].dilation = unit_dilation ? 1 : given->dilation[from];
+    }
+    if (dims)
+        *dims = count;
+    return UPCONV_OK;
+}
+
+static upconv_status fill_in_out(const upconv_problem *given, upc_problem *problem)
+{
+    const int missing = 3 - problem->dims;
+    for (int i = 0; i < missing; i++)
+        problem->axis[i].out = 1;
+    for (int i = 0; i < problem->dims; i++) {
+        upc_axis *axis = &problem->axis[missing + i];
+        axis->pad = given->pad[i];
+        axis->out = given->out[i];
+        if (axis->out < 0)
+            return upc_fail(UPCONV_ERROR_INVALID, "out[%d] is %d; it must be above 0 (0 has it computed)", i,
+                            given->out[i]);
+        if (axis->out > 0)
+            continue;
+        axis->out = upc_axis_full(axis) - 2 * axis->pad;
+        if (axis->out < 1 || axis->out > INT32_MAX)
+            return upc_fail(UPCONV_ERROR_INVALID,
+                            "out[%d] comes to %lld (in %d, kernel %d, stride %d, dilation %d, pad %d); "
+                            "it must be from 1 to 2147483647",
+                            i, (long long)axis->out, (int)axis->in, (int)axis->kernel, (int)axis->stride,
+                            (int)axis->dilation, (int)axis->pad);
+    }
+    return UPCONV_OK;
+}
+
+// --------------------------------------------------------------------------------------------------- the
+// other rules
+
+static upconv_status check_channels(const upconv_problem *given, upc_problem *problem)
+{
+    const struct {
+        const char *name;
+        int32_t value;
+    } required[] = {
+        {"batch", given->batch}, {"in_channels", given->in_channels}, {"out_channels", given->out_channels}};
+    for (size_t i = 0; i < UPC_COUNT(required); i++)
+        if (required[i].value <= 0)
+            return upc_fail(UPCONV_ERROR_INVALID, "%s is %d; it must be above 0", required[i].name,
+                            required[i].value);
+    if (given->groups < 0)
+        return upc_fail(UPCONV_ERROR_INVALID, "groups is %d; it must be above 0 (0 means 1)", given->groups);
+    const int32_t groups = given->groups ? given->groups : 1;
+    for (size_t i = 1; i < UPC_COUNT(required); i++)
+        if (required[i].value % groups)
+            return upc_fail(UPCONV_ERROR_INVALID, "%s is %d; it must be divisible by groups, %d",
+                            required[i].name, required[i].value, groups);
+    problem->batch = given->batch;
+    problem->groups = groups;
+    problem->icg = given->in_channels / groups;
+    problem->ocg = given->out_channels / groups;
+    return UPCONV_OK;
+}
+
+static upconv_status check_enum(const char *name, int value, int count)
+{
+    if (value < 0 || value >= count)
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is %d; it must be from 0 to %d", name, value, count - 1);
+    return UPCONV_OK;
+}
+
+// Parameters that the activation does not use are dropped, so that equal problems compare equal.
+static upconv_status check_act(const upconv_problem *given, upc_problem *problem)
+{
+    const upconv_status status = check_enum("act", (int)given->act, UPCONV_ACT_COUNT);
+    if (status != UPCONV_OK)
+        return status;
+    problem->act = given->act;
+    const float a = given->act_param[0], b = given->act_param[1];
+    if (given->act == UPCONV_ACT_LEAKY_RELU) {
+        if (a != a)
+            return upc_fail(UPCONV_ERROR_INVALID,
+                            "act_param[0] is not a number; leaky relu needs its slope there");
+        problem->act_param[0] = a;
+    }
+    if (given->act == UPCONV_ACT_CLAMP) {
+        char low[32], high[32];
+        upc_print_float(low, sizeof low, a);
+        upc_print_float(high, sizeof high, b);
+        if (!(a <= b))
+            return upc_fail(UPCONV_ERROR_INVALID,
+                            "act_param is {%s, %s}; a clamp needs the first to be at most the second", low,
+                            high);
+        problem->act_param[0] = a;
+        problem->act_param[1] = b;
+    }
+    return UPCONV_OK;
+}
+
+static upconv_status check_bytes(const char *name, int64_t outer, int64_t channels, const int64_t extents[3])
+{
+    const int64_t factors[] = {outer, channels, extents[0], extents[1], extents[2]};
+    uint64_t bytes = sizeof(float);
+    for (size_t i = 0; i < UPC_COUNT(factors); i++)
+        if (!upc_mul_u64(&bytes, bytes, (uint64_t)factors[i]) || bytes > UPCONV_MAX_TENSOR_BYTES)
+            return upc_fail(
+                UPCONV_ERROR_INVALID,
+                "the %s would have %lld x %lld x %lld x %lld x %lld elements of 4 bytes; a tensor has at "
+                "most 2^40 bytes",
+                name, (long long)outer, (long long)channels, (long long)extents[0], (long long)extents[1],
+                (long long)extents[2]);
+    return UPCONV_OK;
+}
+
+static upconv_status check_tensors(const upc_problem *problem)
+{
+    const upc_axis *axis = problem->axis;
+    const int64_t in[] = {axis[0].in, axis[1].in, axis[2].in};
+    const int64_t out[] = {axis[0].out, axis[1].out, axis[2].out};
+    const int64_t kernel[] = {axis[0].kernel, axis[1].kernel, axis[2].kernel};
+    upconv_status status = check_bytes("input", problem->batch, problem->groups * problem->icg, in);
+    if (status == UPCONV_OK)
+        status = check_bytes("output", problem->batch, problem->groups * problem->ocg, out);
+    if (status == UPCONV_OK)
+        status = check_bytes("filter", problem->groups * problem->icg, problem->ocg, kernel);
+    return status;
+}
+
+static upconv_status check_all(const upconv_problem *given, upc_problem *problem)
+{
+    upconv_status status = check_enum("op", (int)given->op, UPCONV_CONV_TRANSPOSE + 1);
+    if (status == UPCONV_OK)
+        status = check_channels(given, problem);
+    if (status == UPCONV_OK)
+        status = upc_axes_from(given, &problem->dims, problem->axis);
+    if (status == UPCONV_OK)
+        status = fill_in_out(given, problem);
+    if (status == UPCONV_OK)
+        status = check_enum("type", (int)given->type, UPCONV_F32 + 1);
+    if (status == UPCONV_OK)
+        status = check_enum("in_layout", (int)given->in_layout, UPCONV_NCHW + 1);
+    if (status == UPCONV_OK)
+        status = check_enum("out_layout", (int)given->out_layout, UPCONV_NCHW + 1);
+    if (status == UPCONV_OK)
+        status = check_act(given, problem);
+    if (status == UPCONV_OK)
+        status = check_tensors(problem);
+    problem->op = given->op;
+    problem->type = given->type;
+    problem->in_layout = given->in_layout;
+    problem->out_layout = given->out_layout;
+    return status;
+}
+
+upconv_status upc_problem_from(const upconv_problem *given, upc_problem *problem)
+{
+    if (!given)
+        return upc_fail(UPCONV_ERROR_INVALID, "problem is NULL; it is required");
+    upconv_problem known;
+    upconv_status status = upc_params_copy(&known, sizeof known, given, sizeof known, "problem");
+    if (status != UPCONV_OK)
+        return status;
+    upc_problem checked;
+    memset(&checked, 0, sizeof checked);
+    status = check_all(&known, &checked);
+    if (status == UPCONV_OK)
+        *problem = checked;
+    return status;
+}
+
+void upc_problem_to(const upc_problem *problem, upconv_problem *given)
+{
+    memset(given, 0, sizeof *given);
+    given->struct_size = sizeof *given;
+    given->op = problem->op;
+    given->dims = problem->dims;
+    given->batch = (int32_t)problem->batch;
+    given->in_channels = (int32_t)(problem->groups * problem->icg);
+    given->out_channels = (int32_t)(problem->groups * problem->ocg);
+    given->groups = (int32_t)problem->groups;
+    for (int i = 0; i < problem->dims; i++) {
+        const upc_axis *axis = &problem->axis[3 - problem->dims + i];
+        given->in[i] = (int32_t)axis->in;
+        given->kernel[i] = (int32_t)axis->kernel;
+        given->stride[i] = (int32_t)axis->stride;
+        given->dilation[i] = (int32_t)axis->dilation;
+        given->pad[i] = (int32_t)axis->pad;
+        given->out[i] = (int32_t)axis->out;
+    }
+    given->type = problem->type;
+    given->in_layout = problem->in_layout;
+    given->out_layout = problem->out_layout;
+    given->act = problem->act;
+    given->act_param[0] = problem->act_param[0];
+    given->act_param[1] = problem->act_param[1];
+}
+
+// -------------------------------------------------------------------------------------------------------------
+// sizes
+
+// None of these can overflow: upc_problem_from has bounded the bytes.
+uint64_t upc_input_elements(const upc_problem *problem)
+{
+    const upc_axis *axis = problem->axis;
+    return (uint64_t)(problem->batch * problem->groups * problem->icg * axis[0].in * axis[1].in * axis[2].in);
+}
+
+uint64_t upc_output_elements(const upc_problem *problem)
+{
+    const upc_axis *axis = problem->axis;
+    return (uint64_t)(problem->batch * problem->groups * problem->ocg * axis[0].out * axis[1].out *
+                      axis[2].out);
+}
+
+uint64_t upc_weights_elements(const upc_problem *problem)
+{
+    const upc_axis *axis = problem->axis;
+    return (uint64_t)(problem->groups * problem->icg * problem->ocg * axis[0].kernel * axis[1].kernel *
+                      axis[2].kernel);
+}
+
+double upc_problem_macs(const upc_problem *problem)
+{
+    const upc_axis *axis = problem->axis;
+    const double kernel = (double)axis[0].kernel * (double)axis[1].kernel * (double)axis[2].kernel;
+    return (double)upc_input_elements(problem) * (double)problem->ocg * kernel;
+}
+
+upconv_status upconv_problem_sizes(const upconv_problem *problem, upconv_sizes *sizes)
+{
+    if (!sizes)
+        return upc_fail(UPCONV_ERROR_INVALID, "sizes is NULL; it is required");
+    upc_problem checked;
+    const upconv_status status = upc_problem_from(problem, &checked);
+    if (status != UPCONV_OK)
+        return status;
+    upconv_sizes ours;
+    memset(&ours, 0, sizeof ours);
+    for (int i = 0; i < checked.dims; i++)
+        ours.out[i] = (int32_t)checked.axis[3 - checked.dims + i].out;
+    ours.input_elements = upc_input_elements(&checked);
+    ours.output_elements = upc_output_elements(&checked);
+    ours.weights_elements = upc_weights_elements(&checked);
+    ours.bias_elements = (uint64_t)(checked.groups * checked.ocg);
+    ours.input_bytes = ours.input_elements * sizeof(float);
+    ours.output_bytes = ours.output_elements * sizeof(float);
+    ours.weights_bytes = ours.weights_elements * sizeof(float);
+    ours.bias_bytes = ours.bias_elements * sizeof(float);
+    ours.flops = 2 * upc_problem_macs(&checked);
+    upc_params_return(sizes, &ours, sizeof ours, sizeof ours);
+    return UPCONV_OK;
+}
+
+// ------------------------------------------------------------------------------------------------------------
+// filter
+
+void upc_filter_strides_get(const upc_problem *problem, upconv_filter_order order,
+                            upc_filter_strides *strides)
+{
+    const upc_axis *axis = problem->axis;
+    const int64_t icg = problem->icg, ocg = problem->ocg;
+    const int64_t taps = axis[0].kernel * axis[1].kernel * axis[2].kernel;
+    int64_t tap = 1; // elements from one tap of the fastest axis to the next
+    if (order == UPCONV_FILTER_KOI) {
+        tap = problem->groups * icg * ocg;
+        strides->group = icg;
+        strides->in = 1;
+        strides->out = problem->groups * icg;
+    } else if (order == UPCONV_FILTER_OIK) {
+        strides->group = ocg * icg * taps;
+        strides->in = taps;
+        strides->out = icg * taps;
+    } else {
+        strides->group = icg * ocg * taps;
+        strides->in = ocg * taps;
+        strides->out = taps;
+    }
+    for (int i = 2; i >= 0; i--) {
+        strides->tap[i] = tap;
+        tap *= axis[i].kernel;
+    }
+}
