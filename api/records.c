@@ -1,0 +1,430 @@
+#include "records.h"
+
+#include <cjson/cJSON.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    FORMAT = 1,
+    DEEPEST = 16,    // nesting that is read; cJSON recurses, and a phone's thread has little stack
+    NAME_BYTES = 512 // of a device's, driver's or problem's text once it is decoded
+};
+
+static const char *const backend_names[UPCONV_BACKEND_COUNT] = {"any", "vulkan", "opencl", "cpu"};
+static const char *const type_names[] = {"f32"};
+
+// -------------------------------------------------------------------------------------------------- identity
+
+// Length of the UTF-8 character at `at`, of at most `room` bytes; 0 when it is none.
+static size_t utf8_length(const unsigned char *at, size_t room)
+{
+    static const struct {
+        unsigned char mask, lead, low; // low: the smallest second byte, against overlong forms
+    } forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x80}, {0xf8, 0xf0, 0x80}};
+    for (size_t length = 1; length <= 4; length++) {
+        if ((at[0] & forms[length - 1].mask) != forms[length - 1].lead)
+            continue;
+        if (length > room || at[0] == 0xc0 || at[0] == 0xc1 || at[0] > 0xf4)
+            return 0;
+        for (size_t i = 1; i < length; i++)
+            if ((at[i] & 0xc0) != 0x80)
+                return 0;
+        const bool overlong = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
+        const bool outside = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f);
+        return overlong || outside ? 0 : length;
+    }
+    return 0;
+}
+
+// A driver's text as JSON can hold it: what is not UTF-8, or is a control character, becomes a question mark.
+static void clean_text(char out[NAME_BYTES], const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    const size_t size = strlen(text);
+    size_t length = 0;
+    for (size_t i = 0; i < size;) {
+        const size_t step = utf8_length(at + i, size - i);
+        if (length + UPC_MAX(step, 1) >= NAME_BYTES)
+            break;
+        if (step == 0 || at[i] < 0x20 || at[i] == 0x7f) {
+            out[length++] = '?';
+            i++;
+            continue;
+        }
+        memcpy(out + length, at + i, step);
+        length += step;
+        i += step;
+    }
+    out[length] = 0;
+}
+
+static uint64_t hash_text(const char *text, uint64_t seed) { return upc_hash(text, strlen(text) + 1, seed); }
+
+static uint64_t hash_number(uint64_t number, uint64_t seed)
+{
+    unsigned char bytes[8];
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(number >> 8 * i);
+    return upc_hash(bytes, sizeof bytes, seed);
+}
+
+static uint64_t hash_device(const char *backend, const char *name, uint32_t vendor, uint32_t device,
+                            uint64_t seed)
+{
+    return hash_number((uint64_t)vendor << 32 | device, hash_text(name, hash_text(backend, seed)));
+}
+
+static const char *backend_name(upconv_backend backend)
+{
+    return backend > UPCONV_BACKEND_ANY && backend < UPCONV_BACKEND_COUNT ? backend_names[backend] : "any";
+}
+
+uint64_t upc_identity_hash(const upconv_device_info *info, bool driver, uint64_t seed)
+{
+    char name[NAME_BYTES];
+    clean_text(name, info->name);
+    const uint64_t hash =
+        hash_device(backend_name(info->backend), name, info->vendor_id, info->device_id, seed);
+    clean_text(name, info->driver);
+    return driver ? hash_text(name, hash) : hash;
+}
+
+uint64_t upc_record_device(const upconv_device_info *info) { return upc_identity_hash(info, false, 0); }
+
+uint64_t upc_record_driver(const upconv_device_info *info)
+{
+    char name[NAME_BYTES];
+    clean_text(name, info->driver);
+    return hash_text(name, 0);
+}
+
+uint64_t upc_record_problem(const upc_problem *problem)
+{
+    char text[NAME_BYTES];
+    upc_text notation = {text, sizeof text, 0};
+    upc_problem_print(problem, &notation);
+    return hash_number((uint64_t)problem->type, hash_text(text, 0));
+}
+
+upconv_status upc_context_usable(const upconv_context *context)
+{
+    if (context->device && atomic_load(&context->device->state) == UPCONV_ERROR_TIMEOUT)
+        return upc_fail(UPCONV_ERROR_TIMEOUT,
+                        "the device of this context hangs; the context can only be destroyed");
+    return UPCONV_OK;
+}
+
+// --------------------------------------------------------------------------------------------------- writing
+
+// Written by hand rather than through cJSON: our allocator, our decimal point in every locale, and a fixed
+// order of keys, so that files sort and diff well.
+static void add_text(upc_string *line, const char *key, const char *value)
+{
+    upc_string_add(line, "\"%s\":\"", key);
+    for (const char *at = value; *at; at++) {
+        const unsigned char byte = (unsigned char)*at;
+        if (byte == '"' || byte == '\\')
+            upc_string_add(line, "\\%c", byte);
+        else if (byte < 0x20)
+            upc_string_add(line, "\\u%04x", byte);
+        else
+            upc_string_add_bytes(line, at, 1);
+    }
+    upc_string_add(line, "\",");
+}
+
+static void add_cleaned(upc_string *line, const char *key, const char *value)
+{
+    char text[NAME_BYTES];
+    clean_text(text, value);
+    add_text(line, key, text);
+}
+
+static void add_number(upc_string *line, const char *key, double value)
+{
+    char number[64];
+    upc_print_float(number, sizeof number, (float)value);
+    upc_string_add(line, "\"%s\":%s,", key, number);
+}
+
+static void add_problem(upc_string *line, const upc_problem *problem)
+{
+    char text[NAME_BYTES];
+    upc_text notation = {text, sizeof text, 0};
+    upc_problem_print(problem, &notation);
+    add_text(line, "problem", text);
+    add_text(line, "type", type_names[problem->type]);
+}
+
+static void add_today(upc_string *line)
+{
+    const time_t now = time(NULL);
+    struct tm utc;
+    if (gmtime_r(&now, &utc))
+        upc_string_add(line, "\"date\":\"%04d-%02d-%02d\"}", (utc.tm_year + 1900) % 10000, utc.tm_mon + 1,
+                       utc.tm_mday);
+    else
+        upc_string_add(line, "\"date\":\"1970-01-01\"}");
+}
+
+void upc_record_write(upc_string *line, const upc_measurement *measurement)
+{
+    const upconv_device_info *info = measurement->info;
+    const upc_solver *solver = measurement->solver;
+    upc_string_add(line, "{\"format\":%d,", FORMAT);
+    add_text(line, "library", upconv_version());
+    add_text(line, "backend", backend_name(info->backend));
+    add_cleaned(line, "device", info->name);
+    upc_string_add(line, "\"vendor_id\":%u,\"device_id\":%u,", info->vendor_id, info->device_id);
+    add_cleaned(line, "driver", info->driver);
+    add_problem(line, measurement->problem);
+    add_text(line, "solver", solver->name);
+    upc_string_add(line, "\"solver_version\":%d,\"config\":{", solver->version);
+    for (int i = 0; i < solver->knob_count; i++)
+        upc_string_add(line, "%s\"%s\":%d", i ? "," : "", solver->knobs[i].name,
+                       measurement->config->value[i]);
+    upc_string_add(line, "},");
+    add_number(line, "time_us", measurement->time_us);
+    if (measurement->reference_us > 0)
+        add_number(line, "reference_us", measurement->reference_us);
+    if (measurement->spread > 0)
+        add_number(line, "spread", measurement->spread);
+    add_text(line, "verdict", "ok");
+    add_today(line);
+}
+
+// --------------------------------------------------------------------------------------------------- reading
+
+// What can be said of a line before any parser sees it. NULL: it may be parsed.
+static const char *refuse_bytes(const char *line, size_t length)
+{
+    const unsigned char *at = (const unsigned char *)line;
+    int depth = 0;
+    bool text = false;
+    for (size_t i = 0; i < length;) {
+        const size_t step = utf8_length(at + i, length - i);
+        if (step == 0)
+            return "not UTF-8";
+        if (at[i] == 0 || (text && at[i] < 0x20))
+            return "a control character";
+        if (text && at[i] == '\\')
+            i++;
+        else if (at[i] == '"')
+            text = !text;
+        else if (!text && (at[i] == '{' || at[i] == '['))
+            depth++;
+        else if (!text && (at[i] == '}' || at[i] == ']'))
+            depth--;
+        if (depth > DEEPEST)
+            return "nested too deeply";
+        i += step;
+    }
+    return NULL;
+}
+
+typedef struct source { // of one record, and where its failure goes
+    const cJSON *object;
+    char *reason;
+} source;
+
+static bool refuse(const source *from, const char *format, ...) UPC_PRINTF(2, 3);
+static bool refuse(const source *from, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vsnprintf(from->reason, UPC_RECORD_REASON, format, list);
+    va_end(list);
+    return false;
+}
+
+static bool get_text(const source *from, const char *key, const char **value)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(from->object, key);
+    if (!cJSON_IsString(item))
+        return refuse(from, "\"%s\" is %s; it must be text", key, item ? "of another type" : "missing");
+    if (strlen(item->valuestring) >= NAME_BYTES)
+        return refuse(from, "\"%s\" is longer than %d bytes", key, NAME_BYTES - 1);
+    *value = item->valuestring;
+    return true;
+}
+
+static bool whole(const cJSON *item, double low, double high)
+{
+    return cJSON_IsNumber(item) && item->valuedouble >= low && item->valuedouble <= high &&
+           item->valuedouble == floor(item->valuedouble);
+}
+
+static bool get_whole(const source *from, const char *key, double low, double high, double *value)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(from->object, key);
+    if (!whole(item, low, high))
+        return refuse(from, "\"%s\" is %s; it must be a whole number from %.0f to %.0f", key,
+                      item ? "something else" : "missing", low, high);
+    *value = item->valuedouble;
+    return true;
+}
+
+static bool read_device(const source *from, upc_record_fields *fields)
+{
+    const char *backend, *device, *driver;
+    double vendor_id, device_id;
+    if (!get_text(from, "backend", &backend) || !get_text(from, "device", &device) ||
+        !get_text(from, "driver", &driver) || !get_whole(from, "vendor_id", 0, UINT32_MAX, &vendor_id) ||
+        !get_whole(from, "device_id", 0, UINT32_MAX, &device_id))
+        return false;
+    fields->device = hash_device(backend, device, (uint32_t)vendor_id, (uint32_t)device_id, 0);
+    fields->driver = hash_text(driver, 0);
+    return true;
+}
+
+// A type of a newer version is no damage; `known` is false then.
+static bool read_problem(const source *from, upc_record_fields *fields, bool *known)
+{
+    const char *text, *type;
+    size_t error_at = 0;
+    if (!get_text(from, "problem", &text) || !get_text(from, "type", &type))
+        return false;
+    upconv_problem given = {.struct_size = sizeof given};
+    if (upconv_problem_parse(text, &given, &error_at) != UPCONV_OK)
+        return refuse(from, "\"problem\" at character %zu: %s", error_at + 1, upc_last_error());
+    if (upc_problem_from(&given, &fields->problem) != UPCONV_OK)
+        return refuse(from, "\"problem\": %s", upc_last_error());
+    *known = false;
+    for (size_t i = 0; i < UPC_COUNT(type_names); i++)
+        if (!strcmp(type, type_names[i])) {
+            fields->problem.type = (upconv_type)i;
+            *known = true;
+        }
+    fields->problem_key = *known ? upc_record_problem(&fields->problem) : hash_text(type, hash_text(text, 1));
+    return true;
+}
+
+// Whether this build's solver has exactly these knobs, with such values.
+static bool known_config(const upc_solver *solver, const cJSON *knobs, upc_config *config)
+{
+    memset(config, 0, sizeof *config);
+    if (cJSON_GetArraySize(knobs) != solver->knob_count)
+        return false;
+    for (int i = 0; i < solver->knob_count; i++) {
+        const upc_knob *knob = &solver->knobs[i];
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(knobs, knob->name);
+        bool found = false;
+        for (int j = 0; item && j < knob->count; j++)
+            found = found || knob->values[j] == item->valuedouble;
+        if (!found)
+            return false;
+        config->value[i] = (int32_t)item->valuedouble;
+    }
+    return true;
+}
+
+static bool read_solver(const source *from, upc_record_fields *fields)
+{
+    const char *name;
+    double version;
+    if (!get_text(from, "solver", &name) || !get_whole(from, "solver_version", 0, INT32_MAX, &version))
+        return false;
+    const cJSON *knobs = cJSON_GetObjectItemCaseSensitive(from->object, "config"), *item;
+    if (!cJSON_IsObject(knobs))
+        return refuse(from, "\"config\" is %s; it must be an object", knobs ? "of another type" : "missing");
+    for (int i = 0; i < 2; i++)
+        fields->config_key[i] = hash_number((uint64_t)version, hash_text(name, (uint64_t)i + 1));
+    cJSON_ArrayForEach(item, knobs)
+    {
+        if (!whole(item, INT32_MIN, INT32_MAX))
+            return refuse(from, "\"config\": \"%.64s\" is not a whole number of 32 bits", item->string);
+        for (int i = 0; i < 2; i++) // a sum, because the order of knobs means nothing
+            fields->config_key[i] +=
+                hash_number((uint64_t)(int64_t)item->valuedouble, hash_text(item->string, (uint64_t)i + 3));
+    }
+    const upc_solver *solver = upc_solver_find(name, strlen(name));
+    if (solver && solver->version == (int)version && known_config(solver, knobs, &fields->config))
+        fields->solver = solver;
+    return true;
+}
+
+static bool read_outcome(const source *from, upc_record_fields *fields)
+{
+    const char *verdict;
+    if (!get_text(from, "verdict", &verdict))
+        return false;
+    fields->ok = !strcmp(verdict, "ok");
+    const cJSON *time_us = cJSON_GetObjectItemCaseSensitive(from->object, "time_us");
+    if (fields->ok &&
+        !(cJSON_IsNumber(time_us) && isfinite(time_us->valuedouble) && time_us->valuedouble > 0))
+        return refuse(from, "\"time_us\" is %s; it must be a number above 0",
+                      time_us ? "something else" : "missing");
+    fields->time_us = cJSON_IsNumber(time_us) ? time_us->valuedouble : 0;
+    const cJSON *date = cJSON_GetObjectItemCaseSensitive(from->object, "date");
+    if (!date)
+        return true;
+    static const char shape[] = "dddd-dd-dd";
+    const char *text = cJSON_IsString(date) ? date->valuestring : "";
+    bool good = strlen(text) == sizeof shape - 1;
+    for (size_t i = 0; good && i < sizeof shape - 1; i++)
+        good = shape[i] == 'd' ? text[i] >= '0' && text[i] <= '9' : text[i] == shape[i];
+    if (!good)
+        return refuse(from, "\"date\" is not YYYY-MM-DD");
+    memcpy(fields->date, text, sizeof fields->date);
+    return true;
+}
+
+static bool read_object(const source *from, upc_record_fields *fields)
+{
+    double format;
+    bool known = false;
+    if (!cJSON_IsObject(from->object))
+        return refuse(from, "not a JSON object");
+    if (!get_whole(from, "format", 0, INT32_MAX, &format))
+        return false;
+    if (format != FORMAT)
+        return refuse(from, "\"format\" is %.0f; this version reads format %d", format, FORMAT);
+    if (!read_device(from, fields) || !read_problem(from, fields, &known) || !read_solver(from, fields) ||
+        !read_outcome(from, fields))
+        return false;
+    if (!known)
+        fields->solver = NULL;
+    return true;
+}
+
+// cJSON reads numbers with the locale's decimal point, in some of its versions wrongly: this thread reads in
+// the C locale.
+static cJSON *parse(const char *line, size_t length, const char **end)
+{
+    const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    const locale_t before = plain ? uselocale(plain) : (locale_t)0;
+    cJSON *object = cJSON_ParseWithLengthOpts(line, length, end, 0);
+    if (plain) {
+        uselocale(before);
+        freelocale(plain);
+    }
+    return object;
+}
+
+bool upc_record_read(const char *line, size_t length, upc_record_fields *fields,
+                     char reason[UPC_RECORD_REASON])
+{
+    memset(fields, 0, sizeof *fields);
+    source from = {NULL, reason};
+    if (length > UPC_RECORD_LINE)
+        return refuse(&from, "longer than %d bytes", UPC_RECORD_LINE);
+    const char *bytes = refuse_bytes(line, length), *end = NULL;
+    if (bytes)
+        return refuse(&from, "%s", bytes);
+    cJSON *object = parse(line, length, &end);
+    const size_t at = end ? (size_t)(end - line) : 0;
+    size_t rest = at;
+    while (object && rest < length && strchr(" \t\r", line[rest]))
+        rest++;
+    bool ok;
+    from.object = object;
+    if (!object || rest < length)
+        ok = refuse(&from, "not JSON from byte %zu on", UPC_MIN(rest, length) + 1);
+    else
+        ok = read_object(&from, fields);
+    cJSON_Delete(object);
+    return ok;
+}

@@ -1,0 +1,51 @@
+// One tuning record as a line of JSON (docs/records.md), and what a look-up needs to know of it.
+#ifndef UPC_RECORDS_H
+#define UPC_RECORDS_H
+
+#include "internal.h"
+
+enum {
+    UPC_RECORD_LINE = 65536, // bytes of the longest line that is read
+    UPC_RECORD_REASON = 320, // bytes of a sentence on why a line is not
+};
+
+typedef struct upc_record_fields {
+    uint64_t device, driver; // hashes of who measured: compare with upc_record_device, upc_record_driver
+    uint64_t problem_key;    // of problem and type: equal problems, equal keys
+    uint64_t config_key[2];  // of solver, version and knobs
+    upc_problem problem;
+    const upc_solver
+        *solver; // NULL: not in this build, in another version, or not with such knobs; kept but not used
+    upc_config config;
+    double time_us;
+    bool ok;       // verdict: whether it may be used as a plan
+    char date[11]; // "" where the record has none
+} upc_record_fields;
+
+// Reads a line without its line feed. false: `reason` says why it is no record.
+bool upc_record_read(const char *line, size_t length, upc_record_fields *fields,
+                     char reason[UPC_RECORD_REASON]);
+
+// What a record says about a measurement made now. Appends one line, without a line feed.
+typedef struct upc_measurement {
+    const upc_problem *problem;
+    const upconv_device_info *info;
+    const upc_solver *solver;
+    const upc_config *config;
+    double time_us, reference_us, spread; // the latter two: 0 or less where unknown
+} upc_measurement;
+void upc_record_write(upc_string *line, const upc_measurement *measurement);
+
+uint64_t upc_record_device(const upconv_device_info *info);
+uint64_t upc_record_driver(const upconv_device_info *info);
+uint64_t upc_record_problem(const upc_problem *problem);
+
+// A device's identity, as files know it: backend, vendor and device number, name, and (with `driver`) the
+// driver.
+uint64_t upc_identity_hash(const upconv_device_info *info, bool driver, uint64_t seed);
+
+// TIMEOUT once the device hangs: such a context can only be destroyed. A lost device still gives its records
+// away.
+upconv_status upc_context_usable(const upconv_context *context);
+
+#endif
