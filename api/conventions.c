@@ -84,8 +84,7 @@ static upconv_status check_output_padding(const convention *it, const int32_t *o
     return UPCONV_OK;
 }
 
-// -----------------------------------------------------------------------------------------------------------
-// PyTorch
+// --------------------------------------------------------------------------------------------------- PyTorch
 
 upconv_status upconv_problem_pytorch(upconv_problem *problem, const int32_t *padding,
                                      const int32_t *output_padding)
@@ -128,8 +127,7 @@ upconv_status upconv_problem_pytorch_size(upconv_problem *problem, const int32_t
     return convention_end(&it, problem);
 }
 
-// --------------------------------------------------------------------------------------------------------
-// TensorFlow
+// ------------------------------------------------------------------------------------------------ TensorFlow
 
 // The forward convolution would make `back` positions of the output, and must make as many as the input has.
 static upconv_status check_maps_back(const upc_axis *axis, int i, const char *padding, int64_t back)
@@ -206,8 +204,7 @@ upconv_status upconv_problem_tensorflow(upconv_problem *problem, const char *pad
     return status != UPCONV_OK ? status : convention_end(&it, problem);
 }
 
-// -------------------------------------------------------------------------------------------------------------
-// Keras
+// ----------------------------------------------------------------------------------------------------- Keras
 
 static upconv_status keras_check(const convention *it, const char *padding, const int32_t *output_padding)
 {
@@ -259,8 +256,7 @@ upconv_status upconv_problem_keras(upconv_problem *problem, const char *padding,
     return convention_end(&it, problem);
 }
 
-// --------------------------------------------------------------------------------------------------------------
-// ONNX
+// ------------------------------------------------------------------------------------------------------ ONNX
 
 typedef enum auto_pad { NOTSET, SAME_UPPER, SAME_LOWER, VALID, AUTO_PAD_COUNT } auto_pad;
 

@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-// -------------------------------------------------------------------------------------------------------------
-// axes
+// ------------------------------------------------------------------------------------------------------ axes
 
 static upconv_status check_required(const char *name, const int32_t *values, int dims)
 {
@@ -92,7 +91,7 @@ static upconv_status fill_in_out(const upconv_problem *given, upc_problem *probl
     return UPCONV_OK;
 }
 
-// --------------------------------------------------------------------------------------------------- the
+// ------------------------------------------------------------------------------------------------------- the
 // other rules
 
 static upconv_status check_channels(const upconv_problem *given, upc_problem *problem)
@@ -253,8 +252,7 @@ void upc_problem_to(const upc_problem *problem, upconv_problem *given)
     given->act_param[1] = problem->act_param[1];
 }
 
-// -------------------------------------------------------------------------------------------------------------
-// sizes
+// ----------------------------------------------------------------------------------------------------- sizes
 
 // None of these can overflow: upc_problem_from has bounded the bytes.
 uint64_t upc_input_elements(const upc_problem *problem)
@@ -309,8 +307,7 @@ upconv_status upconv_problem_sizes(const upconv_problem *problem, upconv_sizes *
     return UPCONV_OK;
 }
 
-// ------------------------------------------------------------------------------------------------------------
-// filter
+// ---------------------------------------------------------------------------------------------------- filter
 
 void upc_filter_strides_get(const upc_problem *problem, upconv_filter_order order,
                             upc_filter_strides *strides)

@@ -171,7 +171,8 @@ UPCONV_API upconv_status upconv_problem_onnx(upconv_problem *problem, const char
 // is the same; with id, ih and iw the problem is 3-D, with ih (and iw) 2-D, with iw alone 1-D. Left out: g1, mb1, s1, p0, d0, and o
 // as in upconv_problem. ACT: relu leaky:a prelu clamp:a:b sigmoid tanh hardswish silu gelu gelu_tanh. Numbers are read
 // and written the same in every locale.
-// upconv_problem_parse: on UPCONV_ERROR_INVALID *error_at (may be NULL) is the offset of the offending character.
+// upconv_problem_parse: set problem->struct_size (or zero) before the call. On UPCONV_ERROR_INVALID *error_at (may be NULL)
+// is the offset of the offending character: the text's length where something is missing, 0 where it is the whole.
 UPCONV_API upconv_status upconv_problem_parse(const char *text, upconv_problem *problem, size_t *error_at);
 
 // Writes the canonical notation, always complete, so that parsing it gives the problem back. Writes at most size bytes
