@@ -91,8 +91,7 @@ static upconv_status fill_in_out(const upconv_problem *given, upc_problem *probl
     return UPCONV_OK;
 }
 
-// ------------------------------------------------------------------------------------------------------- the
-// other rules
+// ------------------------------------------------------------------------------------------- the other rules
 
 static upconv_status check_channels(const upconv_problem *given, upc_problem *problem)
 {
