@@ -1,0 +1,95 @@
+# The steps of tests/run.sh: running one, counting what it says of itself, the closing line. Sourced, not run.
+#
+#     step NAME KIND COMMAND...     KIND counts: the output says how many passed; plain: the exit code is one test
+#     skip NAME REASON [N]          names what is not run
+#
+# Each step has a log, named when it fails. Set before: logs (a folder), only (a text that names must contain, or empty),
+# list (true: only print the names).
+passed=0 failed=0 skipped=0
+skipped_things=()
+failed_steps=()
+step_limit=${UPCONV_TEST_LIMIT:-900} # seconds
+
+wanted() { [ -z "$only" ] || [[ $1 == *"$only"* ]]; }
+
+line() { # STATE NAME COUNTS SECONDS
+    printf '%-5s %-44s %-42s %6s s\n' "$1" "$2" "$3" "$4"
+}
+
+skip() {
+    local name=$1 reason=$2 count=${3:-1}
+    wanted "$name" || return 0
+    $list && { echo "$name"; return 0; }
+    skipped=$((skipped + count))
+    skipped_things+=("$name: $reason")
+    line skip "$name" "$reason" 0
+}
+
+# Reads a finished step's log. Sets p, f, s.
+judge() { # KIND LOG STATUS
+    local kind=$1 log=$2 status=$3 counts names=() name
+    p=0 f=0 s=0
+    if [ "$kind" = plain ]; then
+        if [ "$status" = 0 ]; then p=1; elif [ "$status" = 77 ]; then s=1; else f=1; fi
+        return
+    fi
+    mapfile -t names < <(python3 "$here/count.py" "$log")
+    counts=${names[0]:-}
+    if [ -z "$counts" ]; then
+        [ "$status" = 77 ] && s=1 || f=1
+        [ "$s" = 1 ] || echo "no counts in the output (exit code $status)" >>"$log"
+        return
+    fi
+    read -r p f s <<<"$counts"
+    for name in "${names[@]:1}"; do
+        skipped_things+=("$current: $name")
+    done
+    # a program that ends badly has failed, whatever it counted; one that counts nothing has shown nothing
+    if [ "$f" = 0 ] && { [ "$status" != 0 ] || [ $((p + s)) = 0 ]; }; then
+        f=1
+        echo "exit code $status with counts '$counts'" >>"$log"
+    fi
+}
+
+step() {
+    local name=$1 kind=$2 log status start seconds p f s
+    shift 2
+    wanted "$name" || return 0
+    $list && { echo "$name"; return 0; }
+    log=$logs/$(tr -c 'a-zA-Z0-9._\n-' '_' <<<"$name").log
+    start=$SECONDS
+    current=$name
+    timeout --kill-after=10 "$step_limit" "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    seconds=$((SECONDS - start))
+    judge "$kind" "$log" $status
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    if [ $f -gt 0 ]; then
+        failed_steps+=("$name ($f failed): $log")
+        line FAIL "$name" "$p passed, $f failed, $s skipped" $seconds
+        tail -n 25 "$log" | sed 's/^/    | /'
+    elif [ $p = 0 ] && [ $s -gt 0 ]; then
+        [ "$kind" = plain ] && skipped_things+=("$name: $(tail -n 1 "$log")")
+        line skip "$name" "$p passed, $f failed, $s skipped" $seconds
+    else
+        line ok "$name" "$p passed, $f failed, $s skipped" $seconds
+    fi
+    [ $f = 0 ]
+}
+
+closing() {
+    local thing
+    if [ ${#skipped_things[@]} -gt 0 ]; then
+        echo
+        echo "Skipped:"
+        printf '  %s\n' "${skipped_things[@]}" | awk '!seen[$0]++'
+    fi
+    if [ ${#failed_steps[@]} -gt 0 ]; then
+        echo
+        echo "Failed:"
+        printf '  %s\n' "${failed_steps[@]}"
+    fi
+    echo
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ $failed -eq 0 ]
+}

@@ -1,0 +1,251 @@
+// Random problems against the definition and against the reference solver, every solver forced in turn.
+//
+//     random --backend B [--solver S[:config]] [--count N] [--seed S] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
+//            [--configs N]
+//
+// Small integers are compared exactly. A failure prints the problem and a command line that runs it alone.
+#include "random.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SOLVERS = 32, MAX_PRINTED = 20 };
+
+typedef struct options {
+    upconv_backend backend;
+    const char *solver, *limits_text;
+    uint64_t count, seed;
+    upconv_limits limits;
+    int configs;
+    bool any_refusal; // lowered limits: a solver may refuse what it otherwise must do
+} options;
+
+typedef struct suite {
+    options opt;
+    upconv_context *context, *cpu;
+    random_pool pools[MAX_SOLVERS];
+    int pool_count;
+    uint64_t passed, failed, skipped;
+} suite;
+
+static bool parse_limits(const char *text, upconv_limits *limits)
+{
+    *limits = (upconv_limits){.struct_size = sizeof *limits};
+    while (*text) {
+        char *end;
+        const size_t name = strcspn(text, "=");
+        if (text[name] != '=')
+            return false;
+        const uint64_t value = strtoull(text + name + 1, &end, 10);
+        if (strncmp(text, "binding", name) == 0)
+            limits->binding_bytes = value;
+        else if (strncmp(text, "alloc", name) == 0)
+            limits->alloc_bytes = value;
+        else if (strncmp(text, "groups", name) == 0)
+            limits->group_count = (uint32_t)value;
+        else if (strncmp(text, "size", name) == 0)
+            limits->group_size = (uint32_t)value;
+        else if (strncmp(text, "shared", name) == 0)
+            limits->shared_bytes = (uint32_t)value;
+        else if (strncmp(text, "macs", name) == 0)
+            limits->dispatch_macs = value;
+        else
+            return false;
+        if (*end != ',' && *end != '\0')
+            return false;
+        text = *end ? end + 1 : end;
+    }
+    return true;
+}
+
+static bool parse_options(int argc, char **argv, options *opt)
+{
+    bool backend = false;
+    *opt = (options){.count = 100, .seed = 1, .configs = 12};
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const char *name = argv[i], *value = argv[i + 1];
+        if (strcmp(name, "--backend") == 0) {
+            if (!(backend = test_backend_parse(value, &opt->backend)))
+                return false;
+        } else if (strcmp(name, "--solver") == 0) {
+            opt->solver = value;
+        } else if (strcmp(name, "--count") == 0) {
+            opt->count = strtoull(value, NULL, 10);
+        } else if (strcmp(name, "--seed") == 0) {
+            opt->seed = strtoull(value, NULL, 10);
+        } else if (strcmp(name, "--configs") == 0) {
+            opt->configs = atoi(value);
+        } else if (strcmp(name, "--limits") == 0) {
+            opt->limits_text = value;
+            opt->any_refusal = true;
+            if (!parse_limits(value, &opt->limits))
+                return false;
+        } else {
+            return false;
+        }
+    }
+    return backend && argc % 2 == 1;
+}
+
+static void print_failure(const suite *s, uint64_t seed, const random_draw *draw, const char *forced, const char *why)
+{
+    static const char *const orders[] = {"IOK", "KOI", "OIK"};
+    char text[512];
+    upconv_problem_print(&draw->problem, text, sizeof text, NULL);
+    printf("FAILED %s, filter %s, %s, %s, %s: %s\n", text, orders[draw->order], draw->has_bias ? "bias" : "no bias",
+           draw->integers ? "integers" : "fractions", forced, why);
+    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1%s%s\n",
+           test_backend_name(s->opt.backend), forced, seed, s->opt.limits_text ? " --limits " : "",
+           s->opt.limits_text ? s->opt.limits_text : "");
+}
+
+// The reference solver and the definition, two ways to the same numbers, must agree before anything is measured by them.
+static bool reference_agrees(const suite *s, const test_case *test, char *why, size_t size)
+{
+    upconv_plan_params params = {sizeof params, .weights = test->weights, .order = test->order};
+    params.bias = test->has_bias ? test->bias : NULL;
+    params.slopes = test->problem.act == UPCONV_ACT_PRELU ? test->slopes : NULL;
+    upconv_plan *plan = NULL;
+    float *output = malloc((size_t)test->sizes.output_bytes);
+    int64_t wrong = -1;
+    bool ok = output && !upconv_plan_create(s->cpu, &test->problem, &params, &plan) &&
+              !upconv_execute(plan, test->input, output);
+    if (!ok)
+        snprintf(why, size, "reference: %s", upconv_last_error());
+    else if ((wrong = test_case_compare(test, output)) >= 0)
+        snprintf(why, size, "reference: output %" PRId64 " is %.9g instead of %.9g", wrong, (double)output[wrong],
+                 test->expected[wrong]);
+    upconv_plan_destroy(plan);
+    free(output);
+    return ok && wrong < 0;
+}
+
+// Direct and phase take any problem on a GPU, the reference any on the CPU.
+static bool must_not_refuse(const suite *s, const upc_solver *solver)
+{
+    if (s->opt.any_refusal)
+        return false;
+    if (s->opt.backend == UPCONV_BACKEND_CPU)
+        return strcmp(solver->name, "reference") == 0;
+    return strcmp(solver->name, "direct") == 0 || strcmp(solver->name, "phase") == 0;
+}
+
+// Runs one solver on the case.
+static random_verdict run_solver(suite *s, random_pool *pool, const test_case *test, uint64_t seed, char *forced,
+                                 size_t forced_size, char *why, size_t why_size)
+{
+    // Configuration and placement are drawn apart from the problem, so that --solver does not change either.
+    test_random choice = {seed ^ 0x5bd1e995u}, placement = {seed ^ 0x27d4eb2fu};
+    char sentence[UPC_SENTENCE];
+    upc_problem canonical;
+    if (upc_problem_from(&test->problem, &canonical)) {
+        snprintf(why, why_size, "%s", upconv_last_error());
+        return RANDOM_FAILED;
+    }
+    const char *refusal = pool->solver->refuse(&canonical, &s->context->facts, sentence);
+    if (refusal) {
+        snprintf(why, why_size, "%s", refusal);
+        pool->refused++;
+        return must_not_refuse(s, pool->solver) ? RANDOM_FAILED : RANDOM_REFUSED;
+    }
+    if (s->opt.solver)
+        snprintf(forced, forced_size, "%s", s->opt.solver);
+    else
+        random_pool_choose(pool, &canonical, &s->context->facts, &choice, forced, forced_size);
+    random_verdict verdict = random_run(s->context, test, forced, &placement, why, why_size);
+    if (verdict == RANDOM_REFUSED && !s->opt.any_refusal)
+        verdict = RANDOM_FAILED; // it did not refuse when it was asked
+    if (verdict == RANDOM_REFUSED)
+        pool->refused++;
+    else
+        pool->ran++;
+    return verdict;
+}
+
+static bool solver_wanted(const suite *s, const upc_solver *solver)
+{
+    const size_t length = strlen(solver->name);
+    return !s->opt.solver || (strncmp(s->opt.solver, solver->name, length) == 0 &&
+                              (s->opt.solver[length] == '\0' || s->opt.solver[length] == ':'));
+}
+
+// One problem through every solver.
+static void run_problem(suite *s, uint64_t seed)
+{
+    test_random random = {seed};
+    random_draw draw;
+    test_case test;
+    char why[512] = "", forced[256] = "reference";
+    random_draw_problem(&random, &draw);
+    bool ok = test_case_init(&test, &draw.problem, draw.order, draw.has_bias, draw.integers, &random);
+    if (!ok)
+        snprintf(why, sizeof why, "%s", upconv_last_error());
+    ok = ok && (s->opt.backend == UPCONV_BACKEND_CPU || reference_agrees(s, &test, why, sizeof why));
+    int ran = 0;
+    for (int i = 0; i < s->pool_count && ok; i++) {
+        snprintf(forced, sizeof forced, "%s", s->pools[i].solver->name);
+        const random_verdict verdict = run_solver(s, &s->pools[i], &test, seed, forced, sizeof forced, why, sizeof why);
+        ok = verdict != RANDOM_FAILED;
+        ran += verdict == RANDOM_PASSED;
+    }
+    if (!ok) {
+        if (s->failed++ < MAX_PRINTED)
+            print_failure(s, seed, &draw, forced, why);
+    } else if (ran) {
+        s->passed++;
+    } else {
+        s->skipped++;
+    }
+    test_case_finish(&test);
+}
+
+static void print_summary(const suite *s)
+{
+    upconv_counters counters = {sizeof counters};
+    upconv_context_counters(s->context, &counters);
+    printf("seeds %" PRIu64 " to %" PRIu64 ":", s->opt.seed, s->opt.seed + s->opt.count - 1);
+    for (int i = 0; i < s->pool_count; i++) {
+        const random_pool *pool = &s->pools[i];
+        if (pool->ran || pool->refused)
+            printf(" %s ran %" PRIu64 " refused %" PRIu64 ",", pool->solver->name, pool->ran, pool->refused);
+    }
+    printf(" %" PRIu64 " programs compiled, %" PRIu64 " dispatches\n", counters.source_compiles, counters.dispatches);
+}
+
+int main(int argc, char **argv)
+{
+    suite s = {0};
+    char why[512];
+    if (!parse_options(argc, argv, &s.opt)) {
+        fprintf(stderr, "usage: random --backend vulkan|opencl|cpu [--solver S[:config]] [--count N] [--seed S]\n"
+                        "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N] "
+                        "[--configs N]\n");
+        return 2;
+    }
+    if (!test_backend_present(s.opt.backend, why, sizeof why)) {
+        printf("SKIPPED %s\n", why);
+        return test_report(0, 0, s.opt.count);
+    }
+    if (test_context_create(s.opt.backend, s.opt.limits_text ? &s.opt.limits : NULL, &s.context) ||
+        test_context_create(UPCONV_BACKEND_CPU, NULL, &s.cpu)) {
+        printf("FAILED to open a context: %s\n", upconv_last_error());
+        upconv_context_destroy(s.context);
+        return test_report(0, s.opt.count, 0);
+    }
+    for (int i = 0; i < upc_solver_count && s.pool_count < MAX_SOLVERS; i++) {
+        if (solver_wanted(&s, upc_solvers[i]))
+            s.pools[s.pool_count++] = (random_pool){.solver = upc_solvers[i], .limit = s.opt.configs};
+    }
+    if (s.pool_count == 0) {
+        printf("FAILED there is no solver %s\n", s.opt.solver);
+        s.failed = s.opt.count;
+    }
+    for (uint64_t i = 0; i < s.opt.count && s.pool_count; i++)
+        run_problem(&s, s.opt.seed + i);
+    print_summary(&s);
+    upconv_context_destroy(s.context);
+    upconv_context_destroy(s.cpu);
+    return test_report(s.passed, s.failed, s.skipped);
+}

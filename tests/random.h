@@ -1,0 +1,34 @@
+// Random problems: how they are drawn (random_problem.c), run with canaries (random_run.c), and counted (random.c).
+#ifndef UPC_RANDOM_H
+#define UPC_RANDOM_H
+
+#include "testing.h"
+
+// What is drawn for one problem beside its tensors.
+typedef struct random_draw {
+    upconv_problem problem;
+    upconv_filter_order order;
+    bool has_bias, integers;
+} random_draw;
+
+// A legal problem of up to about 20,000 outputs. Same state, same problem, on every machine.
+void random_draw_problem(test_random *random, random_draw *draw);
+
+// A configuration to force: "phase", or "phase:knob=v,...".
+enum { RANDOM_POOL = 64 };
+typedef struct random_pool { // configurations drawn so far, of one solver
+    const upc_solver *solver;
+    upc_config configs[RANDOM_POOL];
+    int count, limit; // limit 0: no pool, every draw is new
+    uint64_t ran, refused;
+} random_pool;
+void random_pool_choose(random_pool *pool, const upc_problem *problem, const upc_facts *facts, test_random *random,
+                        char *text, size_t size);
+
+typedef enum random_verdict { RANDOM_PASSED, RANDOM_FAILED, RANDOM_REFUSED } random_verdict;
+
+// Plans and runs the case twice with the solver named in `forced`; on failure the reason is in `why`.
+random_verdict random_run(upconv_context *context, const test_case *test, const char *forced, test_random *random,
+                          char *why, size_t size);
+
+#endif

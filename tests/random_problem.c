@@ -1,0 +1,145 @@
+#include "random.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_OUTPUTS = 20000, MAX_INPUTS = 20000, MAX_MACS = 400000 };
+
+static const int kernels[] = {1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 6, 7, 8, 9, 16};
+static const int strides[] = {1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 4, 5, 6, 8};
+static const int dilations[] = {1, 1, 1, 1, 1, 1, 2, 2, 3, 4, 6};
+static const int channels[] = {1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 21, 32, 33};
+
+#define PICK(random, values) test_pick(random, values, (int)UPC_COUNT(values))
+
+static void draw_axis(test_random *random, upconv_problem *p, int a)
+{
+    const int longest = p->dims == 1 ? 60 : p->dims == 2 ? 17 : 7;
+    p->in[a] = test_between(random, 1, longest);
+    p->kernel[a] = PICK(random, kernels);
+    p->stride[a] = PICK(random, strides);
+    p->dilation[a] = PICK(random, dilations);
+    if (test_chance(random, 30)) // the common case: kernel and stride as networks have them
+        p->dilation[a] = 1;
+    const int reach = (p->kernel[a] - 1) * p->dilation[a] + 1;
+    if (test_chance(random, 60))
+        p->pad[a] = test_between(random, 0, reach / 2);
+    else
+        p->pad[a] = test_between(random, -4, reach + 3);
+
+    const int natural = (p->in[a] - 1) * p->stride[a] + reach - 2 * p->pad[a];
+    const int kind = test_between(random, 0, 9);
+    if (kind < 4)
+        p->out[a] = natural;
+    else if (kind < 6)
+        p->out[a] = natural + test_between(random, 0, p->stride[a]);
+    else if (kind < 8)
+        p->out[a] = test_between(random, 1, UPC_MAX(natural, 2));
+    else
+        p->out[a] = natural + test_between(random, 0, 2 * reach + 3);
+    if (p->out[a] < 1)
+        p->out[a] = test_between(random, 1, 9);
+}
+
+static void draw_channels(test_random *random, upconv_problem *p)
+{
+    const int kind = test_between(random, 0, 9);
+    if (kind < 5) {
+        p->groups = 1;
+        p->in_channels = PICK(random, channels);
+        p->out_channels = PICK(random, channels);
+    } else if (kind < 8) {
+        p->groups = test_between(random, 2, 5);
+        p->in_channels = p->groups * test_between(random, 1, 9);
+        p->out_channels = p->groups * test_between(random, 1, 9);
+    } else { // depthwise, at times with a multiplier
+        p->groups = PICK(random, channels);
+        p->in_channels = p->groups;
+        p->out_channels = p->groups * (kind == 8 ? 1 : test_between(random, 2, 5));
+    }
+}
+
+static void draw_activation(test_random *random, random_draw *draw)
+{
+    static const int exact[] = {UPCONV_ACT_NONE, UPCONV_ACT_NONE, UPCONV_ACT_RELU,
+                                UPCONV_ACT_LEAKY_RELU, UPCONV_ACT_PRELU, UPCONV_ACT_CLAMP};
+    upconv_problem *p = &draw->problem;
+    if (test_chance(random, 75)) {
+        p->act = (upconv_act)PICK(random, exact);
+        draw->integers = test_chance(random, 85);
+    } else {
+        p->act = (upconv_act)test_between(random, UPCONV_ACT_SIGMOID, UPCONV_ACT_COUNT - 1);
+        draw->integers = test_chance(random, 40);
+    }
+    if (p->act == UPCONV_ACT_LEAKY_RELU)
+        p->act_param[0] = (float)test_between(random, -8, 8) / 8;
+    if (p->act == UPCONV_ACT_CLAMP) {
+        p->act_param[0] = (float)test_between(random, -9, 3);
+        p->act_param[1] = p->act_param[0] + (float)test_between(random, 0, 12);
+    }
+}
+
+static bool small_enough(const upconv_problem *p)
+{
+    double outputs = (double)p->batch * p->out_channels, inputs = (double)p->batch * p->in_channels;
+    double macs = inputs * p->out_channels / p->groups;
+    for (int a = 0; a < p->dims; a++) {
+        outputs *= p->out[a];
+        inputs *= p->in[a];
+        macs *= (double)p->in[a] * p->kernel[a];
+    }
+    return outputs <= MAX_OUTPUTS && inputs <= MAX_INPUTS && macs <= MAX_MACS;
+}
+
+void random_draw_problem(test_random *random, random_draw *draw)
+{
+    static const int dims[] = {1, 1, 1, 2, 2, 2, 2, 2, 3, 3};
+    upconv_problem *p = &draw->problem;
+    do {
+        *draw = (random_draw){.problem = {.struct_size = sizeof draw->problem}};
+        p->dims = PICK(random, dims);
+        p->batch = test_chance(random, 60) ? 1 : test_between(random, 2, 4);
+        draw_channels(random, p);
+        for (int a = 0; a < p->dims; a++)
+            draw_axis(random, p, a);
+    } while (!small_enough(p));
+    draw_activation(random, draw);
+    draw->order = (upconv_filter_order)test_between(random, UPCONV_FILTER_IOK, UPCONV_FILTER_OIK);
+    draw->has_bias = test_chance(random, 60);
+}
+
+static void draw_config(const upc_solver *solver, test_random *random, upc_config *config)
+{
+    memset(config, 0, sizeof *config);
+    for (int k = 0; k < solver->knob_count; k++) {
+        const upc_knob *knob = &solver->knobs[k];
+        config->value[k] = knob->values[test_between(random, 0, knob->count - 1)];
+    }
+}
+
+void random_pool_choose(random_pool *pool, const upc_problem *problem, const upc_facts *facts, test_random *random,
+                        char *text, size_t size)
+{
+    char sentence[UPC_SENTENCE];
+    const upc_solver *solver = pool->solver;
+    upc_config config;
+    bool found = false;
+    snprintf(text, size, "%s", solver->name);
+    if (solver->knob_count == 0 || test_chance(random, 30))
+        return; // its own guess
+    const bool full = pool->limit > 0 && pool->count >= UPC_MIN(pool->limit, RANDOM_POOL);
+    for (int attempt = 0; attempt < 60 && !found; attempt++) {
+        if (full)
+            config = pool->configs[test_between(random, 0, pool->count - 1)];
+        else
+            draw_config(solver, random, &config);
+        found = !solver->legal(problem, facts, &config, sentence);
+    }
+    if (!found)
+        return;
+    if (!full && pool->limit > 0)
+        pool->configs[pool->count++] = config;
+    upc_text out = {text, size, strlen(text)};
+    upc_text_add(&out, ":");
+    upc_config_print(solver, &config, &out);
+}

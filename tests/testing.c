@@ -1,0 +1,296 @@
+#include "testing.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// splitmix64: small, good enough, and the same everywhere.
+uint64_t test_bits(test_random *random)
+{
+    uint64_t z = random->state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+int test_between(test_random *random, int low, int high)
+{
+    return low + (int)(test_bits(random) % (uint64_t)(high - low + 1));
+}
+
+bool test_chance(test_random *random, int percent) { return test_between(random, 0, 99) < percent; }
+
+int test_pick(test_random *random, const int *values, int count)
+{
+    return values[test_between(random, 0, count - 1)];
+}
+
+static const char *const backend_names[UPCONV_BACKEND_COUNT] = {"any", "vulkan", "opencl", "cpu"};
+
+bool test_backend_parse(const char *name, upconv_backend *backend)
+{
+    for (int i = 0; i < UPCONV_BACKEND_COUNT; i++) {
+        if (strcmp(name, backend_names[i]) == 0) {
+            *backend = (upconv_backend)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *test_backend_name(upconv_backend backend) { return backend_names[backend]; }
+
+static void print_log(void *user, upconv_log_level level, const char *message)
+{
+    (void)user;
+    if (level <= UPCONV_LOG_WARNING)
+        fprintf(stderr, "upconv: %s\n", message);
+}
+
+upconv_status test_context_create(upconv_backend backend, const upconv_limits *limits, upconv_context **context)
+{
+    upconv_context_params params = {sizeof params};
+    params.backend = backend;
+    params.log = print_log;
+    params.limits = limits;
+    return upconv_context_create(&params, context);
+}
+
+bool test_backend_present(upconv_backend backend, char *why, size_t size)
+{
+    for (int i = 0;; i++) {
+        upconv_backend_info info = {sizeof info};
+        if (upconv_backend_at(i, &info)) {
+            snprintf(why, size, "%s: no such backend", test_backend_name(backend));
+            return false;
+        }
+        if (info.backend != backend)
+            continue;
+        if (info.built && info.loaded && info.devices > 0)
+            return true;
+        snprintf(why, size, "%s: %s", test_backend_name(backend), info.built ? info.detail : "not in this build");
+        return false;
+    }
+}
+
+double test_activation(const upconv_problem *problem, double x, double slope)
+{
+    const double a = problem->act_param[0], b = problem->act_param[1];
+    switch (problem->act) {
+    case UPCONV_ACT_RELU: return fmax(x, 0);
+    case UPCONV_ACT_LEAKY_RELU: return x >= 0 ? x : a * x;
+    case UPCONV_ACT_PRELU: return x >= 0 ? x : slope * x;
+    case UPCONV_ACT_CLAMP: return fmin(fmax(x, a), b);
+    case UPCONV_ACT_SIGMOID: return 1 / (1 + exp(-x));
+    case UPCONV_ACT_TANH: return tanh(x);
+    case UPCONV_ACT_HARDSWISH: return x * fmin(fmax(x + 3, 0), 6) / 6;
+    case UPCONV_ACT_SILU: return x / (1 + exp(-x));
+    case UPCONV_ACT_GELU_ERF: return x / 2 * (1 + erf(x / sqrt(2)));
+    case UPCONV_ACT_GELU_TANH: return x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+    default: return x;
+    }
+}
+
+// Where an activation maps small integers to what f32 holds exactly (slopes are powers of two).
+static bool act_is_exact(upconv_act act)
+{
+    return act == UPCONV_ACT_NONE || act == UPCONV_ACT_RELU || act == UPCONV_ACT_LEAKY_RELU ||
+           act == UPCONV_ACT_PRELU || act == UPCONV_ACT_CLAMP;
+}
+
+static uint64_t filter_index(const upconv_problem *p, upconv_filter_order order, const int axis[3], int ic, int oc)
+{
+    // ic is counted over all input channels, oc over all output channels; taps are flattened, slowest axis first
+    const int icg = p->in_channels / p->groups, ocg = p->out_channels / p->groups;
+    uint64_t tap = 0, taps = 1;
+    for (int a = 0; a < p->dims; a++) {
+        tap = tap * (uint64_t)p->kernel[a] + (uint64_t)axis[a];
+        taps *= (uint64_t)p->kernel[a];
+    }
+    switch (order) {
+    case UPCONV_FILTER_KOI:
+        return (tap * (uint64_t)ocg + (uint64_t)(oc % ocg)) * (uint64_t)p->in_channels + (uint64_t)ic;
+    case UPCONV_FILTER_OIK:
+        return ((uint64_t)oc * (uint64_t)icg + (uint64_t)(ic % icg)) * taps + tap;
+    default:
+        return ((uint64_t)ic * (uint64_t)ocg + (uint64_t)(oc % ocg)) * taps + tap;
+    }
+}
+
+// Counts an index array up through `extent`, fastest axis last; false after the last.
+static bool next_index(int index[3], const int32_t extent[3], int dims)
+{
+    for (int a = dims - 1; a >= 0; a--) {
+        if (++index[a] < extent[a])
+            return true;
+        index[a] = 0;
+    }
+    return false;
+}
+
+// One input element through one tap of all output channels: the definition, in scatter form.
+static void scatter(test_case *test, int batch, int ic, uint64_t input_at, uint64_t output_at, const int tap[3])
+{
+    const upconv_problem *p = &test->problem;
+    const int icg = p->in_channels / p->groups, ocg = p->out_channels / p->groups, group = ic / icg;
+    uint64_t plane = 1;
+    for (int a = 0; a < p->dims; a++)
+        plane *= (uint64_t)p->out[a];
+    for (int oc = group * ocg; oc < (group + 1) * ocg; oc++) {
+        const double product = (double)test->input[input_at] *
+                               (double)test->weights[filter_index(p, test->order, tap, ic, oc)];
+        const uint64_t at = ((uint64_t)batch * (uint64_t)p->out_channels + (uint64_t)oc) * plane + output_at;
+        test->sums[at] += product;
+        test->magnitudes[at] += fabs(product);
+    }
+}
+
+static void scatter_all(test_case *test)
+{
+    const upconv_problem *p = &test->problem;
+    uint64_t input_at = 0;
+    for (int batch = 0; batch < p->batch; batch++) {
+        for (int ic = 0; ic < p->in_channels; ic++) {
+            int i[3] = {0, 0, 0};
+            do {
+                int tap[3] = {0, 0, 0};
+                do {
+                    uint64_t output_at = 0;
+                    bool inside = true;
+                    for (int a = 0; a < p->dims; a++) {
+                        const int64_t o = (int64_t)i[a] * p->stride[a] + (int64_t)tap[a] * p->dilation[a] - p->pad[a];
+                        inside = inside && o >= 0 && o < p->out[a];
+                        output_at = output_at * (uint64_t)p->out[a] + (uint64_t)o;
+                    }
+                    if (inside)
+                        scatter(test, batch, ic, input_at, output_at, tap);
+                } while (next_index(tap, p->kernel, p->dims));
+                input_at++;
+            } while (next_index(i, p->in, p->dims));
+        }
+    }
+}
+
+static void expect(test_case *test)
+{
+    const upconv_problem *p = &test->problem;
+    const uint64_t plane = test->sizes.output_elements / (uint64_t)p->batch / (uint64_t)p->out_channels;
+    for (uint64_t i = 0; i < test->sizes.output_elements; i++) {
+        const uint64_t oc = i / plane % (uint64_t)p->out_channels;
+        if (test->has_bias) {
+            test->sums[i] += (double)test->bias[oc];
+            test->magnitudes[i] += fabs((double)test->bias[oc]);
+        }
+        test->expected[i] = test_activation(p, test->sums[i], test->slopes ? (double)test->slopes[oc] : 0);
+    }
+}
+
+static float *numbers(uint64_t count, bool integers, test_random *random)
+{
+    float *values = malloc((size_t)count * sizeof *values);
+    if (!values)
+        return NULL;
+    for (uint64_t i = 0; i < count; i++) {
+        const int integer = test_between(random, -4, 4);
+        values[i] = integers ? (float)integer : (float)test_between(random, -65536, 65536) / 65536.0f;
+    }
+    return values;
+}
+
+bool test_case_init(test_case *test, const upconv_problem *problem, upconv_filter_order order, bool has_bias,
+                    bool integers, test_random *random)
+{
+    *test = (test_case){.problem = *problem, .order = order, .has_bias = has_bias, .integers = integers};
+    test->sizes.struct_size = sizeof test->sizes;
+    if (upconv_problem_sizes(problem, &test->sizes)) {
+        fprintf(stderr, "%s\n", upconv_last_error());
+        return false;
+    }
+    const uint64_t channels = (uint64_t)problem->out_channels, outputs = test->sizes.output_elements;
+    test->input = numbers(test->sizes.input_elements, integers, random);
+    test->weights = numbers(test->sizes.weights_elements, integers, random);
+    test->bias = numbers(channels, integers, random);
+    test->slopes = numbers(channels, true, random);
+    test->sums = calloc((size_t)outputs, sizeof *test->sums);
+    test->magnitudes = calloc((size_t)outputs, sizeof *test->magnitudes);
+    test->expected = calloc((size_t)outputs, sizeof *test->expected);
+    if (!test->input || !test->weights || !test->bias || !test->slopes || !test->sums || !test->magnitudes ||
+        !test->expected) {
+        fprintf(stderr, "no memory for the tensors of a test\n");
+        test_case_finish(test);
+        return false;
+    }
+    for (uint64_t i = 0; i < channels; i++)
+        test->slopes[i] = test->slopes[i] / 4; // quarters keep exactness
+    scatter_all(test);
+    expect(test);
+    return true;
+}
+
+void test_case_finish(test_case *test)
+{
+    free(test->input);
+    free(test->weights);
+    free(test->bias);
+    free(test->slopes);
+    free(test->sums);
+    free(test->magnitudes);
+    free(test->expected);
+    *test = (test_case){0};
+}
+
+double test_case_bound(const test_case *test, uint64_t index)
+{
+    const upconv_problem *p = &test->problem;
+    if (test->integers && act_is_exact(p->act))
+        return 0;
+    double terms = (double)p->in_channels / p->groups + 1;
+    for (int a = 0; a < p->dims; a++)
+        terms *= ceil((double)p->kernel[a] / p->stride[a] * (p->dilation[a] > 1 ? p->stride[a] : 1));
+    // Sums of n terms in any order are off by at most n half-ulps of the sum of magnitudes. No activation here is steeper
+    // than 1.2, except the leaky ones by their slope. exp and tanh of a GPU are good to a few ulps of a larger argument.
+    const double ulp = 1.1920929e-7;
+    const double sum_error = test->integers ? 0 : terms * ulp * test->magnitudes[index];
+    const double slope = fmax(1.2, fabs((double)p->act_param[0]));
+    const double smooth = act_is_exact(p->act) ? 0 : 4e-6 * (1 + fabs(test->sums[index]));
+    return slope * sum_error + smooth + ulp * fabs(test->expected[index]);
+}
+
+int64_t test_case_compare(const test_case *test, const float *output)
+{
+    for (uint64_t i = 0; i < test->sizes.output_elements; i++) {
+        const double bound = test_case_bound(test, i), error = fabs((double)output[i] - test->expected[i]);
+        if (!(error <= bound)) // also true for NaN
+            return (int64_t)i;
+    }
+    return -1;
+}
+
+upconv_problem test_problem(const char *notation)
+{
+    upconv_problem problem = {sizeof problem};
+    upconv_sizes sizes = {sizeof sizes};
+    size_t at = 0;
+    if (upconv_problem_parse(notation, &problem, &at) || upconv_problem_sizes(&problem, &sizes)) {
+        fprintf(stderr, "%s: at %zu: %s\n", notation, at, upconv_last_error());
+        exit(2);
+    }
+    // complete: what the oracle reads has no zeros standing for defaults
+    problem.groups = problem.groups ? problem.groups : 1;
+    problem.dims = problem.dims ? problem.dims : 2;
+    for (int a = 0; a < problem.dims; a++) {
+        problem.stride[a] = problem.stride[a] ? problem.stride[a] : 1;
+        problem.dilation[a] = problem.dilation[a] ? problem.dilation[a] : 1;
+        problem.out[a] = sizes.out[a];
+    }
+    return problem;
+}
+
+int test_report(uint64_t passed, uint64_t failed, uint64_t skipped)
+{
+    printf("%" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64 " skipped\n", passed, failed, skipped);
+    fflush(stdout);
+    return failed ? 1 : 0;
+}

@@ -1,0 +1,55 @@
+// What several tests share: a seeded generator, contexts by backend name, an oracle that shares no code with the library,
+// and comparison with a derived bound.
+#ifndef UPC_TESTING_H
+#define UPC_TESTING_H
+
+#include "../api/internal.h"
+
+typedef struct test_random {
+    uint64_t state;
+} test_random;
+
+uint64_t test_bits(test_random *random);
+int test_between(test_random *random, int low, int high); // both included
+bool test_chance(test_random *random, int percent);
+int test_pick(test_random *random, const int *values, int count);
+
+// "vulkan", "opencl", "cpu"; false: no such backend.
+bool test_backend_parse(const char *name, upconv_backend *backend);
+const char *test_backend_name(upconv_backend backend);
+
+// Opens a context that logs warnings and errors to standard error. limits may be NULL.
+upconv_status test_context_create(upconv_backend backend, const upconv_limits *limits, upconv_context **context);
+// True where this build has the backend and the machine a device for it; else the reason is written to `why`.
+bool test_backend_present(upconv_backend backend, char *why, size_t size);
+
+// Tensors of a problem in host memory, and what must come out.
+typedef struct test_case {
+    upconv_problem problem; // complete: no zeros standing for defaults
+    upconv_sizes sizes;
+    upconv_filter_order order;
+    bool has_bias, integers; // integers: every f32 sum is exact whatever its order
+    float *input, *weights, *bias, *slopes;
+    double *sums, *magnitudes; // of every output before the activation: the sum, and the sum of absolute values
+    double *expected;          // after the activation
+} test_case;
+
+// Fills in tensors and expected values for `problem`; false: no memory or an illegal problem (a sentence is printed).
+bool test_case_init(test_case *test, const upconv_problem *problem, upconv_filter_order order, bool has_bias,
+                    bool integers, test_random *random);
+void test_case_finish(test_case *test);
+// Index of the first wrong element of `output`, or -1. Exact where the sums and the activation are; else within a bound
+// derived from the number of terms.
+int64_t test_case_compare(const test_case *test, const float *output);
+double test_case_bound(const test_case *test, uint64_t index); // 0: exact
+
+// y = act(x) in double precision. slope: PRELU's, for this channel.
+double test_activation(const upconv_problem *problem, double x, double slope);
+
+// Parses the notation; exits the test with a message when it is wrong.
+upconv_problem test_problem(const char *notation);
+
+// The closing line that tests/run.sh adds up. Returns the exit code.
+int test_report(uint64_t passed, uint64_t failed, uint64_t skipped);
+
+#endif
