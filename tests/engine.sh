@@ -91,5 +91,9 @@ closing() {
     fi
     echo
     echo "$passed passed, $failed failed, $skipped skipped"
+    if [ $((passed + failed + skipped)) -eq 0 ]; then
+        echo "run.sh: no step's name contains '$only'; see --list" >&2
+        return 2
+    fi
     [ $failed -eq 0 ]
 }

@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Everything that must stay true: installs what the tests need, builds in several ways, runs all tests, counts.
+#
+#     tests/run.sh [--full] [--shared DIR] [--only TEXT] [--list] [--no-install]
+#
+#     --full        everything, for as long as it takes: many more random problems, every configuration, fuzzing
+#     --shared DIR  the folder with conformance/, mobile-compilers/ and workloads/; else UPCONV_SHARED, else ../shared
+#                   where it is; without it those steps are skipped by name
+#     --only TEXT   only steps whose name contains TEXT (builds are made when a step wants them)
+#     --list        the names of the steps
+#     --no-install  install nothing
+#
+# A line per step, then what was skipped and why, then one line `N passed, N failed, N skipped` over all steps.
+# On Debian or Ubuntu, as root or with sudo, it needs nothing before it. Exit code 0: nothing failed.
+set -u
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
+root=$PWD
+here=$root/tests
+full=false shared=${UPCONV_SHARED:-} only= list=false install=true
+while [ $# -gt 0 ]; do
+    case $1 in
+    --full) full=true ;;
+    --shared) shared=${2:?--shared needs a folder}; shift ;;
+    --only) only=${2:?--only needs a text}; shift ;;
+    --list) list=true install=false ;;
+    --no-install) install=false ;;
+    -h | --help) sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "run.sh: unknown option $1; see tests/run.sh --help" >&2; exit 2 ;;
+    esac
+    shift
+done
+[ -n "$shared" ] || { [ -d "$root/../shared" ] && shared=$(cd "$root/../shared" && pwd); }
+[ -z "$shared" ] || [ -d "$shared" ] || { echo "run.sh: there is no folder $shared" >&2; exit 2; }
+unset UPCONV_BACKEND UPCONV_DEVICE UPCONV_LOG UPCONV_SOLVER UPCONV_SHADERS
+
+# shellcheck source=tools/packages.sh
+. "$root/tools/packages.sh"
+# shellcheck source=tests/engine.sh
+. "$here/engine.sh"
+# shellcheck source=tests/builds.sh
+. "$here/builds.sh"
+
+if $install; then
+    need gcc g++ meson ninja-build pkg-config python3 libcjson-dev libcmocka-dev libpng-dev zlib1g-dev \
+        glslang-dev glslang-tools spirv-tools libvulkan-dev mesa-vulkan-drivers opencl-headers ocl-icd-libopencl1 \
+        ocl-icd-opencl-dev pocl-opencl-icd imagemagick clang ||
+        { echo "run.sh: cannot build and test without these packages (--no-install: try all the same)" >&2; exit 2; }
+    # without these only their own steps are skipped
+    for package in vulkan-validationlayers oclgrind libclblast-dev; do
+        need "$package" || true
+    done
+    version=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
+    [ -z "$version" ] || need "libclang-rt-$version-dev" || true
+fi
+logs=$root/build-logs
+mkdir -p "$logs"
+# shaders and programs that drivers keep on disk would hide what a fresh machine does
+export MESA_SHADER_CACHE_DISABLE=true POCL_KERNEL_CACHE=0
+count=500 limited=120 configs=12
+$full && count=20000 limited=2000 configs=0
+
+backends=(cpu vulkan opencl)
+solvers_of() { [ "$1" = cpu ] && echo reference || echo "phase direct"; }
+limits=(binding=4096 binding=1024,groups=3 groups=3,macs=5000 macs=300 size=32,shared=4096)
+
+# ---- the main build: everything on, gcc
+build_in build gcc -Dauto_features=enabled
+meson_tests build
+
+for backend in "${backends[@]}"; do
+    tested build "random: $backend" build/tests/random --backend "$backend" --count "$count" --seed 1000 --configs $configs
+    for limit in "${limits[@]}"; do
+        [ "$backend" = cpu ] && continue
+        tested build "random: $backend $limit" build/tests/random --backend "$backend" --count "$limited" --seed 500000 \
+            --configs $configs --limits "$limit"
+    done
+done
+
+# ---- the shared corpora
+for backend in "${backends[@]}"; do
+    for solver in $(solvers_of "$backend"); do
+        name="conformance: $backend $solver"
+        if [ -z "$shared" ] || [ ! -d "$shared/conformance" ]; then
+            skip "$name" "no conformance folder (--shared)"
+        else
+            tested build "$name" build/tests/conformance --corpus "$shared/conformance" --backend "$backend" --solver "$solver"
+        fi
+    done
+done
+
+# ---- kernels in both languages, and on the compilers of mobile GPUs
+tested build "kernels: GLSL and OpenCL C" bash "$here/kernels.sh" build
+if [ -z "$shared" ] || [ ! -x "$shared/mobile-compilers/run" ]; then
+    skip "kernels: mobile compilers" "no mobile-compilers folder (--shared)"
+else
+    for gpu in $("$shared/mobile-compilers/run" list); do
+        tested build "mobile: $gpu" python3 "$here/mobile.py" --run "$shared/mobile-compilers/run" --gpu "$gpu" \
+            --program build/tests/mobile_check --problems "$shared/workloads/layers.txt"
+    done
+fi
+
+# ---- Vulkan under the validation layers, with synchronisation checks
+if ! bash "$here/validation.sh" --present; then
+    skip "validation layers" "VK_LAYER_KHRONOS_validation is not installed"
+else
+    tested build "validation: the layers see a hazard" bash "$here/validation.sh" --expect-messages build/tests/validation_control
+    tested build "validation: random" bash "$here/validation.sh" build/tests/random --backend vulkan --count 150 --seed 7000
+    tested build "validation: random, limits" bash "$here/validation.sh" build/tests/random --backend vulkan --count 60 \
+        --seed 8000 --limits binding=2048,groups=3,macs=20000
+    meson_tests build validation vulkan bash "$here/validation.sh"
+fi
+
+# ---- other compilers and options
+build_in build-clang clang -Dauto_features=enabled
+meson_tests build-clang clang unit
+build_in build-minimal gcc -Dauto_features=disabled
+build_in build-cpu clang -Dauto_features=disabled -Dtests=enabled
+meson_tests build-cpu cpu-only
+tested build-cpu "cpu-only: random" build-cpu/tests/random --backend cpu --count 100 --seed 3000
+
+# ---- sanitizers
+build_in build-asan gcc -Dauto_features=enabled -Db_sanitize=address,undefined
+sanitized=(env "ASAN_OPTIONS=abort_on_error=0:detect_leaks=1" "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"
+    "LSAN_OPTIONS=suppressions=$here/suppressions/lsan.txt:print_suppressions=0" OCL_ICD_DEEPBIND=0)
+meson_tests build-asan asan unit,device "${sanitized[@]}"
+build_in build-tsan gcc -Dauto_features=enabled -Db_sanitize=thread
+for backend in "${backends[@]}"; do
+    tested build-tsan "tsan: threads $backend" env OCL_ICD_DEEPBIND=0 \
+        "TSAN_OPTIONS=halt_on_error=0:exitcode=66:suppressions=$here/suppressions/tsan.txt:ignore_noninstrumented_modules=1" \
+        build-tsan/tests/threads "$backend"
+done
+
+# ---- OpenCL kernels in an interpreter that sees races, bad addresses and uninitialised values
+if ! bash "$here/oclgrind.sh" --present; then
+    skip "oclgrind" "oclgrind is not installed"
+else
+    number=12
+    $full && number=300
+    tested build "oclgrind: random" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $number --seed 40
+    tested build "oclgrind: random, limits" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $((number / 2)) \
+        --seed 90 --limits binding=1024,groups=3
+fi
+
+# ---- fuzzing: the committed corpora are replayed by the sanitizer build's tests; here new inputs are looked for
+if $full; then
+    build_in build-fuzz clang -Dauto_features=disabled -Dtests=enabled -Db_sanitize=address,undefined -Db_lundef=false \
+        -Dc_args=-fsanitize=fuzzer-no-link
+    fuzzers build-fuzz 60
+    tested build-asan "asan: random opencl" "${sanitized[@]}" build-asan/tests/random --backend opencl --count 500 --seed 60000
+    tested build-asan "asan: random vulkan" "${sanitized[@]}" build-asan/tests/random --backend vulkan --count 500 --seed 60000
+else
+    skip "fuzzing" "only with --full"
+fi
+$list || closing
