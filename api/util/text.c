@@ -74,9 +74,13 @@ void upc_print_float(char *text, size_t size, float value)
         if (strtof(text, NULL) == value)
             break;
     }
-    for (char *c = text; *c; c++)
-        if (!strchr("0123456789+-einfa", *c))
-            *c = '.';
+    char *to = text;
+    for (const char *from = text; *from; from++)
+        if (strchr("0123456789+-einfa", *from))
+            *to++ = *from;
+        else if (to == text || to[-1] != '.') // the mark may have several bytes
+            *to++ = '.';
+    *to = 0;
 }
 
 // By hand, because strtof obeys the locale: digits, an optional point, an optional exponent. Exact for what
