@@ -1,0 +1,198 @@
+// The problem notation: what it means, its round trip, and where its errors point.
+#include "../api/problem.h"
+
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static upconv_problem parsed(const char *text)
+{
+    upconv_problem problem = {.struct_size = sizeof problem};
+    size_t at = 0;
+    if (upconv_problem_parse(text, &problem, &at) != UPCONV_OK)
+        fail_msg("%s (at %zu)", upconv_last_error(), at);
+    return problem;
+}
+
+// Parsing `text` and printing it gives `canonical`; parsing that gives the same problem.
+static void canonical_is(const char *text, const char *canonical)
+{
+    const upconv_problem problem = parsed(text);
+    char printed[512];
+    size_t length = 0;
+    assert_int_equal(upconv_problem_print(&problem, printed, sizeof printed, &length), UPCONV_OK);
+    assert_string_equal(printed, canonical);
+    assert_int_equal(length, strlen(canonical));
+    const upconv_problem again = parsed(printed);
+    assert_memory_equal(&problem, &again, sizeof again);
+}
+
+static void test_meaning(void **state)
+{
+    (void)state;
+    canonical_is("ic64oc32_ih32oh64kh4sh2ph1", "g1mb1ic64oc32_ih32oh64kh4sh2ph1dh0_iw32ow64kw4sw2pw1dw0");
+    canonical_is("ic64oc32ih32kh4sh2ph1", "g1mb1ic64oc32_ih32oh64kh4sh2ph1dh0_iw32ow64kw4sw2pw1dw0");
+    canonical_is("g64mb2_ic64_oc128__ih8_kh3", "g64mb2ic64oc128_ih8oh10kh3sh1ph0dh0_iw8ow10kw3sw1pw0dw0");
+    canonical_is("ic56oc1_ih180oh360kh9sh2ph4_iw320ow640",
+                 "g1mb1ic56oc1_ih180oh360kh9sh2ph4dh0_iw320ow640kw9sw2pw4dw0");
+    canonical_is("iw75ow608kw16sw8pw-3ic512oc256", "g1mb1ic512oc256_iw75ow608kw16sw8pw-3dw0");
+    canonical_is("ic1oc2_id7kd3_ih6kh2dh1_iw5kw1sw4",
+                 "g1mb1ic1oc2_id7od9kd3sd1pd0dd0_ih6oh8kh2sh1ph0dh1_iw5ow17kw1sw4pw0dw1");
+    canonical_is("ic1oc1ih4kh3oh0", "g1mb1ic1oc1_ih4oh6kh3sh1ph0dh0_iw4ow6kw3sw1pw0dw0");
+    canonical_is("ic1oc1iw4kw3n\"a name+\"", "g1mb1ic1oc1_iw4ow6kw3sw1pw0dw0");
+    canonical_is("ic1oc1iw4kw3_n\"\"+gelu_tanh", "g1mb1ic1oc1_iw4ow6kw3sw1pw0dw0+gelu_tanh");
+    canonical_is("ic1oc1iw4kw3+relu_n\"x\"", "g1mb1ic1oc1_iw4ow6kw3sw1pw0dw0+relu");
+    canonical_is("ic1oc1iw4kw3+none", "g1mb1ic1oc1_iw4ow6kw3sw1pw0dw0");
+    const upconv_problem p = parsed("ic1oc1ih4kh3dh2");
+    assert_true(p.dims == 2 && p.dilation[0] == 3 && p.dilation[1] == 3 && p.out[0] == 10);
+}
+
+static void test_activations(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "relu", "leaky:0.1", "prelu", "clamp:0:6", "clamp:-inf:1e-45", "sigmoid",
+        "tanh", "hardswish", "silu",  "gelu",      "gelu_tanh",        "leaky:-0"};
+    for (size_t i = 0; i < UPC_COUNT(texts); i++) {
+        char text[128], canonical[128];
+        snprintf(text, sizeof text, "ic1oc1iw4kw3+%s", texts[i]);
+        snprintf(canonical, sizeof canonical, "g1mb1ic1oc1_iw4ow6kw3sw1pw0dw0+%s", texts[i]);
+        canonical_is(text, canonical);
+    }
+    for (int act = 0; act < UPCONV_ACT_COUNT; act++)
+        assert_string_not_equal(upc_act_name((upconv_act)act), "unknown");
+    assert_string_equal(upc_act_name(UPCONV_ACT_COUNT), "unknown");
+    assert_string_equal(upc_act_name((upconv_act)-1), "unknown");
+}
+
+// Every float comes back bit for bit, also in locales whose decimal mark is a comma or has several bytes.
+static void test_floats(void **state)
+{
+    (void)state;
+    static const char *const locales[] = {"C", "de_DE.UTF-8", "ps_AF.UTF-8"};
+    for (size_t l = 0; l < UPC_COUNT(locales); l++) {
+        if (!setlocale(LC_ALL, locales[l]))
+            continue; // not on this machine
+        uint32_t bits = 12345;
+        for (int i = 0; i < 20000; i++) {
+            bits = bits * 1664525u + 1013904223u;
+            upconv_problem problem = parsed("ic1oc1iw4kw3+leaky:1");
+            memcpy(&problem.act_param[0], &bits, sizeof bits);
+            if (problem.act_param[0] != problem.act_param[0])
+                continue;
+            char printed[128];
+            assert_int_equal(upconv_problem_print(&problem, printed, sizeof printed, NULL), UPCONV_OK);
+            assert_null(strchr(printed, ','));
+            const upconv_problem again = parsed(printed);
+            assert_memory_equal(&problem, &again, sizeof again);
+        }
+    }
+    setlocale(LC_ALL, "C");
+}
+
+// The text is refused, and the error points at the first `^` of `marks`, or at the end where there is none.
+static void points_at(const char *text, const char *marks, const char *words)
+{
+    upconv_problem problem = {.struct_size = sizeof problem, .dims = 77};
+    size_t at = 9999;
+    if (upconv_problem_parse(text, &problem, &at) != UPCONV_ERROR_INVALID)
+        fail_msg("'%s' was taken", text);
+    if (at != strcspn(marks, "^"))
+        fail_msg("'%s': points at %zu, not %zu (%s)", text, at, strcspn(marks, "^"), upconv_last_error());
+    if (!strstr(upconv_last_error(), words))
+        fail_msg("'%s' is not in '%s'", words, upconv_last_error());
+    assert_int_equal(problem.dims, 77);
+    assert_int_equal(upconv_problem_parse(text, &problem, NULL), UPCONV_ERROR_INVALID);
+}
+
+static void test_errors(void **state)
+{
+    (void)state;
+    points_at("", "", "'ic' is missing");
+    points_at("ic4iw3kw2", "         ", "'oc' is missing");
+    points_at("ic4oc4iw3", "         ", "'kw' is missing");
+    points_at("ic4oc4kh3", "         ", "'ih' is missing");
+    points_at("ic4oc4id3kd3", "            ", "'ih' is missing");
+    points_at("ic4oc4id3kd3iw2kw1", "                  ", "'ih' is missing");
+    points_at("ic4oc4ih3kw3", "            ", "'kh' is missing");
+    points_at("ic4oc4xx3", "      ^", "'xx' is no field");
+    points_at("ic4oc4_zzz", "       ^", "'zzz' is no field");
+    points_at("ic4oc4ix3", "      ^", "'ix' is no field");
+    points_at("ic4oc4ic3", "      ^", "given twice");
+    points_at("ic4oc4ih_kh3", "        ^", "a number must stand here");
+    points_at("ic4oc4ih-3kh3", "        ^", "a number must stand here");
+    points_at("ic4oc4ih3kh3ph-", "               ^", "a number must stand here");
+    points_at("ic2147483648oc4", "  ^", "too large");
+    points_at("ic4oc99999999999999999999999", "     ^", "too large");
+    points_at("ic4oc4iw3kw3pw-2147483649", "              ^", "too large");
+    points_at("ic4oc4iw3kw3dw2147483647", "              ^", "too large");
+    points_at("ic4oc4iw3kw0", "           ^", "above 0");
+    points_at("g0ic4oc4iw3kw1", " ^", "above 0");
+    points_at("g3ic6oc4iw3kw1", "       ^", "divisible");
+    points_at("g4ic6oc4iw3kw1", "    ^", "divisible");
+    points_at("_ic4oc4iw3kw3", "^", "goes on");
+    points_at(" ic4oc4iw3kw3", "^", "goes on");
+    points_at("ic4oc4iw3kw3_", "             ^", "must follow");
+    points_at("ic4oc4iw3kw3 ", "            ^", "goes on");
+    points_at("ic4oc4_+relu", "       ^", "must follow");
+    points_at("IC4oc4iw3kw3", "^", "goes on");
+    points_at("ic4oc4iw3kw3n\"x", "               ^", "quote");
+    points_at("ic4oc4iw3kw3n\"x\"y", "                ^", "goes on");
+    points_at("ic4oc4iw3kw3+", "             ^", "no activation");
+    points_at("ic4oc4iw3kw3+relux", "             ^", "no activation");
+    points_at("ic4oc4iw3kw3+relu:3", "                 ^", "goes on");
+    points_at("ic4oc4iw3kw3+leaky", "                  ^", "leaky has 1");
+    points_at("ic4oc4iw3kw3+leaky:", "                   ^", "a number");
+    points_at("ic4oc4iw3kw3+leaky: 1", "                   ^", "a number");
+    points_at("ic4oc4iw3kw3+leaky:nan", "                   ^", "a number");
+    points_at("ic4oc4iw3kw3+leaky:1e39", "                   ^", "too large");
+    points_at("ic4oc4iw3kw3+leaky:0,1", "                    ^", "goes on");
+    points_at("ic4oc4iw3kw3+clamp:3", "                    ^", "clamp has 2");
+    points_at("ic4oc4iw3kw3+clamp:3:2", "                     ^", "below the lower");
+    points_at("ic4oc4iw3kw3pw9", "              ^", "out[0] comes to");
+    points_at("ic4oc4iw2000000000kw3sw2", "        ^", "out[0] comes to");
+    points_at("ic2000000000oc4iw2000000000ow1kw3", "^", "2^40");
+    points_at("ic4oc4iw3kw3\x80", "            ^", "goes on");
+    size_t at = 5;
+    upconv_problem problem = {0};
+    assert_int_equal(upconv_problem_parse(NULL, &problem, &at), UPCONV_ERROR_INVALID);
+    assert_int_equal(at, 0);
+    assert_int_equal(upconv_problem_parse("ic1oc1iw1kw1", NULL, &at), UPCONV_ERROR_INVALID);
+}
+
+static void test_print_cuts(void **state)
+{
+    (void)state;
+    const upconv_problem problem = parsed("ic1oc1iw4kw3+clamp:0.5:6");
+    static const char whole[] = "g1mb1ic1oc1_iw4ow6kw3sw1pw0dw0+clamp:0.5:6";
+    size_t length = 0;
+    assert_int_equal(upconv_problem_print(&problem, NULL, 0, &length), UPCONV_OK);
+    assert_int_equal(length, strlen(whole));
+    for (size_t size = 1; size <= sizeof whole + 1; size++) {
+        char text[sizeof whole + 2];
+        memset(text, '#', sizeof text);
+        assert_int_equal(upconv_problem_print(&problem, text, size, &length), UPCONV_OK);
+        assert_int_equal(length, strlen(whole));
+        const size_t kept = UPC_MIN(size - 1, strlen(whole));
+        assert_int_equal(strlen(text), kept);
+        assert_memory_equal(text, whole, kept);
+        assert_true(text[UPC_MAX(size, kept + 1)] == '#');
+    }
+    assert_int_equal(upconv_problem_print(&problem, NULL, 1, NULL), UPCONV_ERROR_INVALID);
+    assert_int_equal(upconv_problem_print(NULL, NULL, 0, NULL), UPCONV_ERROR_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_meaning), cmocka_unit_test(test_activations), cmocka_unit_test(test_floats),
+        cmocka_unit_test(test_errors),  cmocka_unit_test(test_print_cuts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
