@@ -1,31 +1,63 @@
-# need PACKAGE...: installs those Debian packages that are missing, as root or through sudo. False, with a sentence that
-# names them on standard error, when that cannot be done. Sourced by tools/demo.sh and tests/run.sh.
+# Debian packages, for tools/demo.sh and tests/run.sh to source.
+#
+#     need PACKAGES...   installs those that are missing, as root or through sudo. Returns 1, having said on standard
+#                        error what is missing, where they cannot be installed. UPCONV_NO_INSTALL=1: only looks.
+#
+# The variables are the lists themselves; each is a list of words.
+# shellcheck shell=bash disable=SC2034
+
+# To build everything and to use it: compiler, build system, libraries, headers.
+UPCONV_BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 libcjson-dev libpng-dev zlib1g-dev
+    glslang-dev spirv-tools libvulkan-dev opencl-headers"
+# Loaders and drivers: with them there is a Vulkan and an OpenCL device on every machine, if only the processor.
+UPCONV_DRIVER_PACKAGES="libvulkan1 mesa-vulkan-drivers ocl-icd-libopencl1 pocl-opencl-icd"
+
+upconv_missing() {
+    local package
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || printf '%s ' "$package"
+    done
+}
+
+# The words that make a command run as root: none for root itself; fails where there is no way.
+upconv_as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        echo env
+    elif ! command -v sudo >/dev/null; then
+        return 1
+    elif sudo -n true 2>/dev/null || [ -t 0 ]; then
+        echo sudo
+    else
+        return 1
+    fi
+}
 
 need() {
-    local package missing=() as_root=()
-    for package in "$@"; do
-        [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
-    done
-    [ ${#missing[@]} -eq 0 ] && return 0
-    if ! command -v apt-get >/dev/null; then
-        echo "missing, and this is no Debian or Ubuntu: ${missing[*]}" >&2
+    local missing root
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+        echo "This is no Debian: make sure yourself that there is what Debian calls: $*" >&2
+        return 0
+    fi
+    missing=$(upconv_missing "$@")
+    [ -n "$missing" ] || return 0
+    if [ -n "${UPCONV_NO_INSTALL:-}" ]; then
+        echo "Missing packages: $missing" >&2
         return 1
     fi
-    if [ "$(id -u)" != 0 ]; then
-        if ! command -v sudo >/dev/null; then
-            echo "missing, and there is neither root nor sudo to install them: ${missing[*]}" >&2
-            return 1
-        fi
-        as_root=(sudo)
-    fi
-    echo "installing ${missing[*]}" >&2
-    # the lists are fetched once a run: a second call finds them fresh
-    if [ -z "${packages_listed:-}" ]; then
-        "${as_root[@]}" apt-get update -qq >&2 || true
-        packages_listed=yes
-    fi
-    if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2; then
-        echo "could not install: ${missing[*]}" >&2
+    if ! root=$(upconv_as_root); then
+        printf '%s\n' "Missing packages, and neither root nor sudo to install them. Somebody has to run:" \
+            "    apt-get install --no-install-recommends $missing" >&2
         return 1
     fi
+    echo "Installing $missing" >&2
+    # An index that is older than a day may name versions that are gone.
+    if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mtime -1 -print -quit 2>/dev/null)" ]; then
+        $root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 || echo "apt-get update failed; going on" >&2
+    fi
+    # shellcheck disable=SC2086
+    $root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing \
+        </dev/null >/dev/null || true
+    missing=$(upconv_missing "$@")
+    [ -z "$missing" ] || echo "These packages could not be installed: $missing" >&2
+    [ -z "$missing" ]
 }

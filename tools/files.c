@@ -1,0 +1,157 @@
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// What an interrupted program leaves to be removed. Read by the signal handler, so it is set up completely
+// before `pending_set` says so.
+static char pending[4096];
+static volatile sig_atomic_t pending_set;
+
+static void interrupted(int number)
+{
+    if (pending_set)
+        unlink(pending);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void pending_watch(const char *temporary)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    if (strlen(temporary) >= sizeof pending)
+        return;
+    strcpy(pending, temporary);
+    pending_set = 1;
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct sigaction now;
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+            signal(signals[i], interrupted);
+    }
+}
+
+bool file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+bool file_read(const char *path, char **text, size_t *size, char *error, size_t error_size)
+{
+    enum { STEP = 1 << 16 };
+    char *data = NULL;
+    size_t length = 0;
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        snprintf(error, error_size, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    for (;;) {
+        char *more = realloc(data, length + STEP);
+        if (!more) {
+            snprintf(error, error_size, "no memory to read %s", path);
+            break;
+        }
+        data = more;
+        size_t got = fread(data + length, 1, STEP - 1, file);
+        length += got;
+        if (got == STEP - 1)
+            continue;
+        if (ferror(file)) {
+            snprintf(error, error_size, "%s: %s", path, strerror(errno));
+            break;
+        }
+        fclose(file);
+        data[length] = 0;
+        *text = data;
+        *size = length;
+        return true;
+    }
+    fclose(file);
+    free(data);
+    return false;
+}
+
+static void forget(file_writer *writer)
+{
+    pending_set = 0;
+    free(writer->path);
+    free(writer->temporary);
+    *writer = (file_writer){0};
+}
+
+// Opens a new file beside writer->path, with the access rights that the target has or would get.
+static bool open_temporary(file_writer *writer, const struct stat *old)
+{
+    size_t size = strlen(writer->path) + 32;
+    writer->temporary = malloc(size);
+    if (!writer->temporary)
+        return false;
+    for (int attempt = 0; attempt < 100; attempt++) {
+        snprintf(writer->temporary, size, "%s.%ld-%d.tmp", writer->path, (long)getpid(), attempt);
+        int descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor < 0 && errno == EEXIST)
+            continue;
+        if (descriptor < 0)
+            return false;
+        pending_watch(writer->temporary);
+        if (old && fchmod(descriptor, old->st_mode & 07777) != 0)
+            errno = 0; // the rights stay those of a new file
+        writer->file = fdopen(descriptor, "wb");
+        if (writer->file)
+            return true;
+        close(descriptor);
+        unlink(writer->temporary);
+        return false;
+    }
+    return false;
+}
+
+bool file_writer_open(file_writer *writer, const char *path, char *error, size_t error_size)
+{
+    struct stat old;
+    *writer = (file_writer){0};
+    bool exists = stat(path, &old) == 0;
+    writer->path = exists ? realpath(path, NULL) : strdup(path);
+    if (exists && S_ISDIR(old.st_mode)) {
+        errno = EISDIR;
+    } else if (exists && !S_ISREG(old.st_mode)) {
+        writer->file = fopen(path, "wb");
+    } else if (exists && access(path, W_OK) != 0) {
+        // A file that must not be written is not replaced either.
+    } else if (writer->path) {
+        open_temporary(writer, exists ? &old : NULL);
+    }
+    if (writer->file)
+        return true;
+    snprintf(error, error_size, "%s cannot be written: %s", path, strerror(errno ? errno : EIO));
+    forget(writer);
+    return false;
+}
+
+bool file_writer_close(file_writer *writer, char *error, size_t error_size)
+{
+    errno = 0;
+    bool fine = fflush(writer->file) == 0 && !ferror(writer->file);
+    fine = fclose(writer->file) == 0 && fine;
+    if (fine && writer->temporary)
+        fine = rename(writer->temporary, writer->path) == 0;
+    if (!fine) {
+        snprintf(error, error_size, "%s cannot be written: %s", writer->path,
+                 errno ? strerror(errno) : "an earlier write failed");
+        if (writer->temporary)
+            unlink(writer->temporary);
+    }
+    forget(writer);
+    return fine;
+}
+
+void file_writer_abandon(file_writer *writer)
+{
+    if (writer->file)
+        fclose(writer->file);
+    if (writer->temporary)
+        unlink(writer->temporary);
+    forget(writer);
+}
