@@ -22,8 +22,8 @@ static const char *const type_names[] = {"f32"};
 static size_t utf8_length(const unsigned char *at, size_t room)
 {
     static const struct {
-        unsigned char mask, lead, low; // low: the smallest second byte, against overlong forms
-    } forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x80}, {0xf8, 0xf0, 0x80}};
+        unsigned char mask, lead;
+    } forms[] = {{0x80, 0x00}, {0xe0, 0xc0}, {0xf0, 0xe0}, {0xf8, 0xf0}};
     for (size_t length = 1; length <= 4; length++) {
         if ((at[0] & forms[length - 1].mask) != forms[length - 1].lead)
             continue;
@@ -143,10 +143,20 @@ static void add_cleaned(upc_string *line, const char *key, const char *value)
     add_text(line, key, text);
 }
 
+// Nanoseconds and not finer, so that nobody has to read exponents; ratios and the like as short as they go.
 static void add_number(upc_string *line, const char *key, double value)
 {
     char number[64];
-    upc_print_float(number, sizeof number, (float)value);
+    if (value < 1 || value > 1e12) {
+        upc_print_float(number, sizeof number, (float)value);
+    } else {
+        const long long thousandths = llround(value * 1000);
+        int length = snprintf(number, sizeof number, "%lld.%03lld", thousandths / 1000, thousandths % 1000);
+        while (number[length - 1] == '0')
+            number[--length] = 0;
+        if (number[length - 1] == '.')
+            number[--length] = 0;
+    }
     upc_string_add(line, "\"%s\":%s,", key, number);
 }
 

@@ -275,8 +275,7 @@ bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, cons
     return best.item != NULL;
 }
 
-// ---------------------------------------------------------------------------------------------------- export
-// and import
+// ----------------------------------------------------------------------------------------- export and import
 
 static int by_line(const void *a, const void *b)
 {
