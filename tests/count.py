@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """count.py LOG: what a test's output says of itself. Prints `PASSED FAILED SKIPPED`, then one line per skipped thing.
 
-Understood: a closing line `N passed, N failed, N skipped` (one per program), cmocka's groups, Python's unittest. Prints
-nothing where no counts are found: the caller takes that as a failure.
+Understood: a closing line `N passed, N failed, N skipped` (one per program), `N inputs replayed` of a fuzz target, cmocka's
+groups, Python's unittest. Prints nothing where no counts are found: the caller takes that as a failure.
 """
 import re
 import sys
@@ -10,7 +10,9 @@ import sys
 
 def closing_lines(lines):
     found = [re.fullmatch(r"(?:\S+: )?(\d+) passed, (\d+) failed, (\d+) skipped", line.strip()) for line in lines]
-    return [tuple(map(int, match.groups())) for match in found if match]
+    replayed = [re.fullmatch(r"(\d+) inputs replayed", line.strip()) for line in lines]
+    return ([tuple(map(int, match.groups())) for match in found if match] +
+            [(int(match.group(1)), 0, 0) for match in replayed if match])
 
 
 def cmocka_groups(lines):

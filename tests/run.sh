@@ -41,9 +41,9 @@ unset UPCONV_BACKEND UPCONV_DEVICE UPCONV_LOG UPCONV_SOLVER UPCONV_SHADERS
 . "$here/builds.sh"
 
 if $install; then
-    need gcc g++ meson ninja-build pkg-config python3 libcjson-dev libcmocka-dev libpng-dev zlib1g-dev \
-        glslang-dev glslang-tools spirv-tools libvulkan-dev mesa-vulkan-drivers opencl-headers ocl-icd-libopencl1 \
-        ocl-icd-opencl-dev pocl-opencl-icd imagemagick clang ||
+    # shellcheck disable=SC2086
+    need $UPCONV_BUILD_PACKAGES $UPCONV_DRIVER_PACKAGES g++ libc6-dev libcmocka-dev glslang-tools spirv-tools \
+        ocl-icd-opencl-dev imagemagick binutils clang ||
         { echo "run.sh: cannot build and test without these packages (--no-install: try all the same)" >&2; exit 2; }
     # without these only their own steps are skipped
     for package in vulkan-validationlayers oclgrind libclblast-dev; do
@@ -103,7 +103,7 @@ fi
 if ! bash "$here/validation.sh" --present; then
     skip "validation layers" "VK_LAYER_KHRONOS_validation is not installed"
 else
-    tested build "validation: the layers see a hazard" bash "$here/validation.sh" --expect-messages build/tests/validation_control
+    tested build "validation: the layers see a hazard" bash "$here/validation.sh" --expect-messages build/tests/control_vulkan
     tested build "validation: random" bash "$here/validation.sh" build/tests/random --backend vulkan --count 150 --seed 7000
     tested build "validation: random, limits" bash "$here/validation.sh" build/tests/random --backend vulkan --count 60 \
         --seed 8000 --limits binding=2048,groups=3,macs=20000
@@ -136,6 +136,7 @@ if ! bash "$here/oclgrind.sh" --present; then
 else
     number=12
     $full && number=300
+    tested build "oclgrind: it sees faults" bash "$here/oclgrind.sh" --expect-messages build/tests/control_opencl
     tested build "oclgrind: random" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $number --seed 40
     tested build "oclgrind: random, limits" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $((number / 2)) \
         --seed 90 --limits binding=1024,groups=3

@@ -1,0 +1,29 @@
+// From a dialect's operation and attributes to a problem of ours, through the library's own convention helpers.
+#ifndef CONFORMANCE_DIALECTS_H
+#define CONFORMANCE_DIALECTS_H
+
+#include <upconv/upconv.h>
+
+#include "corpus.h"
+
+// What runs a case. Layouts are letters in the order stored, with I and O as a transposed convolution sees them.
+typedef struct mapping {
+    int dims;
+    upconv_problem problem;
+    corpus_tensor *input, *weights, *bias, *output; // bias may be NULL
+    char in_layout[NPY_MAX_RANK + 1], out_layout[NPY_MAX_RANK + 1], weights_layout[NPY_MAX_RANK + 1];
+    int32_t filter_channels; // O of the filter: output channels of one group
+} mapping;
+
+typedef enum verdict {
+    CASE_RUNS,
+    CASE_SKIPPED, // the library does not have the operation: item->why names it
+    CASE_WRONG,   // item->why says what is wrong
+} verdict;
+
+verdict case_map(corpus_case *item, mapping *map);
+
+// The extent of the axis of that letter, or 1 where the layout has none.
+int32_t extent_of(const corpus_tensor *tensor, const char *layout, char letter);
+
+#endif

@@ -1,0 +1,158 @@
+// Writes the assembled source of every kernel variant, in both languages, into a folder: NNNN.comp and NNNN.cl, for
+// glslang, spirv-val and clang to judge (kernels.sh). dump_sources FOLDER
+//
+// Variants: every solver, every value of its knobs, every activation, geometry in the table and compiled in, weights packed
+// at execution, dispatches that see only some of the input channels, with and without unroll hints.
+#include "testing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_VARIANTS = 20000 };
+
+typedef struct dump {
+    const char *folder;
+    upc_env env;
+    uint64_t seen[MAX_VARIANTS]; // hashes of texts already written
+    int count, failed;
+    uint64_t configs;
+} dump;
+
+static const char *const problems[] = {
+    "ic5oc7_ih9oh18kh4sh2ph1", "g3ic6oc9_id3od5kd2sd2pd0dd1_ih4oh9kh3sh2ph-1_iw5ow10kw2sw3pw0", "ic40oc40_iw70ow140kw4sw2pw1",
+};
+
+static bool is_new(dump *d, const char *text, size_t length)
+{
+    const uint64_t hash = upc_hash(text, length, 0);
+    for (int i = 0; i < d->count; i++) {
+        if (d->seen[i] == hash)
+            return false;
+    }
+    if (d->count == MAX_VARIANTS)
+        return false;
+    d->seen[d->count++] = hash;
+    return true;
+}
+
+static void write_source(dump *d, upconv_backend backend, const upc_facts *facts, const upc_program_desc *program)
+{
+    upc_string text;
+    upc_string_init(&text, &d->env);
+    if (upc_source_assemble(&d->env, backend, facts, program, &text)) {
+        printf("FAILED %s: %s\n", program->kernel, upconv_last_error());
+        d->failed++;
+    } else if (is_new(d, text.data, text.length)) {
+        char path[1024];
+        snprintf(path, sizeof path, "%s/%04d-%s.%s", d->folder, d->count, program->kernel,
+                 backend == UPCONV_BACKEND_VULKAN ? "comp" : "cl");
+        FILE *file = fopen(path, "w");
+        if (!file || fwrite(text.data, 1, text.length, file) != text.length || fclose(file)) {
+            printf("FAILED cannot write %s\n", path);
+            d->failed++;
+        }
+    }
+    upc_string_finish(&text);
+}
+
+static void cook(dump *d, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts,
+                 const upc_config *config, const upc_request *request)
+{
+    upc_recipe recipe;
+    char sentence[UPC_SENTENCE];
+    if (solver->legal(problem, facts, config, sentence))
+        return;
+    upc_recipe_init(&recipe, &d->env);
+    if (solver->cook(problem, facts, config, request, &recipe)) {
+        printf("FAILED %s: %s\n", solver->name, upconv_last_error());
+        d->failed++;
+    }
+    d->configs++;
+    for (size_t i = 0; i < recipe.program_count; i++) {
+        upc_program_desc program = recipe.programs[i];
+        // the size of a work-group is a number in either language and changes no code: one stands for all
+        program.local[0] = 16, program.local[1] = 4, program.local[2] = 1;
+        write_source(d, facts->info.backend, facts, &program);
+    }
+    upc_recipe_finish(&recipe);
+}
+
+// Knobs that only give the size of the work-group keep two values; every other knob takes all.
+static int knob_values(const upc_knob *knob)
+{
+    const bool group = !strcmp(knob->name, "x") || !strcmp(knob->name, "y");
+    return group ? UPC_MIN(knob->count, 1) : knob->count;
+}
+
+static void every_config(dump *d, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts,
+                         const upc_request *request)
+{
+    int at[UPC_MAX_KNOBS] = {0};
+    for (;;) {
+        upc_config config = {{0}};
+        for (int k = 0; k < solver->knob_count; k++)
+            config.value[k] = solver->knobs[k].values[at[k]];
+        cook(d, solver, problem, facts, &config, request);
+        int k = 0;
+        while (k < solver->knob_count && ++at[k] == knob_values(&solver->knobs[k]))
+            at[k++] = 0;
+        if (k == solver->knob_count)
+            return;
+    }
+}
+
+static void every_activation(dump *d, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts)
+{
+    const upc_request request = {.dynamic_weights = false};
+    for (int act = 0; act < UPCONV_ACT_COUNT; act++) {
+        upc_problem with = *problem;
+        upc_config config;
+        with.act = (upconv_act)act;
+        with.act_param[0] = 0.25f;
+        with.act_param[1] = 1.5f;
+        solver->guess(&with, facts, &config);
+        cook(d, solver, &with, facts, &config, &request);
+    }
+}
+
+static void dump_facts(dump *d, const upc_facts *facts)
+{
+    char sentence[UPC_SENTENCE];
+    for (int s = 0; s < upc_solver_count; s++) {
+        for (size_t i = 0; i < UPC_COUNT(problems); i++) {
+            const upconv_problem given = test_problem(problems[i]);
+            upc_problem problem;
+            if (upc_problem_from(&given, &problem) || upc_solvers[s]->refuse(&problem, facts, sentence))
+                continue;
+            for (int dynamic = 0; dynamic < 2; dynamic++) {
+                const upc_request request = {.dynamic_weights = dynamic, .order = UPCONV_FILTER_KOI};
+                every_config(d, upc_solvers[s], &problem, facts, &request);
+            }
+            every_activation(d, upc_solvers[s], &problem, facts);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static dump d;
+    if (argc != 2) {
+        fprintf(stderr, "usage: dump_sources FOLDER\n");
+        return 2;
+    }
+    d.folder = argv[1];
+    upc_env_init(&d.env, NULL);
+    for (int variant = 0; variant < 8; variant++) {
+        upc_facts facts;
+        upc_facts_smallest(&facts);
+        facts.info.backend = variant & 1 ? UPCONV_BACKEND_OPENCL : UPCONV_BACKEND_VULKAN;
+        facts.unroll_hint = variant & 2;
+        facts.reqd_group_size = variant & 2;
+        if (variant & 4) // windows so small that the third problem's input channels are cut
+            facts.info.limits.binding_bytes = 8192;
+        dump_facts(&d, &facts);
+    }
+    printf("%llu configurations, %d different sources\n", (unsigned long long)d.configs, d.count);
+    return d.failed || d.count == 0 || d.count == MAX_VARIANTS ? 1 : 0;
+}

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Kernels on the compiler of one mobile GPU: everything compiles, and what the solvers guess from its facts does not spill.
+
+mobile.py --run RUN --gpu NAME --program mobile_check [--problems FILE] [--verbose]
+
+RUN starts a program with that GPU's driver. One plan (problem, solver, weights frozen or given) is one test.
+"""
+import argparse
+import re
+import subprocess
+import sys
+
+# Private memory as the drivers name it: ir3 by its instructions, v3d by its scratch and the traffic to it.
+SPILLS = re.compile(r"STP Count|LDP Count|Spill Size|TMU Spills|TMU Fills|[Ss]pill|[Ff]ill")
+THREADS = re.compile(r"Thread Count")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", required=True)
+    parser.add_argument("--gpu", required=True)
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--problems", help="a file of lines NAME PROBLEM; # begins a comment")
+    parser.add_argument("--verbose", action="store_true", help="print every statistic")
+    return parser.parse_args()
+
+
+def read_problems(path):
+    problems = []
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            words = line.split("#")[0].split()
+            if len(words) >= 2:
+                problems.append(f"{words[0]}={words[1]}")
+    return problems
+
+
+def judge_statistics(lines):
+    """{(name, solver:config): [complaints]}, and the fewest threads that any kernel runs with."""
+    complaints, threads = {}, None
+    for line in lines:
+        match = re.match(r"stat (\S+) (\S+) step (\d+): (.+) = (\S+)$", line)
+        if not match:
+            continue
+        name, config, step, statistic, value = match.groups()
+        found = complaints.setdefault((name, config), [])
+        if SPILLS.search(statistic) and float(value) > 0:
+            found.append(f"step {step}: {statistic} {value}")
+        if THREADS.search(statistic):
+            threads = float(value) if threads is None else min(threads, float(value))
+    return complaints, threads
+
+
+def judge_shader_db(lines):
+    """Mali's driver prints one line per shader, after our line that names the plan."""
+    complaints, threads, current, shaders = {}, None, None, 0
+    for line in lines:
+        plan = re.match(r"plan (\S+) (\S+) (\S+)$", line)
+        found = re.search(r"SHADER-DB:.* (\d+) threads,.* (\d+):(\d+) spills:fills", line)
+        if plan:
+            current = plan.groups()
+        elif found:
+            shaders += 1
+            few, spills, fills = map(int, found.groups())
+            threads = few if threads is None else min(threads, few)
+            if current and (spills or fills):
+                complaints.setdefault(current, []).append(f"{spills} spills, {fills} fills")
+    return complaints, threads, shaders
+
+
+def main():
+    options = arguments()
+    problems = read_problems(options.problems) if options.problems else []
+    done = subprocess.run([options.run, options.gpu, options.program, *problems], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, check=False, universal_newlines=True, errors="replace")
+    out, err = done.stdout.splitlines(), done.stderr.splitlines()
+    if options.verbose:
+        print(done.stdout, done.stderr, sep="\n")
+    spilled, fewest = judge_statistics(out)
+    mali_spilled, mali_fewest, shaders = judge_shader_db(err)
+    plans = [match for match in (re.match(r"plan (\S+) ((\S+?):\S*) (\S+): .* (\d+) statistics", line) for line in out)
+             if match]
+    passed = failed = 0
+    for line in out:
+        if line.startswith("device "):
+            print(line)
+        if line.startswith("FAILED"):
+            print(line)
+            failed += 1
+    for match in plans:
+        name, config, solver, weights, statistics = match.groups()
+        why = spilled.get((name, config), []) + mali_spilled.get((name, solver, weights), [])
+        if int(statistics) == 0 and not shaders:
+            why.append("the driver gave no statistics")
+        if why:
+            print(f"FAILED {name} {config} {weights}: {'; '.join(dict.fromkeys(why))}")
+            failed += 1
+        else:
+            passed += 1
+    if done.returncode not in (0, 1) or not plans:
+        print(f"FAILED the program ended with {done.returncode} after {len(plans)} plans")
+        print("\n".join(err[-10:]))
+        failed += 1
+    threads = min((t for t in (fewest, mali_fewest) if t is not None), default=None)
+    if threads is not None:
+        print(f"fewest threads of a kernel: {threads:g}")
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+// Plans problems on the Vulkan device that is there and prints the machine code's statistics, for mobile.py to judge.
+// mobile_check [NAME=PROBLEM ...]   one line per kernel: `stat NAME SOLVER CONFIG STEP KERNEL: STATISTIC = VALUE`
+//
+// Runs nothing: behind tests of mobile compilers there is no GPU, only the driver and its compiler.
+#include "testing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const awkward[] = {
+    "one=ic1oc1_ih1oh1kh1",
+    "prelu=ic17oc33_ih9oh18kh4sh2ph1+prelu",
+    "gelu=ic8oc8_ih8oh16kh4sh2ph1+gelu",
+    "silu=ic8oc8_ih8oh16kh4sh2ph1+silu",
+    "tanh=ic12oc5_ih8oh16kh3sh2ph1+tanh",
+    "dilated=ic32oc32_ih16oh40kh3sh2ph1dh2",
+    "depthwise=g64ic64oc64_ih64oh128kh4sh2ph1",
+    "audio=ic256oc128_iw64ow512kw16sw8pw4",
+    "volume=ic16oc16_id8od16kd2sd2pd0_ih16oh32kh2sh2ph0_iw16ow32kw2sw2pw0",
+    "fcn32=ic21oc21_ih11oh384kh64sh32ph0_iw9ow320",
+};
+
+typedef struct where {
+    const char *name, *solver, *config;
+    uint32_t step;
+    int statistics;
+} where;
+
+static void print_statistic(void *user, const char *name, double value)
+{
+    where *at = user;
+    at->statistics++;
+    printf("stat %s %s:%s step %u: %s = %.10g\n", at->name, at->solver, at->config, at->step, name, value);
+}
+
+// One solver on one problem; false when it failed.
+static bool check(upconv_context *context, const char *name, const upconv_problem *problem, const char *solver,
+                  bool frozen)
+{
+    upconv_sizes sizes = {sizeof sizes};
+    upconv_plan_info info = {sizeof info};
+    upconv_plan *plan = NULL;
+    upconv_plan_params params = {sizeof params, .solver = solver, .workspace_limit = UINT64_MAX};
+    if (upconv_problem_sizes(problem, &sizes)) {
+        printf("FAILED %s: %s\n", name, upconv_last_error());
+        return false;
+    }
+    float *weights = frozen ? calloc(1, (size_t)sizes.weights_bytes) : NULL;
+    params.weights = weights;
+    fprintf(stderr, "plan %s %s %s\n", name, solver, frozen ? "frozen" : "given"); // the drivers' own lines follow
+    const upconv_status status = upconv_plan_create(context, problem, &params, &plan);
+    free(weights);
+    if (status || upconv_plan_info_get(plan, &info)) {
+        printf("FAILED %s %s: %s\n", name, solver, upconv_last_error());
+        upconv_plan_destroy(plan);
+        return false;
+    }
+    where at = {name, info.solver, info.config, 0, 0};
+    for (uint32_t step = 0; step < info.dispatches; step++) {
+        at.step = step;
+        if (upconv_plan_statistics(plan, step, print_statistic, &at))
+            break;
+        if (step >= 1) // the packing of weights and the first of the others; further ones repeat programs
+            break;
+    }
+    printf("plan %s %s:%s %s: %u dispatches, %d statistics, %.1f ms in the compiler\n", name, info.solver, info.config,
+           frozen ? "frozen" : "given", (unsigned)info.dispatches, at.statistics, info.compile_ms);
+    upconv_plan_destroy(plan);
+    return true;
+}
+
+static bool check_notation(upconv_context *context, const char *text)
+{
+    static const char *const solvers[] = {"phase", "direct"};
+    char name[64];
+    const size_t length = strcspn(text, "=");
+    snprintf(name, sizeof name, "%.*s", (int)length, text);
+    if (text[length] != '=') {
+        printf("FAILED %s is no NAME=PROBLEM\n", text);
+        return false;
+    }
+    const upconv_problem problem = test_problem(text + length + 1);
+    bool ok = true;
+    for (size_t s = 0; s < UPC_COUNT(solvers); s++)
+        for (int frozen = 0; frozen < 2; frozen++)
+            ok = check(context, name, &problem, solvers[s], frozen) && ok;
+    return ok;
+}
+
+static void print_log(void *user, upconv_log_level level, const char *message)
+{
+    (void)user;
+    (void)level;
+    fprintf(stderr, "upconv: %s\n", message);
+}
+
+int main(int argc, char **argv)
+{
+    upconv_context_params params = {sizeof params, .backend = UPCONV_BACKEND_VULKAN, .log = print_log, .statistics = 1};
+    upconv_context *context = NULL;
+    upconv_device_info info = {sizeof info};
+    uint64_t passed = 0, failed = 0;
+    if (upconv_context_create(&params, &context) || upconv_context_device(context, &info)) {
+        printf("FAILED to open the device: %s\n", upconv_last_error());
+        return test_report(0, 1, 0);
+    }
+    printf("device %s, driver %s, %s\n", info.name, info.driver, info.api);
+    for (size_t i = 0; i < UPC_COUNT(awkward); i++)
+        check_notation(context, awkward[i]) ? passed++ : failed++;
+    for (int i = 1; i < argc; i++)
+        check_notation(context, argv[i]) ? passed++ : failed++;
+    upconv_context_destroy(context);
+    return test_report(passed, failed, 0);
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# oclgrind.sh PROGRAM...: runs it with oclgrind as the only OpenCL implementation, watching for data races, uninitialised
+# values, addresses out of bounds and wrong API calls; any message of it fails. oclgrind.sh --expect-messages PROGRAM...:
+# fails without a message (the control). oclgrind.sh --present: whether it is there.
+set -u
+icd=$(ls /usr/lib/oclgrind/liboclgrind-rt-icd.so /usr/lib/*/oclgrind/liboclgrind-rt-icd.so \
+    /usr/local/lib/oclgrind/liboclgrind-rt-icd.so 2>/dev/null | head -n 1)
+[ "${1:-}" = --present ] && { [ -n "$icd" ]; exit; }
+[ -n "$icd" ] || { echo "SKIPPED oclgrind is not installed"; exit 77; }
+expect=false
+[ "${1:-}" = --expect-messages ] && { expect=true; shift; }
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+mkdir "$folder/vendors"
+echo "$icd" >"$folder/vendors/oclgrind.icd"
+# its log goes to a file: standard error also carries the library's own lines
+OCL_ICD_VENDORS=$folder/vendors OCLGRIND_ICD=1 OCLGRIND_DATA_RACES=1 OCLGRIND_UNINITIALIZED=1 OCLGRIND_CHECK_API=1 \
+    OCLGRIND_MAX_ERRORS=40 OCLGRIND_LOG=$folder/messages "$@"
+status=$?
+if $expect; then
+    if grep -q 'Invalid read' "$folder/messages" && grep -q 'data race' "$folder/messages"; then
+        echo "1 passed, 0 failed, 0 skipped"
+        exit 0
+    fi
+    cat "$folder/messages"
+    echo "oclgrind did not name both faults of a faulty program: exit code $status"
+    echo "0 passed, 1 failed, 0 skipped"
+    exit 1
+fi
+if [ -s "$folder/messages" ]; then
+    head -c 6000 "$folder/messages"
+    echo
+    echo "oclgrind complained"
+    exit 1
+fi
+exit $status
