@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "../shaders/shaders.h"
+
 enum {
     FORMAT = 1,
     DEEPEST = 16,    // nesting that is read; cJSON recurses, and a phone's thread has little stack
@@ -180,12 +182,23 @@ static void add_today(upc_string *line)
         upc_string_add(line, "\"date\":\"1970-01-01\"}");
 }
 
+// Which kernels were measured; those of a folder (UPCONV_SHADERS) have no name.
+static void add_kernels(upc_string *line)
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < upc_shader_count; i++)
+        hash = hash_text(upc_shaders[i].text, hash_text(upc_shaders[i].name, hash));
+    if (!line->env->shaders)
+        upc_string_add(line, "\"kernels\":\"%016llx\",", (unsigned long long)hash);
+}
+
 void upc_record_write(upc_string *line, const upc_measurement *measurement)
 {
     const upconv_device_info *info = measurement->info;
     const upc_solver *solver = measurement->solver;
     upc_string_add(line, "{\"format\":%d,", FORMAT);
     add_text(line, "library", upconv_version());
+    add_kernels(line);
     add_text(line, "backend", backend_name(info->backend));
     add_cleaned(line, "device", info->name);
     upc_string_add(line, "\"vendor_id\":%u,\"device_id\":%u,", info->vendor_id, info->device_id);
