@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "host.h"
 #include "solver.h"
 
 struct upc_cache;
@@ -34,7 +35,7 @@ struct upconv_buffer {
     upconv_context *context;
     upc_memory *memory;
     pthread_mutex_t lock;
-    bool mapped;
+    bool mapped;   // under lock
 };
 
 struct upconv_plan {
@@ -50,6 +51,7 @@ struct upconv_plan {
     upc_memory *constants;  // packed weights, table, bias, slopes, one after the other; NULL without any
     uint64_t packed_at, table_at, bias_at, slopes_at;
     bool own_bias, own_slopes; // frozen: must not be given at execution
+    upc_host_arg host_arg;
     double predicted_us, plan_ms, compile_ms;
 };
 
@@ -58,6 +60,9 @@ struct upconv_plan {
 upconv_status upc_context_prepare(const upconv_context_params *params, upconv_context **context);
 upconv_status upc_context_adopt(upconv_context *context, const upc_backend *backend, upc_device *device,
                                 const upconv_context_params *params);
+
+// OK, or the sticky status of a lost or hung device, with a sentence.
+upconv_status upc_context_check(const upconv_context *context);
 
 // A buffer around memory that a backend made (imports). Takes over the reference, also when it fails.
 upconv_status upc_buffer_wrap(upconv_context *context, upc_memory *memory, upconv_buffer **buffer);
@@ -90,6 +95,11 @@ upconv_status upc_tuning_add(struct upc_tuning *tuning, const upc_problem *probl
                              const upc_solver *solver, const upc_config *config, double time_us, double reference_us,
                              double spread);
 
+// api/plan.c: a plan for a choice that has been made. params' weights, bias and slopes as in upconv_plan_create.
+struct upc_choice;
+upconv_status upc_plan_build(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                             const struct upc_choice *choice, upconv_plan **plan);
+
 // api/planner.c: which solver and configuration. explanation (may be NULL) gets what every solver said.
 typedef struct upc_choice {
     const upc_solver *solver;
@@ -97,6 +107,11 @@ typedef struct upc_choice {
     upconv_tier tier;
     double predicted_us;
 } upc_choice;
+
+// api/measure.c: times and verifies the likely candidates, starting with *choice, and puts the winner there.
+upconv_status upc_plan_measure(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                               upc_choice *choice);
+
 upconv_status upc_plan_choose(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                               upc_choice *choice, upc_text *explanation);
 

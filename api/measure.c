@@ -1,0 +1,262 @@
+// UPCONV_MEASURE: the likely candidates, verified on the device and timed in turn with the model's own choice, so that a drift of
+// clocks hits both alike. A candidate must be clearly better to win.
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_CANDIDATES = 24, ROUNDS = 5, SAMPLES = 400 };
+
+static const double clearly_better = 0.97; // of the reference candidate's time
+
+typedef struct measuring {
+    upconv_context *context;
+    const upc_problem *problem;
+    upconv_plan_params params; // with our own weights
+    float *x, *w, *b, *y;      // small integers: sums are exact
+    upconv_buffer *input, *output;
+} measuring;
+
+static void fill_integers(float *values, uint64_t count, uint32_t seed)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        values[i] = (float)((int)(seed >> 24) % 9 - 4);
+    }
+}
+
+static upconv_status write_buffer(upconv_buffer *buffer, const void *data, uint64_t bytes)
+{
+    void *pointer;
+    const upconv_status status = upconv_buffer_map(buffer, UPCONV_MAP_WRITE, &pointer);
+    if (status)
+        return status;
+    memcpy(pointer, data, bytes);
+    return upconv_buffer_unmap(buffer);
+}
+
+static upconv_status prepare(measuring *m)
+{
+    const upc_env *env = &m->context->env;
+    const uint64_t in = upc_input_elements(m->problem), out = upc_output_elements(m->problem);
+    const uint64_t weights = upc_weights_elements(m->problem), channels = (uint64_t)(m->problem->groups * m->problem->ocg);
+    float **const arrays[] = {&m->x, &m->w, &m->b, &m->y};
+    const uint64_t counts[] = {in, weights, channels, out};
+    for (size_t i = 0; i < UPC_COUNT(counts); i++) {
+        if (!(*arrays[i] = upc_alloc_array(env, counts[i], sizeof(float))))
+            return upc_no_memory(counts[i] * sizeof(float));
+        fill_integers(*arrays[i], counts[i], (uint32_t)i + 1);
+    }
+    m->params = (upconv_plan_params){.weights = m->w, .bias = m->b};
+    if (m->problem->act == UPCONV_ACT_PRELU)
+        m->params.slopes = m->b;
+    upconv_status status = upconv_buffer_create(m->context, in * sizeof(float), &m->input);
+    if (!status)
+        status = upconv_buffer_create(m->context, out * sizeof(float), &m->output);
+    return status ? status : write_buffer(m->input, m->x, in * sizeof(float));
+}
+
+static void finish(measuring *m)
+{
+    const upc_env *env = &m->context->env;
+    upconv_buffer_destroy(m->input);
+    upconv_buffer_destroy(m->output);
+    upc_free(env, m->x);
+    upc_free(env, m->w);
+    upc_free(env, m->b);
+    upc_free(env, m->y);
+}
+
+static upconv_status run(const measuring *m, upconv_plan *plan, double *us)
+{
+    const upconv_io io = {.struct_size = sizeof io,
+                          .at = {[UPCONV_INPUT] = {.buffer = m->input}, [UPCONV_OUTPUT] = {.buffer = m->output}}};
+    upconv_ticket ticket;
+    uint64_t ns = 0;
+    upconv_status status = upconv_submit(plan, &io, &ticket);
+    if (status || (status = upconv_wait(m->context, ticket, -1)) ||
+        (status = upconv_ticket_time(m->context, ticket, &ns)))
+        return status;
+    *us = (double)ns / 1e3;
+    return UPCONV_OK;
+}
+
+// Every output must have been written (the poison is NaN), and a sample of them must be right.
+static bool right(const measuring *m)
+{
+    const upc_problem *p = m->problem;
+    const uint64_t count = upc_output_elements(p);
+    for (uint64_t i = 0; i < count; i++)
+        if (isnan(m->y[i]))
+            return false;
+    const upc_host_arg arg = {p, UPCONV_FILTER_IOK};
+    const int64_t ow = p->axis[2].out, oh = p->axis[1].out, od = p->axis[0].out, channels = p->groups * p->ocg;
+    uint64_t at = 0;
+    for (int i = 0; i < SAMPLES; i++) {
+        const uint64_t index = i == 0 ? count - 1 : at % count; // the first and last, and strides that visit all phases
+        at = at * 6364136223846793005u + 1442695040888963407u;
+        const int64_t o = (int64_t)index;
+        const int64_t where[5] = {o / ow / oh / od / channels, o / ow / oh / od % channels, o / ow / oh % od, o / ow % oh,
+                                  o % ow};
+        const double expected = upc_reference_point(&arg, m->x, m->w, m->b, m->params.slopes, where);
+        if (fabs(m->y[index] - expected) > 1e-5 * (1 + fabs(expected)))
+            return false;
+    }
+    return true;
+}
+
+static upconv_status verify(const measuring *m, upconv_plan *plan, bool *ok)
+{
+    const uint64_t count = upc_output_elements(m->problem);
+    for (uint64_t i = 0; i < count; i++)
+        m->y[i] = NAN;
+    double us;
+    void *pointer;
+    upconv_status status = write_buffer(m->output, m->y, count * sizeof(float));
+    if (status || (status = run(m, plan, &us)) ||
+        (status = upconv_buffer_map(m->output, UPCONV_MAP_READ, &pointer)))
+        return status;
+    memcpy(m->y, pointer, count * sizeof(float));
+    if ((status = upconv_buffer_unmap(m->output)))
+        return status;
+    *ok = right(m);
+    return UPCONV_OK;
+}
+
+static bool same(const upc_choice *a, const upc_choice *b)
+{
+    return a->solver == b->solver && !memcmp(&a->config, &b->config, sizeof a->config);
+}
+
+static void add(upc_choice *list, int *count, const upc_choice *candidate)
+{
+    for (int i = 0; i < *count; i++)
+        if (same(&list[i], candidate))
+            return;
+    if (*count < MAX_CANDIDATES)
+        list[(*count)++] = *candidate;
+}
+
+// The choice itself, what each solver would guess, and the choice with one knob moved to each neighbour.
+static int candidates(const measuring *m, const upc_choice *choice, upc_choice *list)
+{
+    const upc_facts *facts = &m->context->facts;
+    char sentence[UPC_SENTENCE];
+    int count = 0;
+    add(list, &count, choice);
+    const upc_solver *solver = choice->solver;
+    for (int k = 0; k < solver->knob_count; k++)
+        for (int v = 0; v < solver->knobs[k].count; v++) {
+            const bool neighbour = (v > 0 && solver->knobs[k].values[v - 1] == choice->config.value[k]) ||
+                                   (v + 1 < solver->knobs[k].count &&
+                                    solver->knobs[k].values[v + 1] == choice->config.value[k]);
+            upc_choice moved = *choice;
+            moved.config.value[k] = solver->knobs[k].values[v];
+            if (neighbour && !solver->legal(m->problem, facts, &moved.config, sentence))
+                add(list, &count, &moved);
+        }
+    for (int i = 0; i < upc_solver_count; i++) {
+        upc_choice other = {.solver = upc_solvers[i]};
+        if (other.solver->refuse(m->problem, facts, sentence))
+            continue;
+        other.solver->guess(m->problem, facts, &other.config);
+        add(list, &count, &other);
+    }
+    return count;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+// Medians of a candidate's and the reference's times, taken in turn, and the spread (median deviation) of the candidate's.
+static upconv_status time_pair(const measuring *m, upconv_plan *plan, upconv_plan *reference, double *us,
+                               double *reference_us, double *spread)
+{
+    double times[ROUNDS], others[ROUNDS], off[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        upconv_status status = run(m, reference, &others[i]);
+        if (status || (status = run(m, plan, &times[i])))
+            return status;
+    }
+    qsort(times, ROUNDS, sizeof *times, compare);
+    qsort(others, ROUNDS, sizeof *others, compare);
+    *us = times[ROUNDS / 2];
+    *reference_us = others[ROUNDS / 2];
+    for (int i = 0; i < ROUNDS; i++)
+        off[i] = fabs(times[i] - *us);
+    qsort(off, ROUNDS, sizeof *off, compare);
+    *spread = *us > 0 ? off[ROUNDS / 2] / *us : 0;
+    return UPCONV_OK;
+}
+
+// What one candidate gives. A candidate that cannot be built or is wrong is left out with a log line; a lost device ends all.
+static upconv_status try_one(const measuring *m, const upc_choice *candidate, upconv_plan *reference, double *ratio,
+                             double *us, double *reference_us, double *spread)
+{
+    upconv_plan *plan;
+    bool ok = false;
+    *ratio = INFINITY;
+    upconv_status status = upc_plan_build(m->context, m->problem, &m->params, candidate, &plan);
+    if (status) {
+        upc_log(&m->context->env, UPCONV_LOG_WARNING, "measure: %s left out: %s", candidate->solver->name,
+                upc_last_error());
+        return upc_context_check(m->context);
+    }
+    if (!(status = verify(m, plan, &ok)) && ok && !(status = time_pair(m, plan, reference, us, reference_us, spread)))
+        *ratio = *us / UPC_MAX(*reference_us, 1e-3);
+    if (!status && !ok)
+        upc_log(&m->context->env, UPCONV_LOG_ERROR, "measure: %s (%s) gives wrong results on %s and is left out",
+                plan->solver->name, plan->config_text, m->context->facts.info.name);
+    upconv_plan_destroy(plan);
+    return status;
+}
+
+static upconv_status search(measuring *m, int64_t budget_ns, upc_choice *choice)
+{
+    upc_choice list[MAX_CANDIDATES];
+    const int count = candidates(m, choice, list);
+    const uint64_t end = upc_now_ns() + (uint64_t)budget_ns;
+    upconv_plan *reference;
+    upconv_status status = upc_plan_build(m->context, m->problem, &m->params, choice, &reference);
+    if (status)
+        return status;
+    double best = INFINITY, best_us = 0, best_reference = 0, best_spread = 0;
+    upc_choice winner = *choice;
+    for (int i = 0; i < count && !status && (i == 0 || upc_now_ns() < end); i++) {
+        double ratio, us = 0, reference_us = 0, spread = 0;
+        status = try_one(m, &list[i], reference, &ratio, &us, &reference_us, &spread);
+        // the first is the choice itself, against which the others must be clearly better
+        if (!status && ratio < (i == 0 ? INFINITY : best * clearly_better)) {
+            best = i == 0 ? 1 : ratio;
+            best_us = us;
+            best_reference = reference_us;
+            best_spread = spread;
+            winner = list[i];
+        }
+    }
+    upconv_plan_destroy(reference);
+    if (status)
+        return status;
+    if (isinf(best))
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "no candidate gave right results on %s", m->context->facts.info.name);
+    winner.tier = UPCONV_TIER_MEASURED;
+    winner.predicted_us = best_us;
+    *choice = winner;
+    return upc_tuning_add(m->context->tuning, m->problem, &m->context->facts, winner.solver, &winner.config, best_us,
+                          best_reference, best_spread);
+}
+
+upconv_status upc_plan_measure(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                               upc_choice *choice)
+{
+    measuring m = {.context = context, .problem = problem};
+    upconv_status status = prepare(&m);
+    if (!status)
+        status = search(&m, params->time_limit_ns ? params->time_limit_ns : 2000000000, choice);
+    finish(&m);
+    return status;
+}

@@ -1,0 +1,361 @@
+// Plans: choose, cook, compile, pack. After that a plan is immutable.
+#include "internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ALIGNMENT = 256 }; // of the parts of a plan's constants; no device asks for more of a storage buffer
+
+// ---------------------------------------------------------------------------------------------------------- programs
+
+static void program_key(const upc_string *text, const int32_t *spec, uint32_t spec_count, const uint32_t local[3],
+                        uint64_t key[2])
+{
+    for (int i = 0; i < 2; i++) {
+        key[i] = upc_hash(text->data, text->length, (uint64_t)i + 1);
+        key[i] = upc_hash(spec, spec_count * sizeof *spec, key[i]);
+        key[i] = upc_hash(local, 3 * sizeof *local, key[i]);
+    }
+}
+
+static upc_program *find_program(upconv_context *context, const uint64_t key[2])
+{
+    upc_program *found = NULL;
+    for (size_t i = 0; i < context->program_count && !found; i++)
+        if (context->programs[i].key[0] == key[0] && context->programs[i].key[1] == key[1])
+            found = context->programs[i].program;
+    if (found)
+        upc_program_retain(found);
+    return found;
+}
+
+// Puts a new program where other plans find it. When another thread was quicker, its program is used and ours dropped.
+static upc_program *share_program(upconv_context *context, const uint64_t key[2], upc_program *program)
+{
+    pthread_mutex_lock(&context->programs_lock);
+    upc_program *first = find_program(context, key);
+    void *array = context->programs;
+    if (!first && upc_grow(&context->env, &array, &context->program_capacity, context->program_count + 1,
+                           sizeof *context->programs)) {
+        context->programs = array;
+        upc_shared_program *shared = &context->programs[context->program_count++];
+        memcpy(shared->key, key, sizeof shared->key);
+        shared->program = program;
+        upc_program_retain(program);
+    }
+    pthread_mutex_unlock(&context->programs_lock);
+    if (!first)
+        return program;
+    upc_program_release(program);
+    return first;
+}
+
+static upconv_status make_program(upconv_context *context, const upc_program_desc *desc, upc_program **program)
+{
+    upc_string text;
+    upc_string_init(&text, &context->env);
+    upconv_status status = upc_source_assemble(&context->env, context->backend->id, &context->facts, desc, &text);
+    if (status)
+        goto finish;
+    int32_t spec[UPC_MAX_PARAMS];
+    uint32_t spec_count = 0;
+    for (uint32_t i = 0; i < desc->param_count; i++)
+        if (desc->params[i].kind == UPC_PARAM_SPEC)
+            spec[spec_count++] = desc->params[i].value;
+    upc_program_source source = {.name = desc->kernel, .text = text.data, .binding_count = desc->binding_count,
+                                 .arg_count = desc->arg_count, .spec = spec, .spec_count = spec_count};
+    memcpy(source.local, desc->local, sizeof source.local);
+    program_key(&text, spec, spec_count, desc->local, source.key);
+    pthread_mutex_lock(&context->programs_lock);
+    *program = find_program(context, source.key);
+    pthread_mutex_unlock(&context->programs_lock);
+    if (*program) {
+        context->env.counts.programs_shared++;
+        goto finish;
+    }
+    upc_program *made; // compiled outside the lock: other threads go on planning
+    const uint64_t start = upc_now_ns();
+    status = context->backend->program_create(context->device, &source, &made);
+    const double ms = (double)(upc_now_ns() - start) / 1e6;
+    if (!status) {
+        upc_log(&context->env, ms > 1000 ? UPCONV_LOG_WARNING : UPCONV_LOG_INFO, "kernel %s compiled in %.0f ms",
+                desc->kernel, ms);
+        *program = share_program(context, source.key, made);
+    }
+finish:
+    upc_string_finish(&text);
+    return status;
+}
+
+static upconv_status make_programs(upconv_plan *plan)
+{
+    upconv_context *context = plan->context;
+    const size_t count = plan->recipe.program_count;
+    const uint64_t start = upc_now_ns();
+    plan->programs = upc_alloc_array(&context->env, count, sizeof *plan->programs);
+    if (!plan->programs)
+        return upc_no_memory(count * sizeof *plan->programs);
+    for (size_t i = 0; i < count; i++) {
+        const upconv_status status = make_program(context, &plan->recipe.programs[i], &plan->programs[i]);
+        if (status)
+            return status;
+    }
+    plan->compile_ms = (double)(upc_now_ns() - start) / 1e6;
+    return UPCONV_OK;
+}
+
+// --------------------------------------------------------------------------------------------------------- constants
+
+static uint64_t place(uint64_t *total, uint64_t bytes)
+{
+    const uint64_t at = *total;
+    *total = upc_round_up(at + bytes, ALIGNMENT);
+    return at;
+}
+
+static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params *params)
+{
+    upconv_context *context = plan->context;
+    const upc_recipe *recipe = &plan->recipe;
+    const uint64_t channels = (uint64_t)(plan->problem.groups * plan->problem.ocg) * sizeof(float);
+    uint64_t total = 0;
+    plan->packed_at = place(&total, recipe->packed_bytes);
+    plan->table_at = place(&total, recipe->table_count * sizeof *recipe->table);
+    plan->bias_at = place(&total, channels);
+    plan->slopes_at = place(&total, params->slopes ? channels : 0);
+    upconv_status status = context->backend->memory_create(context->device, total, &plan->constants);
+    if (status)
+        return status;
+    void *pointer;
+    status = context->backend->memory_map(plan->constants, UPCONV_MAP_WRITE, context->timeout_ns, &pointer);
+    if (status)
+        return status;
+    char *bytes = pointer;
+    if (params->weights)
+        status = plan->solver->pack(&context->env, &plan->problem, &context->facts, &plan->config, params->weights,
+                                    params->order, bytes + plan->packed_at);
+    if (recipe->table_count)
+        memcpy(bytes + plan->table_at, recipe->table, recipe->table_count * sizeof *recipe->table);
+    if (params->bias)
+        memcpy(bytes + plan->bias_at, params->bias, channels);
+    else
+        memset(bytes + plan->bias_at, 0, channels);
+    if (params->slopes)
+        memcpy(bytes + plan->slopes_at, params->slopes, channels);
+    const upconv_status unmapped = context->backend->memory_unmap(plan->constants, context->timeout_ns);
+    return status ? status : unmapped;
+}
+
+// ------------------------------------------------------------------------------------------------------------- plans
+
+static uint64_t default_workspace(const upc_problem *problem, const upc_recipe *recipe, const upc_request *request)
+{
+    uint64_t most = UPC_MAX(upc_input_elements(problem), upc_output_elements(problem)) * sizeof(float);
+    most = UPC_MAX(most, (uint64_t)4 << 20);
+    return request->dynamic_weights ? UPC_MAX(most, recipe->workspace_bytes) : most;
+}
+
+static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, const upc_choice *choice)
+{
+    upconv_context *context = plan->context;
+    const upc_env *env = &context->env;
+    plan->solver = choice->solver;
+    plan->config = choice->config;
+    plan->tier = choice->tier;
+    plan->predicted_us = choice->predicted_us;
+    plan->request = (upc_request){.dynamic_weights = !params->weights, .order = params->order};
+    plan->own_bias = params->bias != NULL;
+    plan->own_slopes = params->slopes != NULL;
+    plan->host_arg = (upc_host_arg){&plan->problem, params->order};
+    char config[512] = "";
+    upc_text text = {config, sizeof config, 0};
+    upc_config_print(choice->solver, &choice->config, &text);
+    if (!(plan->config_text = upc_strdup(env, config)))
+        return upc_no_memory(sizeof config);
+    upc_recipe_init(&plan->recipe, env);
+    upconv_status status = choice->solver->cook(&plan->problem, &context->facts, &choice->config, &plan->request,
+                                                &plan->recipe);
+    if (status)
+        return status;
+    const uint64_t limit = params->workspace_limit ? params->workspace_limit
+                                                   : default_workspace(&plan->problem, &plan->recipe, &plan->request);
+    if (plan->recipe.workspace_bytes > limit)
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "solver %s needs %llu bytes of workspace; the limit is %llu",
+                        plan->solver->name, (unsigned long long)plan->recipe.workspace_bytes,
+                        (unsigned long long)limit);
+    if ((status = make_programs(plan)))
+        return status;
+    return make_constants(plan, params);
+}
+
+upconv_status upc_plan_build(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                             const upc_choice *choice, upconv_plan **plan)
+{
+    const uint64_t start = upc_now_ns();
+    upconv_plan *made = upc_alloc(&context->env, sizeof *made);
+    if (!made)
+        return upc_no_memory(sizeof *made);
+    made->context = context;
+    made->problem = *problem;
+    const upconv_status status = fill(made, params, choice);
+    if (status) {
+        upconv_plan_destroy(made);
+        return status;
+    }
+    made->plan_ms = (double)(upc_now_ns() - start) / 1e6;
+    *plan = made;
+    return UPCONV_OK;
+}
+
+static upconv_status check(const upc_problem *problem, const upconv_plan_params *params)
+{
+    if ((int)params->order < 0 || params->order > UPCONV_FILTER_OIK)
+        return upc_fail(UPCONV_ERROR_INVALID, "params.order is %d; it must be 0 to %d", (int)params->order,
+                        (int)UPCONV_FILTER_OIK);
+    if ((int)params->effort < 0 || params->effort > UPCONV_KNOWN)
+        return upc_fail(UPCONV_ERROR_INVALID, "params.effort is %d; it must be 0 to %d", (int)params->effort,
+                        (int)UPCONV_KNOWN);
+    if (params->time_limit_ns < 0)
+        return upc_fail(UPCONV_ERROR_INVALID, "params.time_limit_ns is %lld; it must not be negative",
+                        (long long)params->time_limit_ns);
+    if (params->slopes && problem->act != UPCONV_ACT_PRELU)
+        return upc_fail(UPCONV_ERROR_INVALID, "params.slopes is set, but the activation is %s; only prelu has slopes",
+                        upc_act_name(problem->act));
+    return UPCONV_OK;
+}
+
+upconv_status upconv_plan_create(upconv_context *context, const upconv_problem *given,
+                                 const upconv_plan_params *given_params, upconv_plan **plan)
+{
+    if (!context || !given || !plan)
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", !context ? "context" : !given ? "problem" : "plan");
+    const uint64_t start = upc_now_ns();
+    upc_problem problem;
+    upconv_plan_params params;
+    upconv_status status = upc_params_copy(&params, sizeof params, given_params, sizeof params, "params");
+    if (status || (status = upc_problem_from(given, &problem)) || (status = check(&problem, &params)) ||
+        (status = upc_context_check(context)))
+        return status;
+    upc_choice choice;
+    if ((status = upc_plan_choose(context, &problem, &params, &choice, NULL)))
+        return status;
+    if (params.effort == UPCONV_MEASURE && choice.tier != UPCONV_TIER_EXACT && choice.tier != UPCONV_TIER_FORCED &&
+        (status = upc_plan_measure(context, &problem, &params, &choice)))
+        return status;
+    upconv_plan *made;
+    if ((status = upc_plan_build(context, &problem, &params, &choice, &made)))
+        return status;
+    made->plan_ms = (double)(upc_now_ns() - start) / 1e6;
+    if (choice.tier == UPCONV_TIER_EXACT || choice.tier == UPCONV_TIER_DRIVER || choice.tier == UPCONV_TIER_NEAREST)
+        context->env.counts.records_used++;
+    upc_log(&context->env, UPCONV_LOG_DEBUG, "planned: %s %s (%s) in %.1f ms", made->solver->name, made->config_text,
+            upconv_tier_name(made->tier), made->plan_ms);
+    *plan = made;
+    return UPCONV_OK;
+}
+
+void upconv_plan_destroy(upconv_plan *plan)
+{
+    if (!plan)
+        return;
+    const upc_env *env = &plan->context->env;
+    for (size_t i = 0; plan->programs && i < plan->recipe.program_count; i++)
+        upc_program_release(plan->programs[i]);
+    upc_free(env, plan->programs);
+    upc_memory_release(plan->constants);
+    upc_recipe_finish(&plan->recipe);
+    upc_free(env, plan->config_text);
+    upc_free(env, plan);
+}
+
+upconv_status upconv_plan_info_get(const upconv_plan *plan, upconv_plan_info *info)
+{
+    if (!plan || !info)
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", plan ? "info" : "plan");
+    const upconv_plan_info found = {
+        .backend = plan->context->backend->id, .tier = plan->tier, .device = plan->context->facts.info.name,
+        .solver = plan->solver->name, .config = plan->config_text, .workspace_bytes = plan->recipe.workspace_bytes,
+        .packed_bytes = plan->constants ? plan->constants->bytes : 0,
+        .dispatches = (uint32_t)plan->recipe.step_count, .predicted_us = plan->predicted_us, .plan_ms = plan->plan_ms,
+        .compile_ms = plan->compile_ms,
+    };
+    upc_params_return(info, &found, sizeof found, sizeof found);
+    return UPCONV_OK;
+}
+
+// The program of a kernel step, or NULL with a sentence.
+static const upc_program_desc *step_program(const upconv_plan *plan, uint32_t step, uint32_t *program)
+{
+    if (step >= plan->recipe.step_count) {
+        upc_fail(UPCONV_ERROR_INVALID, "step is %u; the plan has %zu", step, plan->recipe.step_count);
+        return NULL;
+    }
+    if (plan->recipe.steps[step].kind != UPC_STEP_KERNEL) {
+        upc_fail(UPCONV_ERROR_INVALID, "step %u is a host function; it has no source or statistics", step);
+        return NULL;
+    }
+    *program = plan->recipe.steps[step].program;
+    return &plan->recipe.programs[*program];
+}
+
+upconv_status upconv_plan_source(const upconv_plan *plan, uint32_t step, char *text, size_t size, size_t *length)
+{
+    if (!plan || (!text && size))
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", plan ? "text" : "plan");
+    uint32_t program;
+    const upc_program_desc *desc = step_program(plan, step, &program);
+    if (!desc)
+        return UPCONV_ERROR_INVALID;
+    const upc_env *env = &plan->context->env;
+    upc_string source;
+    upc_string_init(&source, env);
+    const upconv_status status =
+        upc_source_assemble(env, plan->context->backend->id, &plan->context->facts, desc, &source);
+    if (!status) {
+        upc_text out = {text, size, 0};
+        upc_text_add(&out, "%s", source.data);
+        if (length)
+            *length = out.length;
+    }
+    upc_string_finish(&source);
+    return status;
+}
+
+upconv_status upconv_plan_statistics(const upconv_plan *plan, uint32_t step,
+                                     void (*visit)(void *user, const char *name, double value), void *user)
+{
+    if (!plan || !visit)
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", plan ? "visit" : "plan");
+    uint32_t program;
+    if (!step_program(plan, step, &program))
+        return UPCONV_ERROR_INVALID;
+    plan->context->backend->program_statistics(plan->programs[program], visit, user);
+    return UPCONV_OK;
+}
+
+upconv_status upconv_explain(upconv_context *context, const upconv_problem *given,
+                             const upconv_plan_params *given_params, char *text, size_t size, size_t *length)
+{
+    if (!context || !given || (!text && size))
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", !context ? "context" : !given ? "problem" : "text");
+    upc_problem problem;
+    upconv_plan_params params;
+    upconv_status status = upc_params_copy(&params, sizeof params, given_params, sizeof params, "params");
+    if (status || (status = upc_problem_from(given, &problem)) || (status = check(&problem, &params)))
+        return status;
+    upc_text out = {text, size, 0};
+    upc_text_add(&out, "problem: ");
+    upc_problem_print(&problem, &out);
+    upc_text_add(&out, "\ndevice: %s (%s)\n", context->facts.info.name, context->backend->name);
+    upc_choice choice;
+    if (upc_plan_choose(context, &problem, &params, &choice, &out)) {
+        upc_text_add(&out, "plan: none: %s\n", upc_last_error());
+    } else {
+        upc_text_add(&out, "plan: %s ", choice.solver->name);
+        upc_config_print(choice.solver, &choice.config, &out);
+        upc_text_add(&out, " (%s)\n", upconv_tier_name(choice.tier));
+    }
+    if (length)
+        *length = out.length;
+    return UPCONV_OK;
+}

@@ -1,0 +1,74 @@
+// Gather that asks every tap (shaders/direct.kernel): any parameters, always there, never fast.
+#include "gather.h"
+
+#include <string.h>
+
+enum { GROUP_X, GROUP_Y, OC = 4 };
+
+static const int32_t groups[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
+
+static const upc_knob knobs[] = {
+    [GROUP_X] = {"x", groups, UPC_COUNT(groups)}, // work-group
+    [GROUP_Y] = {"y", groups, UPC_COUNT(groups)},
+};
+
+static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
+{
+    return upc_gather_refuse(problem, facts, false, sentence);
+}
+
+static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
+{
+    memset(config, 0, sizeof *config);
+    const int64_t items[3] = {problem->axis[2].out, problem->axis[0].out * problem->axis[1].out, 1};
+    uint32_t local[2];
+    upc_group_guess(facts, items, 64, local);
+    config->value[GROUP_X] = (int32_t)local[0];
+    config->value[GROUP_Y] = (int32_t)local[1];
+}
+
+static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
+{
+    (void)problem;
+    return upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
+}
+
+// Every tap of every output is asked, four loads of weights and one of input for four multiply-adds.
+static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
+{
+    (void)config;
+    const upc_axis *a = problem->axis;
+    const double outputs = (double)problem->batch * (double)(problem->groups * upc_ceil_div(problem->ocg, 4)) *
+                           (double)(a[0].out * a[1].out) * (double)a[2].out;
+    const double asked = outputs * (double)(a[0].kernel * a[1].kernel) * (double)a[2].kernel;
+    return (upc_problem_macs(problem) * 2.25 / 4 + asked * 2) / (facts->info.kind == UPCONV_DEVICE_CPU ? 1e3 : 1e4) + 5;
+}
+
+static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
+{
+    const upc_gather gather = {
+        .kernel = "direct", .oc = OC, .tile = 1,
+        .local = {(uint32_t)config->value[GROUP_X], (uint32_t)config->value[GROUP_Y], 1},
+    };
+    return upc_gather_cook(&gather, problem, facts, request, recipe);
+}
+
+static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_facts *facts,
+                          const upc_config *config, const float *weights, upconv_filter_order order, void *packed)
+{
+    (void)facts;
+    (void)config;
+    upc_taps taps;
+    const upconv_status status = upc_taps_init(&taps, env, problem, false);
+    if (status)
+        return status;
+    upc_taps_pack(&taps, problem, OC, weights, order, packed);
+    upc_taps_finish(&taps);
+    return UPCONV_OK;
+}
+
+const upc_solver upc_solver_direct = {
+    .name = "direct", .version = 1, .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
+    .legal = legal, .cost_us = cost_us, .cook = cook, .pack = pack,
+};

@@ -1,0 +1,39 @@
+// What phase and direct have in common: both gather, each output from the inputs that reach it, with the same arguments, the same
+// table, the same cuts and the same packed weights. They differ in what a position is (a phase's, or an output itself).
+#ifndef UPC_GATHER_H
+#define UPC_GATHER_H
+
+#include "../split.h"
+#include "taps.h"
+
+typedef struct upc_gather {
+    const char *kernel;
+    bool phases;           // positions are per phase
+    int64_t oc, tile;      // channels and positions of an item
+    uint32_t local[3];
+    bool spec;             // geometry as specialisation constants, not from the table
+    // adds the kernel's own #defines
+    void (*defines)(const struct upc_gather *gather, upc_program_desc *program);
+} upc_gather;
+
+// NULL, or why no gathering solver can do this problem on this device (sizes beyond 32-bit indices).
+const char *upc_gather_refuse(const upc_problem *problem, const upc_facts *facts, bool phases, char *sentence);
+
+upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *problem, const upc_facts *facts,
+                              const upc_request *request, upc_recipe *recipe);
+
+// Adds the steps that pack weights given at execution into the workspace (api/pack.c).
+// taps_at: where upc_table_taps put the axes.
+upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps,
+                            const int32_t taps_at[3], int64_t oc, upconv_filter_order order, upc_recipe *recipe);
+
+// Appends the residues of all axes to the table: for each, count, input and before (multiplied up, so that the place of a phase is
+// TAPS_D.before + count_d * (TAPS_H.before + count_h * TAPS_W.before)); at[] gets where each axis begins.
+upconv_status upc_table_taps(upc_recipe *recipe, const upc_problem *problem, const upc_taps *taps, int32_t at[3]);
+
+// Work-group of at most `most` invocations for a grid, wide along x first.
+void upc_group_guess(const upc_facts *facts, const int64_t items[3], uint32_t most, uint32_t local[2]);
+// NULL: a work-group of x by y fits the device.
+const char *upc_group_legal(const upc_facts *facts, int32_t x, int32_t y, char *sentence);
+
+#endif

@@ -1,0 +1,63 @@
+// One line per algorithm, in order of preference among equals; and what all of them share: configurations as text.
+#include "../solver.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const upc_solver upc_solver_phase, upc_solver_direct, upc_solver_reference;
+
+const upc_solver *const upc_solvers[] = {
+    &upc_solver_phase,
+    &upc_solver_direct,
+    &upc_solver_reference,
+};
+const int upc_solver_count = UPC_COUNT(upc_solvers);
+
+const upc_solver *upc_solver_find(const char *name, size_t length)
+{
+    for (int i = 0; i < upc_solver_count; i++)
+        if (strlen(upc_solvers[i]->name) == length && !memcmp(upc_solvers[i]->name, name, length))
+            return upc_solvers[i];
+    return NULL;
+}
+
+void upc_config_print(const upc_solver *solver, const upc_config *config, upc_text *text)
+{
+    for (int i = 0; i < solver->knob_count; i++)
+        upc_text_add(text, "%s%s=%d", i ? "," : "", solver->knobs[i].name, config->value[i]);
+}
+
+static upconv_status parse_one(const upc_solver *solver, const char *text, size_t length, upc_config *config)
+{
+    const char *equals = memchr(text, '=', length);
+    for (int i = 0; equals && i < solver->knob_count; i++) {
+        const upc_knob *knob = &solver->knobs[i];
+        if (strlen(knob->name) != (size_t)(equals - text) || memcmp(knob->name, text, (size_t)(equals - text)))
+            continue;
+        char *end;
+        const long value = strtol(equals + 1, &end, 10);
+        for (int j = 0; j < knob->count; j++)
+            if (end == text + length && end != equals + 1 && knob->values[j] == value) {
+                config->value[i] = (int32_t)value;
+                return UPCONV_OK;
+            }
+        return upc_fail(UPCONV_ERROR_INVALID, "solver %s: \"%.*s\" is not a value that knob %s takes", solver->name,
+                        (int)length, text, knob->name);
+    }
+    return upc_fail(UPCONV_ERROR_INVALID, "solver %s has no knob in \"%.*s\"", solver->name, (int)length, text);
+}
+
+upconv_status upc_config_parse(const upc_solver *solver, const char *text, upc_config *config)
+{
+    upc_config read = *config;
+    while (*text) {
+        const size_t length = strcspn(text, ",");
+        const upconv_status status = parse_one(solver, text, length, &read);
+        if (status)
+            return status;
+        text += length + (text[length] == ',');
+    }
+    *config = read;
+    return UPCONV_OK;
+}

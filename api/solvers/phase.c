@@ -1,0 +1,105 @@
+// Stride phases (shaders/phase.kernel): any parameters, no tap that is not needed, dilation included. The workhorse.
+#include "gather.h"
+
+#include <string.h>
+
+enum { TILE, OC, GROUP_X, GROUP_Y, SPEC };
+
+static const int32_t tiles[] = {1, 2, 4, 8}, channels[] = {4, 8, 16}, groups[] = {1, 2, 4, 8, 16, 32, 64, 128, 256},
+                     yes_no[] = {0, 1};
+
+static const upc_knob knobs[] = {
+    [TILE] = {"tile", tiles, UPC_COUNT(tiles)},       // positions of an item along w
+    [OC] = {"oc", channels, UPC_COUNT(channels)},     // output channels of an item
+    [GROUP_X] = {"x", groups, UPC_COUNT(groups)},     // work-group
+    [GROUP_Y] = {"y", groups, UPC_COUNT(groups)},
+    [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},     // 1: the geometry is compiled in, a program per problem
+};
+
+static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
+{
+    return upc_gather_refuse(problem, facts, true, sentence);
+}
+
+// Positions of a row, and rows of all phases.
+static void grid(const upc_problem *problem, int64_t tile, int64_t items[3])
+{
+    int64_t q[3], phases = 1;
+    for (int a = 0; a < 3; a++) {
+        const int64_t stride = upc_taps_stride(&problem->axis[a]);
+        q[a] = upc_ceil_div(problem->axis[a].out, stride);
+        phases *= stride;
+    }
+    items[0] = upc_ceil_div(q[2], tile);
+    items[1] = q[0] * q[1] * phases;
+    items[2] = 1;
+}
+
+static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
+{
+    memset(config, 0, sizeof *config);
+    const int64_t q = upc_ceil_div(problem->axis[2].out, upc_taps_stride(&problem->axis[2]));
+    int32_t oc = problem->ocg > 4 ? 8 : 4, tile = 4;
+    while (oc > 4 && oc * tile > (int32_t)facts->sum_scalars)
+        oc /= 2;
+    while (tile > 1 && (oc * tile > (int32_t)facts->sum_scalars || tile / 2 >= q))
+        tile /= 2;
+    config->value[TILE] = tile;
+    config->value[OC] = oc;
+    uint32_t local[2];
+    int64_t items[3];
+    grid(problem, tile, items);
+    upc_group_guess(facts, items, 64, local);
+    config->value[GROUP_X] = (int32_t)local[0];
+    config->value[GROUP_Y] = (int32_t)local[1];
+}
+
+static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
+{
+    (void)problem;
+    return upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
+}
+
+// Multiply-adds, and the loads that they need, at a rate per item that only ranks: real rates come from tuning records.
+static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
+{
+    const double tile = config->value[TILE], oc = config->value[OC];
+    const double waste = (double)(upc_ceil_div(problem->ocg, (int64_t)oc) * (int64_t)oc) / (double)problem->ocg;
+    const double loads = (tile + oc / 4) / (tile * oc / 4); // per four multiply-adds
+    return upc_problem_macs(problem) * waste * (1 + loads) / 4 / (facts->info.kind == UPCONV_DEVICE_CPU ? 2e3 : 1e4) + 5;
+}
+
+static void defines(const upc_gather *gather, upc_program_desc *program)
+{
+    upc_program_param(program, "TILE", UPC_PARAM_DEFINE, (int32_t)gather->tile);
+    upc_program_param(program, "OC", UPC_PARAM_DEFINE, (int32_t)gather->oc);
+}
+
+static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
+{
+    const upc_gather gather = {
+        .kernel = "phase", .phases = true, .oc = config->value[OC], .tile = config->value[TILE],
+        .local = {(uint32_t)config->value[GROUP_X], (uint32_t)config->value[GROUP_Y], 1},
+        .spec = config->value[SPEC] != 0, .defines = defines,
+    };
+    return upc_gather_cook(&gather, problem, facts, request, recipe);
+}
+
+static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_facts *facts,
+                          const upc_config *config, const float *weights, upconv_filter_order order, void *packed)
+{
+    (void)facts;
+    upc_taps taps;
+    const upconv_status status = upc_taps_init(&taps, env, problem, true);
+    if (status)
+        return status;
+    upc_taps_pack(&taps, problem, config->value[OC], weights, order, packed);
+    upc_taps_finish(&taps);
+    return UPCONV_OK;
+}
+
+const upc_solver upc_solver_phase = {
+    .name = "phase", .version = 1, .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
+    .legal = legal, .cost_us = cost_us, .cook = cook, .pack = pack,
+};

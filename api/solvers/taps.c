@@ -1,0 +1,138 @@
+#include "taps.h"
+
+#include <string.h>
+
+static int64_t gcd(int64_t a, int64_t b)
+{
+    while (b) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+int64_t upc_taps_stride(const upc_axis *axis)
+{
+    if (axis->in == 1 && axis->kernel > 1 && axis->kernel * axis->dilation <= 4096)
+        return UPC_MAX(axis->stride, axis->kernel * axis->dilation);
+    return axis->stride;
+}
+
+// o = q * s + r - pad and o = i * s + k * d - pad give i = q + (r - k * d) / s, so k * d = r mod s. With g = gcd(s, d) there is
+// no such k unless g divides r, and else one class of taps mod s / g, along which the input steps by d / g.
+static void fill_residues(upc_tap_axis *axis, int64_t kernel, int64_t dilation)
+{
+    const int64_t stride = axis->stride;
+    for (int64_t k = 0; k < kernel; k++) {
+        upc_residue *residue = &axis->residue[k * dilation % stride];
+        if (residue->count++ == 0) {
+            residue->tap = (int32_t)k;
+            residue->input = (int32_t)((k * dilation % stride - k * dilation) / stride);
+        }
+    }
+    int32_t before = 0;
+    for (int64_t r = 0; r < stride; r++) {
+        axis->residue[r].before = before;
+        before += axis->residue[r].count;
+    }
+}
+
+upconv_status upc_taps_init(upc_taps *taps, const upc_env *env, const upc_problem *problem, bool phases)
+{
+    memset(taps, 0, sizeof *taps);
+    taps->env = env;
+    for (int i = 0; i < 3; i++) {
+        upc_tap_axis *axis = &taps->axis[i];
+        axis->stride = phases ? upc_taps_stride(&problem->axis[i]) : 1;
+        const int64_t dilation = phases ? problem->axis[i].dilation : 1, common = gcd(axis->stride, dilation);
+        axis->tap_step = axis->stride / common;
+        axis->input_step = dilation / common;
+        axis->residue = upc_alloc_array(env, (size_t)axis->stride, sizeof *axis->residue);
+        if (!axis->residue) {
+            upc_taps_finish(taps);
+            return upc_no_memory((size_t)axis->stride * sizeof *axis->residue);
+        }
+        fill_residues(axis, problem->axis[i].kernel, dilation);
+    }
+    return UPCONV_OK;
+}
+
+void upc_taps_finish(upc_taps *taps)
+{
+    for (int i = 0; i < 3; i++)
+        upc_free(taps->env, taps->axis[i].residue);
+    memset(taps->axis, 0, sizeof taps->axis);
+}
+
+// All phases before (rd, rh, rw): the whole planes of residues before rd, then the lines before rh within rd, and so on.
+static int64_t before(const upc_residue *const r[3], const upc_problem *problem)
+{
+    const int64_t kh = problem->axis[1].kernel, kw = problem->axis[2].kernel;
+    return r[0]->before * kh * kw + r[0]->count * (r[1]->before * kw + (int64_t)r[1]->count * r[2]->before);
+}
+
+int64_t upc_taps_position(const upc_taps *taps, const upc_problem *problem, const int64_t tap[3])
+{
+    const upc_residue *r[3];
+    int64_t nth[3];
+    for (int i = 0; i < 3; i++) {
+        const upc_tap_axis *axis = &taps->axis[i];
+        r[i] = &axis->residue[tap[i] * problem->axis[i].dilation % axis->stride];
+        nth[i] = tap[i] / axis->tap_step;
+    }
+    return before(r, problem) + (nth[0] * r[1]->count + nth[1]) * r[2]->count + nth[2];
+}
+
+int64_t upc_taps_phases(const upc_taps *taps)
+{
+    return taps->axis[0].stride * taps->axis[1].stride * taps->axis[2].stride;
+}
+
+int64_t upc_taps_before(const upc_taps *taps, const upc_problem *problem, int64_t phase)
+{
+    if (phase >= upc_taps_phases(taps))
+        return problem->axis[0].kernel * problem->axis[1].kernel * problem->axis[2].kernel;
+    const int64_t sh = taps->axis[1].stride, sw = taps->axis[2].stride;
+    const upc_residue *const r[3] = {&taps->axis[0].residue[phase / (sh * sw)],
+                                     &taps->axis[1].residue[phase / sw % sh], &taps->axis[2].residue[phase % sw]};
+    return before(r, problem);
+}
+
+uint64_t upc_taps_packed_bytes(const upc_problem *problem, int64_t oc)
+{
+    const uint64_t blocks = (uint64_t)(problem->groups * upc_ceil_div(problem->ocg, oc));
+    const uint64_t taps =
+        (uint64_t)(problem->axis[0].kernel * problem->axis[1].kernel * problem->axis[2].kernel);
+    return blocks * taps * (uint64_t)problem->icg * (uint64_t)oc * sizeof(float);
+}
+
+// One tap of one block: icg x oc weights.
+static void pack_tap(const upc_problem *problem, int64_t oc, int64_t channels, const float *from,
+                     const upc_filter_strides *strides, float *to)
+{
+    for (int64_t i = 0; i < problem->icg; i++)
+        for (int64_t o = 0; o < oc; o++)
+            to[i * oc + o] = o < channels ? from[i * strides->in + o * strides->out] : 0;
+}
+
+void upc_taps_pack(const upc_taps *taps, const upc_problem *problem, int64_t oc, const float *weights,
+                   upconv_filter_order order, float *packed)
+{
+    upc_filter_strides strides;
+    upc_filter_strides_get(problem, order, &strides);
+    const upc_axis *axis = problem->axis;
+    const int64_t blocks = upc_ceil_div(problem->ocg, oc), size = problem->icg * oc;
+    const int64_t all = axis[0].kernel * axis[1].kernel * axis[2].kernel;
+    for (int64_t block = 0; block < problem->groups * blocks; block++) {
+        const int64_t group = block / blocks, channel = block % blocks * oc;
+        for (int64_t k = 0; k < all; k++) {
+            const int64_t tap[3] = {k / (axis[1].kernel * axis[2].kernel), k / axis[2].kernel % axis[1].kernel,
+                                    k % axis[2].kernel};
+            const float *from = weights + group * strides.group + channel * strides.out + tap[0] * strides.tap[0] +
+                                tap[1] * strides.tap[1] + tap[2] * strides.tap[2];
+            float *to = packed + (block * all + upc_taps_position(taps, problem, tap)) * size;
+            pack_tap(problem, oc, UPC_MIN(oc, problem->ocg - channel), from, &strides, to);
+        }
+    }
+}

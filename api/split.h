@@ -1,0 +1,53 @@
+// Cuts an execution into dispatches that a device takes: each sees at most binding_bytes of every buffer, has a grid within
+// limits, and no more multiply-adds than the watchdog's bound.
+#ifndef UPC_SPLIT_H
+#define UPC_SPLIT_H
+
+#include "solver.h"
+
+// What one dispatch computes. Ranges are first and count.
+typedef struct upc_box {
+    int64_t n0, nn;       // images
+    int64_t g0, gn;       // groups
+    int64_t b0, bn;       // output channel blocks of a group
+    int64_t c0, cn;       // output channels of a group; all of the blocks' unless bn is 1
+    int64_t p0, pn;       // phases
+    int64_t q0[3], qn[3]; // positions on each axis
+    int64_t i0, in;       // input channels of a group; fewer than all: sums are accumulated over several dispatches
+} upc_box;
+
+// A contiguous range of a tensor.
+typedef struct upc_window {
+    int64_t first, count; // elements
+} upc_window;
+
+typedef struct upc_split {
+    const upc_problem *problem;
+    const upc_facts *facts;
+    int64_t oc;            // channels of a block
+    int64_t stride[3];     // outputs of a position q: q * stride - pad up to the next position's first
+    int64_t phases;        // 1, or the product of the strides
+    int64_t tile;          // positions along w of one item
+    uint32_t local[3];     // work-group size
+    double taps;           // multiply-adds of one output, per input channel, on average over the phases
+    // Range of the packed weights that a box reads.
+    void (*weights)(const struct upc_split *split, const upc_box *box, upc_window *window);
+    const void *user;
+    upconv_status (*emit)(void *to, const upc_box *box, const upc_window *in, const upc_window *out,
+                          const upc_window *weights);
+    void *to;
+    int64_t emitted;
+} upc_split;
+
+// Calls emit for each dispatch, those that accumulate on the same outputs in order of i0. UNSUPPORTED when the limits are too
+// small for any cut.
+upconv_status upc_split_run(upc_split *split);
+
+// Where the spatial part of a tensor's window begins, within a channel's plane.
+int64_t upc_split_in_start(const upc_split *split, const upc_box *box);
+int64_t upc_split_out_start(const upc_split *split, const upc_box *box);
+
+// Grid of a box in items: x tiles, y phases * planes * lines, z images * groups * blocks.
+void upc_split_grid(const upc_split *split, const upc_box *box, int64_t items[3]);
+
+#endif
