@@ -175,8 +175,7 @@ corpus_tensor *case_input(corpus_case *item, const char *names)
     return NULL;
 }
 
-// --------------------------------------------------------------------------------------------------------
-// attributes
+// ------------------------------------------------------------------------------------------------ attributes
 
 const cJSON *attribute(const corpus_case *item, const char *name)
 {

@@ -47,7 +47,7 @@ const cJSON *attribute(const corpus_case *item, const char *name);
 bool attribute_text(corpus_case *item, const char *name, const char *otherwise, const char **text);
 bool attribute_int(corpus_case *item, const char *name, int32_t otherwise, int32_t *value);
 bool attribute_ints(corpus_case *item, const char *name, int count, int32_t otherwise, int32_t *values);
-// The length of a list of integers (1 for a number, 0 where absent), at most `most` of which are stored; -1: wrong.
+// The length of a list of integers, at most `most` (1 for a number, 0 where absent); -1: wrong.
 int attribute_list(corpus_case *item, const char *name, int most, int32_t *values);
 // Every attribute must be among the names (separated by spaces): one that nobody reads may change the result.
 bool attributes_known(corpus_case *item, const char *names);

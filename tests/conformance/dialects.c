@@ -43,8 +43,7 @@ int32_t extent_of(const corpus_tensor *tensor, const char *layout, char letter)
     return at ? (int32_t)tensor->shape[at - layout] : 1;
 }
 
-// ------------------------------------------------------------------------------------------- lists in a
-// dialect's form
+// --------------------------------------------------------------------------------- lists in a dialect's form
 
 // Spatial entries of a list that may also count the other axes, in the order of `layout`; those must be 1.
 static bool spatial_ints(corpus_case *item, const mapping *map, const char *name, const char *layout,
@@ -171,8 +170,7 @@ static bool kernel_agrees(corpus_case *item, const mapping *map, const char *nam
            case_wrong(item, "attribute %s is not the filter's size", name);
 }
 
-// -----------------------------------------------------------------------------------------------------------
-// dialects
+// -------------------------------------------------------------------------------------------------- dialects
 
 static bool map_pytorch(corpus_case *item, const dialect_op *operation, mapping *map)
 {
@@ -384,8 +382,7 @@ static const dialect_op operations[] = {
      "stride dilation padding output_size"},
 };
 
-// ------------------------------------------------------------------------------------------------------------
-// a case
+// ---------------------------------------------------------------------------------------------------- a case
 
 static const dialect_op *operation_find(const corpus_case *item)
 {
@@ -464,6 +461,7 @@ static bool read_shapes(corpus_case *item, const dialect_op *operation, mapping 
     upconv_problem *problem = &map->problem;
     problem->struct_size = sizeof *problem;
     problem->dims = map->dims;
+    problem->groups = 1; // for dialects that have none
     problem->batch = extent_of(map->input, map->in_layout, 'N');
     problem->in_channels = extent_of(map->input, map->in_layout, 'C');
     for (int i = 0; i < map->dims; i++) {
@@ -479,7 +477,7 @@ static bool read_shapes(corpus_case *item, const dialect_op *operation, mapping 
     return true;
 }
 
-verdict case_map(corpus_case *item, mapping *map)
+case_verdict case_map(corpus_case *item, mapping *map)
 {
     memset(map, 0, sizeof *map);
     const dialect_op *operation = operation_find(item);

@@ -1,4 +1,4 @@
-// From a dialect's operation and attributes to a problem of ours, through the library's own convention helpers.
+// From a dialect's operation and attributes to a problem, through the library's own convention helpers.
 #ifndef CONFORMANCE_DIALECTS_H
 #define CONFORMANCE_DIALECTS_H
 
@@ -6,7 +6,7 @@
 
 #include "corpus.h"
 
-// What runs a case. Layouts are letters in the order stored, with I and O as a transposed convolution sees them.
+// What runs a case. Layouts are letters in the order stored; I and O are those of a transposed convolution.
 typedef struct mapping {
     int dims;
     upconv_problem problem;
@@ -15,13 +15,13 @@ typedef struct mapping {
     int32_t filter_channels; // O of the filter: output channels of one group
 } mapping;
 
-typedef enum verdict {
+typedef enum case_verdict {
     CASE_RUNS,
     CASE_SKIPPED, // the library does not have the operation: item->why names it
     CASE_WRONG,   // item->why says what is wrong
-} verdict;
+} case_verdict;
 
-verdict case_map(corpus_case *item, mapping *map);
+case_verdict case_map(corpus_case *item, mapping *map);
 
 // The extent of the axis of that letter, or 1 where the layout has none.
 int32_t extent_of(const corpus_tensor *tensor, const char *layout, char letter);

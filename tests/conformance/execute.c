@@ -1,0 +1,184 @@
+#include "execute.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CANARIES = 16 };
+static const float canary = -12345.75f;
+
+// A copy of `array` with its axes in another order of the same letters; NULL: no memory.
+static float *permuted(const float *array, const int64_t *shape, const char *from, const char *to)
+{
+    const int rank = (int)strlen(from);
+    int64_t step[NPY_MAX_RANK], extent[NPY_MAX_RANK], count = 1; // by axis of `to`
+    for (int i = 0; i < rank; i++) {
+        const int source = (int)(strchr(from, to[i]) - from);
+        extent[i] = shape[source];
+        step[i] = 1;
+        for (int j = source + 1; j < rank; j++)
+            step[i] *= shape[j];
+        count *= extent[i];
+    }
+    float *copy = malloc(sizeof *copy * (size_t)(count ? count : 1));
+    for (int64_t index = 0; copy && index < count; index++) {
+        int64_t rest = index, offset = 0;
+        for (int i = rank - 1; i >= 0; i--) {
+            offset += rest % extent[i] * step[i];
+            rest /= extent[i];
+        }
+        copy[index] = array[offset];
+    }
+    return copy;
+}
+
+// The letters of a data layout in the library's order: N if it is there, C, then the axes.
+static void library_layout(const char *layout, char *ours)
+{
+    for (const char *letter = "NCDHW"; *letter; letter++)
+        if (strchr(layout, *letter))
+            *ours++ = *letter;
+    *ours = 0;
+}
+
+// Filters go in as they are where the library has a name for their order, so that all its orders are used;
+// the rest are reordered. With groups, O is counted within a group, which is not how the library's O I k
+// counts.
+static upconv_filter_order filter_layout(const mapping *map, char *ours)
+{
+    static const struct {
+        upconv_filter_order order;
+        const char *before, *after;
+    } orders[] = {
+        {UPCONV_FILTER_KOI, "", "OI"}, {UPCONV_FILTER_OIK, "OI", ""}, {UPCONV_FILTER_IOK, "IO", ""}};
+    const char *axes = &"DHW"[3 - map->dims];
+    int choice = 2;
+    if (!strncmp(map->weights_layout, axes, (size_t)map->dims) && map->weights_layout[map->dims] == 'O')
+        choice = 0;
+    else if (map->weights_layout[0] == 'O' && map->problem.groups == 1)
+        choice = 1;
+    strcpy(ours, orders[choice].before);
+    strcat(ours, axes);
+    strcat(ours, orders[choice].after);
+    return orders[choice].order;
+}
+
+static bool check_plan(corpus_case *item, const upconv_plan *plan, const case_runner *runner)
+{
+    upconv_plan_info info = {.struct_size = sizeof info};
+    if (upconv_plan_info_get(plan, &info) != UPCONV_OK)
+        return case_wrong(item, "upconv_plan_info_get: %s", upconv_last_error());
+    if (info.backend != runner->backend)
+        return case_wrong(item, "the plan runs on backend %d, not %d", (int)info.backend,
+                          (int)runner->backend);
+    if (!runner->solver)
+        return true;
+    const size_t length = strcspn(runner->solver, ":");
+    if (strlen(info.solver) != length || memcmp(info.solver, runner->solver, length))
+        return case_wrong(item, "solver %s runs where %s was forced", info.solver, runner->solver);
+    return info.tier == UPCONV_TIER_FORCED ||
+           case_wrong(item, "the plan's tier is %s where a solver was forced", upconv_tier_name(info.tier));
+}
+
+static bool check_shape(corpus_case *item, const mapping *map, const upconv_sizes *sizes)
+{
+    const corpus_tensor *expected = map->output;
+    const char *axes = &"DHW"[3 - map->dims];
+    bool same = extent_of(expected, map->out_layout, 'N') == map->problem.batch &&
+                extent_of(expected, map->out_layout, 'C') == map->problem.out_channels;
+    for (int i = 0; i < map->dims; i++)
+        same = same && extent_of(expected, map->out_layout, axes[i]) == sizes->out[i];
+    return same ||
+           case_wrong(item, "the output has %d channels and sizes %d %d %d, the case expects another shape",
+                      map->problem.out_channels, sizes->out[0], sizes->out[1], sizes->out[2]);
+}
+
+static bool compare(corpus_case *item, const mapping *map, const float *output)
+{
+    char ours[NPY_MAX_RANK + 1];
+    library_layout(map->out_layout, ours);
+    const corpus_tensor *expected = map->output;
+    float *wanted = permuted(expected->array.data, expected->shape, map->out_layout, ours);
+    if (!wanted)
+        return case_wrong(item, "no memory for the expected output");
+    size_t failures = 0, worst = 0;
+    double worst_excess = -1;
+    for (size_t i = 0; i < expected->array.elements; i++) {
+        const double e = wanted[i], y = output[i];
+        const double excess = fabs(y - e) - (expected->atol + expected->rtol * fabs(e));
+        if (y == e || excess <= 0 || (isnan(y) && isnan(e)))
+            continue;
+        failures++;
+        if (isnan(excess) || excess > worst_excess) {
+            worst = i;
+            worst_excess = isnan(excess) ? INFINITY : excess;
+        }
+    }
+    if (failures)
+        case_wrong(item,
+                   "%zu of %zu elements are wrong; at element %zu in %s order: %.9g, expected %.9g (rtol %g, "
+                   "atol %g)",
+                   failures, expected->array.elements, worst, ours, (double)output[worst],
+                   (double)wanted[worst], expected->rtol, expected->atol);
+    free(wanted);
+    return failures == 0;
+}
+
+// Output memory with values that no case expects, and canaries behind it.
+static float *output_create(size_t elements)
+{
+    float *output = malloc(sizeof *output * (elements + CANARIES));
+    for (size_t i = 0; output && i < elements; i++)
+        output[i] = NAN;
+    for (size_t i = 0; output && i < CANARIES; i++)
+        output[elements + i] = canary;
+    return output;
+}
+
+static bool run(corpus_case *item, const mapping *map, const case_runner *runner,
+                const upconv_plan_params *params, const float *input, size_t elements)
+{
+    upconv_plan *plan = NULL;
+    if (upconv_plan_create(runner->context, &map->problem, params, &plan) != UPCONV_OK)
+        return case_wrong(item, "upconv_plan_create: %s", upconv_last_error());
+    bool good = check_plan(item, plan, runner);
+    float *output = output_create(elements);
+    if (good && !output)
+        good = case_wrong(item, "no memory for the output");
+    if (good && upconv_execute(plan, input, output) != UPCONV_OK)
+        good = case_wrong(item, "upconv_execute: %s", upconv_last_error());
+    if (good)
+        good = compare(item, map, output);
+    for (int i = 0; good && i < CANARIES; i++)
+        if (output[elements + i] != canary)
+            good = case_wrong(item, "memory behind the output was written");
+    free(output);
+    upconv_plan_destroy(plan);
+    return good;
+}
+
+bool case_execute(corpus_case *item, const mapping *map, const case_runner *runner)
+{
+    if (!tensor_load(item, map->input) || !tensor_load(item, map->weights) ||
+        !tensor_load(item, map->output) || (map->bias && !tensor_load(item, map->bias)))
+        return false;
+    upconv_sizes sizes = {.struct_size = sizeof sizes};
+    if (upconv_problem_sizes(&map->problem, &sizes) != UPCONV_OK)
+        return case_wrong(item, "refused: %s", upconv_last_error());
+    if (!check_shape(item, map, &sizes))
+        return false;
+    char data_layout[NPY_MAX_RANK + 1], weights_layout[NPY_MAX_RANK + 1];
+    library_layout(map->in_layout, data_layout);
+    upconv_plan_params params = {.struct_size = sizeof params, .solver = runner->solver};
+    params.order = filter_layout(map, weights_layout);
+    params.bias = map->bias ? map->bias->array.data : NULL;
+    float *input = permuted(map->input->array.data, map->input->shape, map->in_layout, data_layout);
+    float *weights =
+        permuted(map->weights->array.data, map->weights->shape, map->weights_layout, weights_layout);
+    params.weights = weights;
+    const bool good = input && weights ? run(item, map, runner, &params, input, (size_t)sizes.output_elements)
+                                       : case_wrong(item, "no memory for the inputs");
+    free(input);
+    free(weights);
+    return good;
+}

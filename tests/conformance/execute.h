@@ -1,0 +1,16 @@
+// Runs a mapped case through the library and compares.
+#ifndef CONFORMANCE_EXECUTE_H
+#define CONFORMANCE_EXECUTE_H
+
+#include "dialects.h"
+
+typedef struct case_runner {
+    upconv_context *context;
+    upconv_backend backend; // that must have run
+    const char *solver;     // NULL, or as in upconv_plan_params.solver: must have run
+} case_runner;
+
+// false: item->why.
+bool case_execute(corpus_case *item, const mapping *map, const case_runner *runner);
+
+#endif
