@@ -1,5 +1,5 @@
-// Small kernels in both languages, for tests at the seam of the backends. Every text reads SPEC0, an integer known at
-// compile time: constant_id 3 in GLSL, a #define that the test puts in front in OpenCL C.
+// Small kernels in both languages, for tests at the seam of the backends. Every text reads SPEC0, an integer
+// known at compile time: constant_id 3 in GLSL, a #define that the test puts in front in OpenCL C.
 #ifndef UPC_SEAM_KERNELS_H
 #define UPC_SEAM_KERNELS_H
 
@@ -45,19 +45,20 @@ static const seam_kernel seam_kernels[SEAM_COUNT] = {
      "}\n"},
     // as many bindings as a launch has
     {"six", 6, 1,
-     GLSL_HEAD "layout(binding = 0, std430) readonly buffer A { int a[]; };\n"
-               "layout(binding = 1, std430) readonly buffer B { int b[]; };\n"
-               "layout(binding = 2, std430) readonly buffer C { int c[]; };\n"
-               "layout(binding = 3, std430) readonly buffer D { int d[]; };\n"
-               "layout(binding = 4, std430) readonly buffer E { int e[]; };\n"
-               "layout(binding = 5, std430) writeonly buffer F { int f[]; };\n"
-               "layout(push_constant) uniform P { int base[6]; int count; } p;\n"
-               "void main() {\n"
-               "    int i = int(gl_GlobalInvocationID.x);\n"
-               "    if (i < p.count)\n"
-               "        f[p.base[5] + i] = a[p.base[0] + i] + 10 * b[p.base[1] + i] + 100 * c[p.base[2] + i] +\n"
-               "                           1000 * d[p.base[3] + i] + 10000 * e[p.base[4] + i] + SPEC0;\n"
-               "}\n",
+     GLSL_HEAD
+     "layout(binding = 0, std430) readonly buffer A { int a[]; };\n"
+     "layout(binding = 1, std430) readonly buffer B { int b[]; };\n"
+     "layout(binding = 2, std430) readonly buffer C { int c[]; };\n"
+     "layout(binding = 3, std430) readonly buffer D { int d[]; };\n"
+     "layout(binding = 4, std430) readonly buffer E { int e[]; };\n"
+     "layout(binding = 5, std430) writeonly buffer F { int f[]; };\n"
+     "layout(push_constant) uniform P { int base[6]; int count; } p;\n"
+     "void main() {\n"
+     "    int i = int(gl_GlobalInvocationID.x);\n"
+     "    if (i < p.count)\n"
+     "        f[p.base[5] + i] = a[p.base[0] + i] + 10 * b[p.base[1] + i] + 100 * c[p.base[2] + i] +\n"
+     "                           1000 * d[p.base[3] + i] + 10000 * e[p.base[4] + i] + SPEC0;\n"
+     "}\n",
      "__kernel void upc_main(__global const int *a, __global const int *b, __global const int *c,\n"
      "                       __global const int *d, __global const int *e, __global int *f,\n"
      "                       int b0, int b1, int b2, int b3, int b4, int b5, int count) {\n"
@@ -108,8 +109,8 @@ static const seam_kernel seam_kernels[SEAM_COUNT] = {
 };
 
 // Refused by the compiler.
-static const seam_kernel seam_broken = {"broken", 1, 0,
-                                        GLSL_HEAD "void main() { this is no program; }\n",
-                                        "__kernel void upc_main(__global int *a, int base0) { nor is this; }\n"};
+static const seam_kernel seam_broken = {
+    "broken", 1, 0, GLSL_HEAD "void main() { this is no program; }\n",
+    "__kernel void upc_main(__global int *a, int base0) { nor is this; }\n"};
 
 #endif
