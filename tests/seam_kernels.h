@@ -67,19 +67,21 @@ static const seam_kernel seam_kernels[SEAM_COUNT] = {
      "        f[b5 + i] = a[b0 + i] + 10 * b[b1 + i] + 100 * c[b2 + i] + 1000 * d[b3 + i] +\n"
      "                    10000 * e[b4 + i] + SPEC0;\n"
      "}\n"},
-    // keeps one item busy for a number of rounds, and ends by itself
+    // keeps every item busy for a number of rounds, and ends by itself; longer by more work-groups, because
+    // llvmpipe
+    // leaves an item's loops after 65535 rounds
     {"spin", 1, 1,
      GLSL_HEAD "layout(binding = 0, std430) buffer A { uint a[]; };\n"
                "layout(push_constant) uniform P { int base0, rounds; } p;\n"
                "void main() {\n"
                "    uint x = a[p.base0] + uint(SPEC0);\n"
                "    for (int i = 0; i < p.rounds; i++) x = (x ^ (x >> 13)) * 5u + uint(i);\n"
-               "    if (gl_GlobalInvocationID.x == 0u) a[p.base0] = x;\n"
+               "    if (gl_GlobalInvocationID.x == 0u || x == 7u) a[p.base0] = x;\n"
                "}\n",
      "__kernel void upc_main(__global uint *a, int base0, int rounds) {\n"
      "    uint x = a[base0] + (uint)SPEC0;\n"
      "    for (int i = 0; i < rounds; i++) x = (x ^ (x >> 13)) * 5u + (uint)i;\n"
-     "    if (get_global_id(0) == 0) a[base0] = x;\n"
+     "    if (get_global_id(0) == 0 || x == 7u) a[base0] = x;\n"
      "}\n"},
     // b[i] = a[last - i] on a two-dimensional grid: work-group size and shared memory take part
     {"reverse", 2, 2,

@@ -102,13 +102,15 @@ static void *wait_for_it(void *argument)
     return NULL;
 }
 
-static upc_launch spin_launch(upc_program *spin, upc_memory *memory, const int32_t *rounds)
+static const int32_t rounds = 60000;
+
+static upc_launch spin_launch(upc_program *spin, upc_memory *memory, uint32_t groups)
 {
     return (upc_launch){.program = spin,
-                        .groups = {1, 1, 1},
+                        .groups = {groups, 1, 1},
                         .bound = {{memory, 0, 4}},
                         .bound_count = 1,
-                        .args = rounds,
+                        .args = &rounds,
                         .arg_count = 1};
 }
 
@@ -119,8 +121,7 @@ void test_shared_wait(void **state)
     upc_program *const spin = program_of(seam, SEAM_SPIN, 1);
     upc_memory *const memory = memory_of(seam, 64);
     fill(memory, 1);
-    const int32_t rounds = 20000000, few = 10;
-    const upc_launch launch = spin_launch(spin, memory, &rounds), quick = spin_launch(spin, memory, &few);
+    const upc_launch launch = spin_launch(spin, memory, 100), quick = spin_launch(spin, memory, 1);
     for (int turn = 0; turn < 3; turn++) {
         upconv_ticket ticket = 0, later = 0;
         pthread_t threads[THREADS];
@@ -154,8 +155,7 @@ void test_close_in_flight(void **state)
     upc_program *const spin = program_of(&seam, SEAM_SPIN, 1);
     upc_memory *const memory = memory_of(&seam, 64);
     fill(memory, 1);
-    const int32_t rounds = 10000000;
-    const upc_launch launch = spin_launch(spin, memory, &rounds);
+    const upc_launch launch = spin_launch(spin, memory, 100);
     upconv_ticket ticket = 0;
     for (int i = 0; i < 3; i++)
         assert_ok(submit(&seam, &launch, 1, 0, &ticket));
@@ -166,20 +166,18 @@ void test_close_in_flight(void **state)
 
 static double seconds_since(uint64_t start_ns) { return (double)(upc_now_ns() - start_ns) * 1e-9; }
 
-// How many rounds take about two seconds here.
-static int32_t calibrate(test_seam *seam, upc_program *spin, upc_memory *memory)
+// How many work-groups take about two seconds here.
+static uint32_t calibrate(test_seam *seam, upc_program *spin, upc_memory *memory)
 {
-    int32_t rounds = 1 << 20;
+    uint32_t groups = 1;
     for (;;) {
-        const upc_launch launch = spin_launch(spin, memory, &rounds);
+        const upc_launch launch = spin_launch(spin, memory, groups);
         const uint64_t start_ns = upc_now_ns();
         run(seam, &launch, 1, 0);
-        const double time = seconds_since(start_ns);
-        if (time > 0.1 || rounds > INT32_MAX / 4) {
-            const double wanted = rounds * (2 / time);
-            return wanted > INT32_MAX ? INT32_MAX : (int32_t)wanted;
-        }
-        rounds *= 2;
+        const double wanted = groups * (2 / seconds_since(start_ns));
+        if (wanted < groups * 20.0 || groups > 32767)
+            return wanted > 65535 ? 65535 : (uint32_t)wanted;
+        groups *= 2;
     }
 }
 
@@ -192,8 +190,7 @@ void test_hang(void **state)
     upc_program *const spin = program_of(&seam, SEAM_SPIN, 1);
     upc_memory *const memory = memory_of(&seam, 64);
     fill(memory, 1);
-    const int32_t rounds = calibrate(&seam, spin, memory);
-    const upc_launch launch = spin_launch(spin, memory, &rounds);
+    const upc_launch launch = spin_launch(spin, memory, calibrate(&seam, spin, memory));
     upconv_ticket ticket = 0, other = 0;
     assert_ok(submit(&seam, &launch, 1, 0, &ticket));
     const uint64_t start_ns = upc_now_ns();
