@@ -20,13 +20,16 @@ upconv_status upconv_device_at(int32_t index, upconv_device_info *info)
     int32_t left = index;
     for (int b = 0; b < upc_backend_count; b++) {
         upc_facts facts;
-        for (int i = 0; upc_backends[b]->facts_at(&env, i, &facts) == UPCONV_OK; i++) {
+        upconv_status status;
+        for (int i = 0; (status = upc_backends[b]->facts_at(&env, i, &facts)) == UPCONV_OK; i++) {
             if (left-- > 0)
                 continue;
             facts.info.index = i;
             upc_params_return(info, &facts.info, sizeof facts.info, sizeof facts.info);
             return UPCONV_OK;
         }
+        if (status == UPCONV_ERROR_HOST_MEMORY)
+            return status;
     }
     return upc_fail(UPCONV_ERROR_NO_DEVICE, "there is no device number %d on this machine", index);
 }
@@ -142,21 +145,25 @@ upconv_status upc_context_adopt(upconv_context *context, const upc_backend *back
     return status;
 }
 
-// The device's index in its backend; -1: this backend has no device that fits.
-static int find_device(upc_env *env, const upc_backend *backend, const char *wanted)
+// The device's index in its backend. NO_DEVICE: this backend has none that fits.
+static upconv_status find_device(upc_env *env, const upc_backend *backend, const char *wanted, int *index)
 {
     upc_facts facts;
+    upconv_status status;
+    *index = 0;
     if (!wanted || !*wanted)
-        return backend->facts_at(env, 0, &facts) == UPCONV_OK ? 0 : -1;
+        return backend->facts_at(env, 0, &facts);
     char *end;
     const long number = strtol(wanted, &end, 10);
-    if (!*end)
-        return number >= 0 && number < 4096 && backend->facts_at(env, (int)number, &facts) == UPCONV_OK ? (int)number : -1;
-    for (int i = 0; backend->facts_at(env, i, &facts) == UPCONV_OK; i++)
+    if (!*end) {
+        *index = (int)number;
+        return number >= 0 && number < 4096 ? backend->facts_at(env, *index, &facts) : UPCONV_ERROR_NO_DEVICE;
+    }
+    for (; (status = backend->facts_at(env, *index, &facts)) == UPCONV_OK; ++*index)
         for (const char *at = facts.info.name; *at; at++)
             if (!strncasecmp(at, wanted, strlen(wanted)))
-                return i;
-    return -1;
+                return UPCONV_OK;
+    return status;
 }
 
 static upconv_status open_any(upconv_context *context, upconv_backend wanted, const char *name,
@@ -167,13 +174,16 @@ static upconv_status open_any(upconv_context *context, upconv_backend wanted, co
         const upc_backend *backend = upc_backends[b];
         if (wanted != UPCONV_BACKEND_ANY && backend->id != wanted)
             continue;
-        const int index = find_device(&context->env, backend, name);
+        int index;
         upc_device *device;
-        if (index < 0) {
+        upconv_status status = find_device(&context->env, backend, name, &index);
+        if (status == UPCONV_ERROR_HOST_MEMORY)
+            return status;
+        if (status) {
             snprintf(why, sizeof why, "%s", upc_last_error());
             continue;
         }
-        const upconv_status status = backend->open(&context->env, index, &device);
+        status = backend->open(&context->env, index, &device);
         if (status == UPCONV_OK) {
             device->facts.info.index = index;
             return upc_context_adopt(context, backend, device, params);
