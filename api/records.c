@@ -113,10 +113,8 @@ uint64_t upc_record_problem(const upc_problem *problem)
 
 upconv_status upc_context_usable(const upconv_context *context)
 {
-    if (context->device && atomic_load(&context->device->state) == UPCONV_ERROR_TIMEOUT)
-        return upc_fail(UPCONV_ERROR_TIMEOUT,
-                        "the device of this context hangs; the context can only be destroyed");
-    return UPCONV_OK;
+    const bool hangs = context->device && atomic_load(&context->device->state) == UPCONV_ERROR_TIMEOUT;
+    return hangs ? upc_context_check(context) : UPCONV_OK;
 }
 
 // --------------------------------------------------------------------------------------------------- writing
