@@ -52,6 +52,24 @@ static upconv_status build_fail(upc_cl_device *device, cl_program program, cl_in
 
 // ------------------------------------------------------------------------------------------------------------ kernels
 
+// The device's limits; the kernel's own come after its build.
+static upconv_status local_check(upc_cl_device *device, const upc_program_source *source)
+{
+    const upc_facts *facts = &device->base.facts;
+    uint64_t items = 1;
+    bool legal = true;
+    for (int i = 0; i < 3; i++) {
+        legal = legal && source->local[i] > 0 && source->local[i] <= facts->group_axis[i];
+        items *= source->local[i];
+    }
+    if (legal && items <= facts->info.limits.group_size)
+        return UPCONV_OK;
+    return upc_fail(UPCONV_ERROR_COMPILE, "the kernel %s has work-groups of %u x %u x %u items; %s has at most %u, and at "
+                    "most %u x %u x %u by axis", source->name, (unsigned)source->local[0], (unsigned)source->local[1],
+                    (unsigned)source->local[2], facts->info.name, (unsigned)facts->info.limits.group_size,
+                    (unsigned)facts->group_axis[0], (unsigned)facts->group_axis[1], (unsigned)facts->group_axis[2]);
+}
+
 // What enqueueing will rely on.
 static upconv_status kernel_check(upc_cl_device *device, cl_kernel kernel, const upc_program_source *source)
 {
@@ -230,6 +248,8 @@ upconv_status upc_cl_program_create(upc_device *base, const upc_program_source *
 {
     upc_cl_device *device = upc_cl_device_of(base);
     upconv_status status = upc_cl_check(device);
+    if (status == UPCONV_OK)
+        status = local_check(device, source);
     if (status != UPCONV_OK)
         return status;
     const uint64_t parts[4] = {source->key[0], source->key[1], device->identity[0], device->identity[1]};
