@@ -67,6 +67,7 @@ value() { python3 -c 'import json, sys; print(json.load(sys.stdin).get(sys.argv[
 
 heading "enlarged $scale times ($kernel), compared with the CPU"
 : >"$table"
+: >"$out/bench.txt"
 row backend device solver "device ms" "in all ms" "steps off CPU" picture
 for line in "${devices[@]}"; do
     IFS=$'\t' read -r backend index _ name <<<"$line"
@@ -83,11 +84,13 @@ for line in "${devices[@]}"; do
 done
 
 # ---- layers
-layers=(ic64oc3_ih32oh64kh4sh2ph1 g64ic64oc64_ih64oh128kh4sh2ph1 ic256oc64_ih16oh32kh3sh2ph1)
 heading "layers, by the planner's model"
+layer=ic64oc3_ih32oh64kh4sh2ph1
+printf '%s\n' "image_out $layer" "depthwise g64ic64oc64_ih32oh64kh4sh2ph1" "decoder ic128oc64_ih16oh32kh3sh2ph1" \
+    >"$out/layers.txt"
 for line in "${devices[@]}"; do
     IFS=$'\t' read -r backend index _ name <<<"$line"
-    "$tool" bench "${layers[@]}" --backend "$backend" --device "$index" --check | tee -a "$out/bench.txt"
+    "$tool" bench --problems "$out/layers.txt" --backend "$backend" --device "$index" --check | tee -a "$out/bench.txt"
     [ "${PIPESTATUS[0]}" = 0 ] || failures=$((failures + 1))
 done
 
@@ -96,11 +99,12 @@ done
 heading "one layer, with its candidates measured on the device (--effort measure)"
 for line in "${devices[@]}"; do
     IFS=$'\t' read -r backend index _ name <<<"$line"
-    "$tool" bench "${layers[0]}" --backend "$backend" --device "$index" --check --effort measure \
+    "$tool" bench "$layer" --backend "$backend" --device "$index" --check --effort measure \
         --records "$out/records-$backend-$index.jsonl" | tee -a "$out/bench.txt"
     [ "${PIPESTATUS[0]}" = 0 ] || failures=$((failures + 1))
 done
 
+rm -f "$out/error.txt"
 heading "summary"
 cat "$table"
 echo
