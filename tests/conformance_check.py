@@ -144,6 +144,9 @@ def good_cases():
     case("lite", "tflite", "TRANSPOSE_CONV", {"padding": "SAME", "stride_h": 2, "stride_w": 1,
                                               "fused_activation_function": "RELU_N1_TO_1"}, x, w, [6, 2], [0, 0],
          [2, 1], act=lambda v: min(max(v, -1), 1), extra=[("output_shape", shape)])
+    shape = Array("X", [4], {(0,): 1, (1,): 2, (2,): 9, (3,): 3}, "int32")
+    case("lite_any_size", "tflite", "TRANSPOSE_CONV", {"padding": "SAME"}, x, w, [2, 9], [1, 0], bias=False,
+         extra=[("output_shape", shape)])
     case("lite_gpu", "tflite", "CONVOLUTION_TRANSPOSED",
          {"stride": [2, 3], "padding_prepended": [1, 0], "padding_appended": [0, 1], "adjacent": [1, 4]}, x, w,
          [7, 8], [1, 0], [2, 3])

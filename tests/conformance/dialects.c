@@ -298,11 +298,22 @@ static bool map_keras(corpus_case *item, const dialect_op *operation, mapping *m
            refused(item);
 }
 
-// TFLite spells its axes out: stride_h, dilation_w_factor.
-static bool map_tflite(corpus_case *item, const dialect_op *operation, mapping *map)
+// TFLite pads as TensorFlow does, but takes output sizes that TensorFlow refuses because they belong to
+// another input size.
+static void tflite_pad(mapping *map, bool same, const int32_t *size)
 {
-    (void)operation;
-    const char *padding, *activation;
+    for (int i = 0; i < map->dims; i++) {
+        const int32_t stride = map->problem.stride[i], last = (size[i] + stride - 1) / stride - 1;
+        const int32_t kernel = (map->problem.kernel[i] - 1) * map->problem.dilation[i] + 1;
+        const int32_t total = last * stride + kernel - size[i];
+        map->problem.pad[i] = same && total > 0 ? total / 2 : 0;
+        map->problem.out[i] = size[i];
+    }
+}
+
+// TFLite spells its axes out: stride_h, dilation_w_factor.
+static bool tflite_geometry(corpus_case *item, mapping *map)
+{
     for (int i = 0; i < map->dims; i++) {
         char stride[16], dilation[32];
         const char letter = (char)(axis_letters[3 - map->dims + i] - 'A' + 'a');
@@ -311,15 +322,30 @@ static bool map_tflite(corpus_case *item, const dialect_op *operation, mapping *
         if (!attribute_int(item, stride, 1, &map->problem.stride[i]) ||
             !attribute_int(item, dilation, 1, &map->problem.dilation[i]))
             return false;
+        if (map->problem.stride[i] < 1 || map->problem.dilation[i] < 1)
+            return case_wrong(item, "a stride or dilation is below 1");
     }
+    return true;
+}
+
+static bool map_tflite(corpus_case *item, const dialect_op *operation, mapping *map)
+{
+    (void)operation;
+    const char *padding, *activation;
     int32_t sizes[3], *size, channels;
-    if (!attribute_text(item, "padding", "SAME", &padding) ||
+    if (!tflite_geometry(item, map) || !attribute_text(item, "padding", "SAME", &padding) ||
         !attribute_text(item, "fused_activation_function", "NONE", &activation) ||
         !known_activation(item, map, activation) ||
         !output_size(item, map, "output_shape", sizes, &size, &channels) ||
         !implied_groups(item, map, channels))
         return false;
-    return upconv_problem_tensorflow(&map->problem, padding, NULL, size) == UPCONV_OK || refused(item);
+    if (upconv_problem_tensorflow(&map->problem, padding, NULL, size) == UPCONV_OK)
+        return true;
+    const bool same = !strcmp(padding, "SAME");
+    if (!size || (!same && strcmp(padding, "VALID")))
+        return refused(item);
+    tflite_pad(map, same, size);
+    return true;
 }
 
 // TFLite's GPU delegate states everything, and takes any `adjacent`: no convention helper, the geometry
