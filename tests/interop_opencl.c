@@ -1,0 +1,568 @@
+// upconv on an app's own OpenCL context: the app owns context, device, queues, buffers and events; upconv enqueues its plans
+// there, or shares the app's queue.
+#include "testing.h"
+
+#include <upconv/upconv_opencl.h>
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CL(call) assert_int_equal((call), CL_SUCCESS)
+#define OK(call) do { if (call) fail_msg("%s: %s", #call, upconv_last_error()); } while (0)
+
+enum { IN_FLIGHT = 4, GUARD = 64, THREADS = 4 };
+
+typedef struct app {
+    cl_device_id device;
+    cl_context context;
+    cl_command_queue in_order, out_of_order;
+    upconv_context *upconv;
+} app;
+
+typedef struct app_buffer {
+    cl_mem buffer;
+    size_t bytes;
+    upconv_buffer *imported;
+} app_buffer;
+
+// ------------------------------------------------------------------------------------------------------- the app's side
+
+static bool open_device(app *a)
+{
+    cl_platform_id platforms[8];
+    cl_uint count = 0;
+    cl_int error = CL_SUCCESS;
+    if (clGetPlatformIDs(8, platforms, &count))
+        return false;
+    for (cl_uint i = 0; i < count && i < 8 && !a->device; i++)
+        if (clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 1, &a->device, NULL))
+            a->device = NULL;
+    if (!a->device || !(a->context = clCreateContext(NULL, 1, &a->device, NULL, NULL, &error)))
+        return false;
+    a->in_order = clCreateCommandQueue(a->context, a->device, 0, &error);
+    a->out_of_order =
+        clCreateCommandQueue(a->context, a->device, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &error);
+    return a->in_order && a->out_of_order;
+}
+
+static void close_device(app *a)
+{
+    clReleaseCommandQueue(a->in_order);
+    clReleaseCommandQueue(a->out_of_order);
+    clReleaseContext(a->context);
+    *a = (app){0};
+}
+
+static void buffer_write(const app *a, const app_buffer *b, size_t at, const void *from, size_t bytes)
+{
+    CL(clEnqueueWriteBuffer(a->in_order, b->buffer, CL_TRUE, at, bytes, from, 0, NULL, NULL));
+}
+
+static unsigned char *buffer_read(const app *a, const app_buffer *b)
+{
+    unsigned char *bytes = malloc(b->bytes);
+    assert_non_null(bytes);
+    CL(clEnqueueReadBuffer(a->in_order, b->buffer, CL_TRUE, 0, b->bytes, bytes, 0, NULL, NULL));
+    return bytes;
+}
+
+static app_buffer make_buffer(const app *a, size_t bytes)
+{
+    app_buffer b = {.bytes = bytes};
+    cl_int error;
+    b.buffer = clCreateBuffer(a->context, CL_MEM_READ_WRITE, bytes, NULL, &error);
+    assert_non_null(b.buffer);
+    unsigned char *poison = malloc(bytes);
+    assert_non_null(poison);
+    memset(poison, 0xff, bytes); // NaNs
+    buffer_write(a, &b, 0, poison, bytes);
+    free(poison);
+    OK(upconv_cl_buffer_import(a->upconv, b.buffer, &b.imported));
+    return b;
+}
+
+static void free_buffer(app_buffer *b)
+{
+    upconv_buffer_destroy(b->imported);
+    if (b->buffer)
+        clReleaseMemObject(b->buffer);
+    *b = (app_buffer){0};
+}
+
+// An event that the test sets, to hold work back.
+static cl_event make_gate(const app *a)
+{
+    cl_int error;
+    cl_event gate = clCreateUserEvent(a->context, &error);
+    assert_non_null(gate);
+    return gate;
+}
+
+static void open_gate(cl_event gate)
+{
+    CL(clSetUserEventStatus(gate, CL_COMPLETE));
+    clReleaseEvent(gate);
+}
+
+static void await(cl_event event)
+{
+    CL(clWaitForEvents(1, &event));
+    clReleaseEvent(event);
+}
+
+static cl_int state_of(cl_event event)
+{
+    cl_int state = 0;
+    CL(clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL));
+    return state;
+}
+
+// ------------------------------------------------------------------------------------------------------------- fixtures
+
+static upconv_status lend(app *a, cl_command_queue queue, const upconv_context_params *params)
+{
+    const upconv_cl_params mine = {sizeof mine, a->context, a->device, queue};
+    return upconv_cl_context_create(&mine, params, &a->upconv);
+}
+
+static int open_app(void **state)
+{
+    static app a;
+    char why[256];
+    *state = NULL;
+    if (!test_backend_present(UPCONV_BACKEND_OPENCL, why, sizeof why)) {
+        print_message("SKIPPED interop_opencl: %s\n", why);
+        return 0;
+    }
+    if (!open_device(&a))
+        return -1;
+    if (lend(&a, NULL, NULL)) {
+        print_error("%s\n", upconv_last_error());
+        return -1;
+    }
+    *state = &a;
+    return 0;
+}
+
+static int close_app(void **state)
+{
+    app *a = *state;
+    if (a) {
+        upconv_context_destroy(a->upconv);
+        close_device(a);
+    }
+    return 0;
+}
+
+static app *app_of(void **state)
+{
+    if (!*state)
+        skip();
+    return *state;
+}
+
+typedef struct prepared {
+    test_case test;
+    upconv_plan *plan;
+    upconv_plan_info info;
+    app_buffer input, output, weights;
+    upconv_io io;
+} prepared;
+
+// A case with its plan and the app's buffers, tensors at odd offsets within guards. frozen: weights belong to the plan.
+static void prepare(const app *a, prepared *p, const char *notation, const char *solver, bool frozen)
+{
+    test_random random = {99};
+    const upconv_problem problem = test_problem(notation);
+    memset(p, 0, sizeof *p);
+    assert_true(test_case_init(&p->test, &problem, UPCONV_FILTER_IOK, false, true, &random));
+    const upconv_plan_params params = {sizeof params, .weights = frozen ? p->test.weights : NULL, .solver = solver};
+    OK(upconv_plan_create(a->upconv, &problem, &params, &p->plan));
+    p->info.struct_size = sizeof p->info;
+    OK(upconv_plan_info_get(p->plan, &p->info));
+    assert_int_equal(p->info.backend, UPCONV_BACKEND_OPENCL);
+    assert_string_equal(p->info.solver, solver);
+    p->input = make_buffer(a, (size_t)p->test.sizes.input_bytes + GUARD);
+    p->output = make_buffer(a, (size_t)p->test.sizes.output_bytes + 2 * GUARD);
+    buffer_write(a, &p->input, 4, p->test.input, (size_t)p->test.sizes.input_bytes);
+    p->io = (upconv_io){sizeof p->io};
+    p->io.at[UPCONV_INPUT] = (upconv_binding){.buffer = p->input.imported, .offset = 4};
+    p->io.at[UPCONV_OUTPUT] = (upconv_binding){.buffer = p->output.imported, .offset = GUARD};
+    if (!frozen) {
+        p->weights = make_buffer(a, (size_t)p->test.sizes.weights_bytes + GUARD);
+        buffer_write(a, &p->weights, 12, p->test.weights, (size_t)p->test.sizes.weights_bytes);
+        p->io.at[UPCONV_WEIGHTS] = (upconv_binding){.buffer = p->weights.imported, .offset = 12};
+    }
+}
+
+static void release(prepared *p)
+{
+    upconv_plan_destroy(p->plan);
+    free_buffer(&p->input);
+    free_buffer(&p->output);
+    free_buffer(&p->weights);
+    test_case_finish(&p->test);
+}
+
+// What the CPU backend makes of the same case; freed by the caller.
+static float *cpu_output(const test_case *test, const float *input)
+{
+    upconv_context *cpu = NULL;
+    upconv_plan *plan = NULL;
+    float *output = malloc((size_t)test->sizes.output_bytes);
+    assert_non_null(output);
+    OK(test_context_create(UPCONV_BACKEND_CPU, NULL, &cpu));
+    const upconv_plan_params params = {sizeof params, .weights = test->weights};
+    OK(upconv_plan_create(cpu, &test->problem, &params, &plan));
+    OK(upconv_execute(plan, input, output));
+    upconv_plan_destroy(plan);
+    upconv_context_destroy(cpu);
+    return output;
+}
+
+// The output is exactly the CPU's, and no byte beside it has changed.
+static void expect_bytes(const app *a, const app_buffer *output, const void *expected, size_t bytes)
+{
+    unsigned char *got = buffer_read(a, output);
+    assert_memory_equal(got + GUARD, expected, bytes);
+    for (size_t i = 0; i < output->bytes; i++)
+        if ((i < GUARD || i >= GUARD + bytes) && got[i] != 0xff)
+            fail_msg("byte %zu outside of the output was changed", i);
+    free(got);
+}
+
+static void expect_output(const app *a, const prepared *p, const app_buffer *output)
+{
+    float *expected = cpu_output(&p->test, p->test.input);
+    assert_int_equal(test_case_compare(&p->test, expected), -1); // the CPU itself is right
+    expect_bytes(a, output, expected, (size_t)p->test.sizes.output_bytes);
+    free(expected);
+}
+
+// -------------------------------------------------------------------------------------------------------------- enqueue
+
+static const struct {
+    const char *notation, *solver;
+    bool frozen;
+} cases[] = {
+    {"ic5oc7_ih9oh18kh4sh2ph1", "phase", true},
+    {"ic5oc7_ih9oh18kh4sh2ph1", "phase", false},
+    {"ic5oc7_ih9oh18kh4sh2ph1", "direct", true},
+    {"ic5oc7_ih9oh18kh4sh2ph1", "direct", false},
+    {"g3ic6oc9_ih7oh15kh3sh2ph0dh1", "phase", true},
+    {"mb2_ic3oc2_id3od6kd2sd2pd0_ih4oh8kh2sh2ph0_iw5ow10kw2sw2pw0+relu", "phase", true},
+};
+
+static void test_in_order(void **state)
+{
+    const app *a = app_of(state);
+    for (size_t i = 0; i < UPC_COUNT(cases); i++) {
+        prepared p;
+        upconv_counters before = {sizeof before}, after = {sizeof after};
+        prepare(a, &p, cases[i].notation, cases[i].solver, cases[i].frozen);
+        OK(upconv_context_counters(a->upconv, &before));
+        OK(upconv_cl_enqueue(p.plan, a->in_order, &p.io, 0, NULL, NULL));
+        OK(upconv_context_counters(a->upconv, &after));
+        assert_int_equal(after.submissions, before.submissions); // counts as no ticket
+        expect_output(a, &p, &p.output);                         // read on the same queue
+        release(&p);
+    }
+}
+
+// With events before and after, on queues of both kinds: nothing may run before the gate opens, and the event means the end.
+static void test_events(void **state)
+{
+    const app *a = app_of(state);
+    const cl_command_queue queues[2] = {a->in_order, a->out_of_order};
+    for (size_t i = 0; i < UPC_COUNT(cases) * 2; i++) {
+        prepared p;
+        const cl_command_queue queue = queues[i & 1];
+        prepare(a, &p, cases[i / 2].notation, cases[i / 2].solver, cases[i / 2].frozen);
+        cl_event gates[2] = {make_gate(a), make_gate(a)}, end = NULL;
+        OK(upconv_cl_enqueue(p.plan, queue, &p.io, 2, gates, &end));
+        assert_non_null(end);
+        CL(clFlush(queue));
+        open_gate(gates[0]);
+        assert_true(state_of(end) > CL_COMPLETE);
+        open_gate(gates[1]);
+        await(end);
+        expect_output(a, &p, &p.output);
+        release(&p);
+    }
+}
+
+// Many dispatches, some of which wait for others: a context with small limits splits and windows its work.
+static void test_many_steps(void **state)
+{
+    app small = *app_of(state);
+    const upconv_limits limits = {.group_count = 2, .binding_bytes = 4096};
+    const upconv_context_params params = {sizeof params, .limits = &limits};
+    OK(lend(&small, NULL, &params));
+    const cl_command_queue queues[2] = {small.in_order, small.out_of_order};
+    for (int i = 0; i < 4; i++) {
+        prepared p;
+        prepare(&small, &p, "ic12oc10_ih17oh34kh4sh2ph1", i < 2 ? "phase" : "direct", false);
+        assert_true(p.info.dispatches > 2);
+        cl_event end = NULL;
+        OK(upconv_cl_enqueue(p.plan, queues[i & 1], &p.io, 0, NULL, &end));
+        CL(clFlush(queues[i & 1]));
+        await(end);
+        expect_output(&small, &p, &p.output);
+        release(&p);
+    }
+    upconv_context_destroy(small.upconv);
+}
+
+// Two plans, the second reads what the first writes; on the queue that is out of order the event is the only link.
+static void test_chain(void **state)
+{
+    const app *a = app_of(state);
+    const cl_command_queue queues[2] = {a->in_order, a->out_of_order};
+    for (int i = 0; i < 2; i++) {
+        prepared first, second;
+        prepare(a, &first, "ic4oc3_ih5oh10kh4sh2ph1", "phase", false);
+        prepare(a, &second, "ic3oc2_ih10oh20kh2sh2ph0", "direct", true);
+        second.io.at[UPCONV_INPUT] = first.io.at[UPCONV_OUTPUT];
+        float *between = cpu_output(&first.test, first.test.input), *expected = cpu_output(&second.test, between);
+        cl_event middle = NULL, end = NULL;
+        OK(upconv_cl_enqueue(first.plan, queues[i], &first.io, 0, NULL, i ? &middle : NULL));
+        OK(upconv_cl_enqueue(second.plan, queues[i], &second.io, i ? 1 : 0, i ? &middle : NULL, &end));
+        CL(clFlush(queues[i]));
+        await(end);
+        if (middle)
+            clReleaseEvent(middle);
+        expect_bytes(a, &first.output, between, (size_t)first.test.sizes.output_bytes);
+        expect_bytes(a, &second.output, expected, (size_t)second.test.sizes.output_bytes);
+        free(between);
+        free(expected);
+        release(&first);
+        release(&second);
+    }
+}
+
+// One plan several times at once, each with a workspace of its own, then with the app's.
+static void test_in_flight(void **state)
+{
+    const app *a = app_of(state);
+    prepared p;
+    app_buffer outputs[IN_FLIGHT], workspaces[IN_FLIGHT];
+    cl_event ends[IN_FLIGHT], gate;
+    prepare(a, &p, "ic6oc5_ih12oh24kh4sh2ph1", "phase", false);
+    assert_true(p.info.workspace_bytes > 0); // the packed weights
+    for (int round = 0; round < 2; round++) {
+        gate = make_gate(a);
+        for (int i = 0; i < IN_FLIGHT; i++) {
+            outputs[i] = make_buffer(a, p.output.bytes);
+            p.io.at[UPCONV_OUTPUT].buffer = outputs[i].imported;
+            workspaces[i] = (app_buffer){0};
+            if (round) {
+                workspaces[i] = make_buffer(a, (size_t)p.info.workspace_bytes + 256);
+                p.io.at[UPCONV_WORKSPACE] = (upconv_binding){.buffer = workspaces[i].imported, .offset = 256};
+            }
+            OK(upconv_cl_enqueue(p.plan, a->out_of_order, &p.io, 1, &gate, &ends[i]));
+        }
+        CL(clFlush(a->out_of_order));
+        open_gate(gate);
+        for (int i = 0; i < IN_FLIGHT; i++)
+            await(ends[i]);
+        for (int i = 0; i < IN_FLIGHT; i++) {
+            expect_output(a, &p, &outputs[i]);
+            free_buffer(&outputs[i]);
+            free_buffer(&workspaces[i]);
+        }
+    }
+    release(&p);
+}
+
+// Everything of upconv's is destroyed while the work still waits for its gate.
+static void test_destroyed_early(void **state)
+{
+    const app *a = app_of(state);
+    prepared p;
+    prepare(a, &p, "ic6oc5_ih12oh24kh4sh2ph1", "phase", false);
+    cl_event gate = make_gate(a), end = NULL;
+    OK(upconv_cl_enqueue(p.plan, a->out_of_order, &p.io, 1, &gate, &end));
+    CL(clFlush(a->out_of_order));
+    upconv_plan_destroy(p.plan);
+    upconv_buffer_destroy(p.input.imported);
+    upconv_buffer_destroy(p.output.imported);
+    upconv_buffer_destroy(p.weights.imported);
+    p.plan = NULL;
+    p.input.imported = p.output.imported = p.weights.imported = NULL;
+    open_gate(gate);
+    await(end);
+    expect_output(a, &p, &p.output);
+    release(&p);
+}
+
+typedef struct worker {
+    const app *a;
+    const prepared *p;
+    app_buffer output;
+    bool failed;
+} worker;
+
+static void *enqueue_often(void *user)
+{
+    worker *w = user;
+    cl_int error;
+    cl_command_queue queue = clCreateCommandQueue(w->a->context, w->a->device, 0, &error);
+    upconv_io io = w->p->io;
+    io.at[UPCONV_OUTPUT].buffer = w->output.imported;
+    w->failed = !queue;
+    for (int i = 0; i < 10 && !w->failed; i++)
+        w->failed = upconv_cl_enqueue(w->p->plan, queue, &io, 0, NULL, NULL) != UPCONV_OK;
+    if (queue) {
+        clFinish(queue);
+        clReleaseCommandQueue(queue);
+    }
+    return NULL;
+}
+
+// One plan from several threads, each on its own queue.
+static void test_threads(void **state)
+{
+    const app *a = app_of(state);
+    prepared p;
+    worker workers[THREADS];
+    pthread_t threads[THREADS];
+    prepare(a, &p, "ic6oc5_ih12oh24kh4sh2ph1", "phase", false);
+    for (int i = 0; i < THREADS; i++)
+        workers[i] = (worker){a, &p, make_buffer(a, p.output.bytes), false};
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, enqueue_often, &workers[i]), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < THREADS; i++) {
+        assert_false(workers[i].failed);
+        expect_output(a, &p, &workers[i].output);
+        free_buffer(&workers[i].output);
+    }
+    release(&p);
+}
+
+// ---------------------------------------------------------------------------------------------------------- shared queue
+
+// upconv submits on the app's queue; maps and executions go there too, and the app keeps using it.
+static void test_lent_queue(void **state)
+{
+    app lent = *app_of(state);
+    OK(lend(&lent, lent.in_order, NULL));
+    upconv_device_info device = {sizeof device};
+    OK(upconv_context_device(lent.upconv, &device));
+    assert_int_equal(device.timestamps, 0); // the app's queue does not profile
+    prepared p;
+    prepare(&lent, &p, "ic5oc7_ih9oh18kh4sh2ph1", "phase", true);
+    upconv_ticket ticket = 0;
+    uint64_t ns = 0;
+    OK(upconv_submit(p.plan, &p.io, &ticket));
+    OK(upconv_wait(lent.upconv, ticket, -1));
+    OK(upconv_ticket_time(lent.upconv, ticket, &ns));
+    assert_true(ns > 0);
+    expect_output(&lent, &p, &p.output);
+    float *expected = cpu_output(&p.test, p.test.input), *output = malloc((size_t)p.test.sizes.output_bytes);
+    assert_non_null(output);
+    OK(upconv_execute(p.plan, p.test.input, output));
+    assert_memory_equal(output, expected, (size_t)p.test.sizes.output_bytes);
+    free(expected);
+    free(output);
+    release(&p);
+    upconv_context_destroy(lent.upconv);
+    CL(clFinish(lent.in_order)); // still the app's
+}
+
+// ------------------------------------------------------------------------------------------------------------- refusals
+
+static void test_contexts_refused(void **state)
+{
+    app *a = app_of(state), other = {0};
+    assert_true(open_device(&other));
+    upconv_context *made = NULL;
+    const upconv_cl_params bad[] = {
+        {sizeof bad[0], NULL, a->device, NULL},
+        {sizeof bad[0], a->context, NULL, NULL},
+        {sizeof bad[0], a->context, a->device, a->out_of_order},
+        {sizeof bad[0], a->context, a->device, other.in_order},
+    };
+    for (size_t i = 0; i < UPC_COUNT(bad); i++) {
+        assert_int_equal(upconv_cl_context_create(&bad[i], NULL, &made), UPCONV_ERROR_INVALID);
+        assert_true(!made && upconv_last_error()[0]);
+    }
+    assert_int_equal(upconv_cl_context_create(NULL, NULL, &made), UPCONV_ERROR_INVALID);
+    assert_int_equal(upconv_cl_context_create(&bad[0], NULL, NULL), UPCONV_ERROR_INVALID);
+    close_device(&other);
+}
+
+static void test_imports_refused(void **state)
+{
+    app *a = app_of(state), other = {0};
+    assert_true(open_device(&other));
+    cl_int error;
+    upconv_buffer *imported = NULL;
+    cl_mem foreign = clCreateBuffer(other.context, CL_MEM_READ_WRITE, 64, NULL, &error);
+    const cl_image_format format = {CL_RGBA, CL_FLOAT};
+    const cl_image_desc shape = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 8, .image_height = 8};
+    cl_mem image = clCreateImage(a->context, CL_MEM_READ_WRITE, &format, &shape, NULL, &error);
+    assert_int_equal(upconv_cl_buffer_import(a->upconv, foreign, &imported), UPCONV_ERROR_INVALID);
+    if (image)
+        assert_int_equal(upconv_cl_buffer_import(a->upconv, image, &imported), UPCONV_ERROR_INVALID);
+    assert_int_equal(upconv_cl_buffer_import(a->upconv, NULL, &imported), UPCONV_ERROR_INVALID);
+    assert_int_equal(upconv_cl_buffer_import(NULL, foreign, &imported), UPCONV_ERROR_INVALID);
+    upconv_context *cpu = NULL;
+    OK(test_context_create(UPCONV_BACKEND_CPU, NULL, &cpu));
+    assert_int_equal(upconv_cl_buffer_import(cpu, foreign, &imported), UPCONV_ERROR_INVALID);
+    upconv_context_destroy(cpu);
+    assert_null(imported);
+    app_buffer own = make_buffer(a, 256);
+    void *pointer = NULL;
+    assert_int_equal(upconv_buffer_map(own.imported, UPCONV_MAP_READ, &pointer), UPCONV_ERROR_INVALID);
+    free_buffer(&own);
+    if (image)
+        clReleaseMemObject(image);
+    clReleaseMemObject(foreign);
+    close_device(&other);
+}
+
+static void test_enqueues_refused(void **state)
+{
+    app *a = app_of(state), other = {0};
+    assert_true(open_device(&other));
+    prepared p;
+    prepare(a, &p, "ic5oc7_ih9oh18kh4sh2ph1", "phase", true);
+    cl_event end = NULL;
+    upconv_io without = p.io;
+    without.at[UPCONV_OUTPUT] = (upconv_binding){0};
+    assert_int_equal(upconv_cl_enqueue(NULL, a->in_order, &p.io, 0, NULL, &end), UPCONV_ERROR_INVALID);
+    assert_int_equal(upconv_cl_enqueue(p.plan, NULL, &p.io, 0, NULL, &end), UPCONV_ERROR_INVALID);
+    assert_int_equal(upconv_cl_enqueue(p.plan, a->in_order, NULL, 0, NULL, &end), UPCONV_ERROR_INVALID);
+    assert_int_equal(upconv_cl_enqueue(p.plan, a->in_order, &without, 0, NULL, &end), UPCONV_ERROR_INVALID);
+    assert_int_equal(upconv_cl_enqueue(p.plan, a->in_order, &p.io, 1, NULL, &end), UPCONV_ERROR_INVALID);
+    assert_int_equal(upconv_cl_enqueue(p.plan, other.in_order, &p.io, 0, NULL, &end), UPCONV_ERROR_INVALID);
+    assert_null(end);
+    release(&p);
+    close_device(&other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_in_order),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_many_steps),
+        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_in_flight),
+        cmocka_unit_test(test_destroyed_early),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_lent_queue),
+        cmocka_unit_test(test_contexts_refused),
+        cmocka_unit_test(test_imports_refused),
+        cmocka_unit_test(test_enqueues_refused),
+    };
+    return cmocka_run_group_tests(tests, open_app, close_app);
+}
