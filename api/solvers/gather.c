@@ -1,6 +1,7 @@
 #include "gather.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +51,10 @@ const char *upc_gather_refuse(const upc_problem *problem, const upc_facts *facts
 
 void upc_group_guess(const upc_facts *facts, const int64_t items[3], uint32_t most, uint32_t local[2])
 {
+    if (facts->family == UPC_FAMILY_CPU && facts->info.limits.group_size >= 16) {
+        local[0] = local[1] = 4; // a loop there: items that return at once cost little, programs of their own much
+        return;
+    }
     most = UPC_MIN(most, facts->info.limits.group_size);
     local[0] = local[1] = 1;
     while (local[0] * 2 <= most && local[0] * 2 <= facts->group_axis[0] && (int64_t)local[0] < items[0])
@@ -100,6 +105,30 @@ typedef struct cooking {
     upc_program_desc program[2]; // [1]: accumulates
 } cooking;
 
+// What shaders/epilogue.part makes of an activation: its number there, and the slope and bounds of those made of straight pieces.
+typedef struct epilogue {
+    int32_t act;
+    float slope, low, high;
+} epilogue;
+
+static epilogue epilogue_of(const upc_problem *problem)
+{
+    static const int32_t number[UPCONV_ACT_COUNT] = {
+        [UPCONV_ACT_PRELU] = 1,     [UPCONV_ACT_SIGMOID] = 2, [UPCONV_ACT_TANH] = 3,     [UPCONV_ACT_HARDSWISH] = 4,
+        [UPCONV_ACT_SILU] = 5,      [UPCONV_ACT_GELU_ERF] = 6, [UPCONV_ACT_GELU_TANH] = 7,
+    };
+    epilogue made = {number[problem->act], 1, -INFINITY, INFINITY};
+    if (problem->act == UPCONV_ACT_RELU)
+        made.low = 0;
+    if (problem->act == UPCONV_ACT_LEAKY_RELU)
+        made.slope = problem->act_param[0];
+    if (problem->act == UPCONV_ACT_CLAMP) {
+        made.low = problem->act_param[0];
+        made.high = problem->act_param[1];
+    }
+    return made;
+}
+
 // Strides between images and groups do not fit 32 bits for giant tensors, but then a window holds only one of each.
 static int32_t clamp32(int64_t value) { return value > INT32_MAX ? 0 : (int32_t)value; }
 
@@ -118,8 +147,9 @@ static upconv_status static_params(cooking *c)
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const upc_tap_axis *t = c->taps->axis;
     const int64_t in = product(p, true), out = product(p, false);
-    int32_t act[2];
-    memcpy(act, p->act_param, sizeof act);
+    const epilogue act = epilogue_of(p);
+    int32_t bits[3];
+    memcpy(bits, (const float[3]){act.slope, act.low, act.high}, sizeof bits);
     const struct {
         const char *name;
         int64_t value;
@@ -130,7 +160,7 @@ static upconv_status static_params(cooking *c)
         {"IN_G", clamp32(p->icg * in)}, {"IN_N", clamp32(p->groups * p->icg * in)},
         {"OUT_G", clamp32(p->ocg * out)}, {"OUT_N", clamp32(p->groups * p->ocg * out)},
         {"OB_ALL", upc_ceil_div(p->ocg, c->gather->oc)}, {"TAPS", d->kernel * h->kernel * w->kernel},
-        {"ACT_A", act[0]}, {"ACT_B", act[1]},
+        {"ACT_A", bits[0]}, {"ACT_LO", bits[1]}, {"ACT_HI", bits[2]},
     }, phase[] = {
         {"SD", t[0].stride}, {"SH", t[1].stride}, {"SW", t[2].stride},
         {"DGD", t[0].input_step}, {"DGH", t[1].input_step}, {"DGW", t[2].input_step},
@@ -230,7 +260,7 @@ static void prepare(cooking *c, const upc_facts *facts)
     for (int i = 0; i < 2; i++) {
         upc_program_desc_init(&c->program[i], gather->kernel, gather->local, UPC_MAX_BINDINGS);
         upc_program_param(&c->program[i], "ACCUMULATE", UPC_PARAM_DEFINE, i);
-        upc_program_param(&c->program[i], "ACT", UPC_PARAM_DEFINE, (int32_t)c->problem->act);
+        upc_program_param(&c->program[i], "ACT", UPC_PARAM_DEFINE, epilogue_of(c->problem).act);
         if (gather->defines)
             gather->defines(gather, &c->program[i]);
         for (size_t j = 0; j < UPC_COUNT(arg_names); j++)
