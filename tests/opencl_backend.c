@@ -722,8 +722,11 @@ static void test_threads(void **state)
     }
 }
 
-int main(void)
+// opencl_backend [PATTERN]: only the tests whose name it matches.
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_facts),          TEST(test_workspace_and_offsets), TEST(test_tickets),
