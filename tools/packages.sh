@@ -33,7 +33,7 @@ upconv_as_root() {
 }
 
 need() {
-    local missing root
+    local missing root apt
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         echo "This is no Debian: make sure yourself that there is what Debian calls: $*" >&2
         return 0
@@ -50,13 +50,13 @@ need() {
         return 1
     fi
     echo "Installing $missing" >&2
+    apt="$root env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get -qq"
     # An index that is older than a day may name versions that are gone.
     if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mtime -1 -print -quit 2>/dev/null)" ]; then
-        $root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 || echo "apt-get update failed; going on" >&2
+        $apt update >&2 || echo "apt-get update failed; going on" >&2
     fi
     # shellcheck disable=SC2086
-    $root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing \
-        </dev/null >/dev/null || true
+    $apt -y --no-install-recommends install $missing </dev/null >/dev/null || true
     missing=$(upconv_missing "$@")
     [ -z "$missing" ] || echo "These packages could not be installed: $missing" >&2
     [ -z "$missing" ]
