@@ -216,6 +216,7 @@ static void fill_limits(upc_vk_physical *physical, const vk_answers *answers)
     mine->alloc_bytes = physical->max_allocation;
     if (facts->info.memory_bytes)
         mine->alloc_bytes = UPC_MIN(mine->alloc_bytes, facts->info.memory_bytes);
+    mine->alloc_bytes &= ~(uint64_t)255; // drivers like to say 2^32 - 1
     mine->group_count =
         UPC_MIN(limits->maxComputeWorkGroupCount[0],
                 UPC_MIN(limits->maxComputeWorkGroupCount[1], limits->maxComputeWorkGroupCount[2]));

@@ -13,7 +13,7 @@ typedef struct blob_header {
 } blob_header;
 enum { BLOB_MAGIC = 0x56435055, BLOB_VERSION = 1, SPIRV_MAGIC = 0x07230203, SPIRV_HEADER_WORDS = 5 };
 
-static void cache_key(const upc_vk_device *device, const upc_program_source *source, uint64_t key[2])
+void upc_vk_cache_key(const upc_vk_device *device, const upc_program_source *source, uint64_t key[2])
 {
     // What the front end is told beside the text.
     const uint32_t target[2] = {BLOB_VERSION, device->physical.version < VK_API_VERSION_1_1 ? 10 : 11};
@@ -247,7 +247,7 @@ upconv_status upc_vk_program_create(upc_device *base, const upc_program_source *
     program->arg_count = source->arg_count;
 
     uint64_t key[2];
-    cache_key(device, source, key);
+    upc_vk_cache_key(device, source, key);
     status = build_from_cache(device, program, source, key);
     if (status == UPCONV_ERROR_COMPILE)
         status = build_from_source(device, program, source, key);

@@ -224,6 +224,8 @@ void upc_vk_program_statistics(upc_program *program,
                                void (*visit)(void *user, const char *name, double value), void *user);
 void *upc_vk_driver_cache_get(upc_device *device, size_t *size);
 bool upc_vk_driver_cache_set(upc_device *device, const void *bytes, size_t size);
+// The key under which a program's SPIR-V is in the cache.
+void upc_vk_cache_key(const upc_vk_device *device, const upc_program_source *source, uint64_t key[2]);
 
 // GLSL to SPIR-V. *words is upc_freed by the caller. Counts env->counts.source_compiles.
 upconv_status upc_vk_compile(upc_vk_device *device, const char *name, const char *text, uint32_t **words,
