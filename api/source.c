@@ -70,7 +70,6 @@ static void add_cl_params(const upc_program_desc *program, upc_string *text)
 
 static void add_defines(bool glsl, const upc_facts *facts, const upc_program_desc *program, upc_string *text)
 {
-    upc_string_add(text, "#define UPC_UNROLL %d\n", facts->unroll_hint ? 1 : 0);
     if (!glsl)
         upc_string_add(text, "#define UPC_REQD_GROUP %d\n#define GROUP_X %u\n#define GROUP_Y %u\n#define GROUP_Z %u\n",
                        facts->reqd_group_size ? 1 : 0, program->local[0], program->local[1], program->local[2]);
@@ -101,7 +100,7 @@ upconv_status upc_source_assemble(const upc_env *env, upconv_backend backend, co
         add_glsl_params(program, text);
     else
         add_cl_params(program, text);
-    if ((status = add_file(env, "epilogue.part", text)))
+    if ((status = add_file(env, "common.part", text)))
         return status;
     upc_string_add(text, "#line 1\n");
     if ((status = add_file(env, body, text)))

@@ -30,12 +30,11 @@ typedef struct upc_facts {
     uint32_t push_bytes;        // push constants
     uint32_t sum_scalars;       // f32 sums that one item keeps in registers without spilling
     bool reqd_group_size;       // OpenCL: whether reqd_work_group_size is worth giving (it slows Adreno)
-    bool unroll_hint;           // whether the compiler does well with loops marked for unrolling
 } upc_facts;
 
 // 256 invocations, 16 KB shared, 128 bytes of push constants, 65535 groups, 128 MiB bindings, no f16, 16 sums.
 void upc_facts_smallest(upc_facts *facts);
-// Applies the table of known driver faults to facts filled in from the driver, and derives family, sum_scalars, unroll_hint
+// Applies the table of known driver faults to facts filled in from the driver, and derives family, sum_scalars
 // and dispatch_macs from vendor, name and kind. Names of quirks go to info.quirks. (quirks.c)
 void upc_facts_finish(upc_facts *facts);
 

@@ -101,7 +101,6 @@ void upc_facts_finish(upc_facts *facts)
         [UPC_FAMILY_NVIDIA] = 32,  [UPC_FAMILY_APPLE] = 32,
     };
     facts->sum_scalars = sums[facts->family];
-    facts->unroll_hint = true;
     facts->reqd_group_size = info->backend == UPCONV_BACKEND_OPENCL && facts->family != UPC_FAMILY_ADRENO;
     // About a tenth of a second at a rate that the slowest of the kind reaches with a plain kernel. Nothing watches a CPU, but
     // its waits are bounded too.

@@ -5,11 +5,6 @@
 #define REAL(x)     ((float)(x##f))
 #define ABS(x)      fabs(x)
 #define AS_FLOAT(i) as_float(i)
-#if UPC_UNROLL
-#define UNROLL __attribute__((opencl_unroll_hint))
-#else
-#define UNROLL
-#endif
 #define UPC_SEP_0
 #define UPC_SEP_1 ,
 #define UPC_SEP_2 ,

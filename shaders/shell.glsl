@@ -1,23 +1,17 @@
 // The dialect in GLSL: see README.md. api/source.c puts #version, the #defines and UPC_ARGS before this file.
-#extension GL_EXT_control_flow_attributes : enable
 #define real        float
 #define real4       vec4
 #define SPLAT4(s)   vec4(s)
 #define REAL(x)     float(x)
 #define ABS(x)      abs(x)
 #define AS_FLOAT(i) intBitsToFloat(i)
-#if UPC_UNROLL
-#define UNROLL [[unroll]]
-#else
-#define UNROLL
-#endif
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
-#define IN(slot, name)    layout(binding = slot, std430) readonly buffer upc_b##slot { float name[]; };
-#define IN4(slot, name)   layout(binding = slot, std430) readonly buffer upc_b##slot { vec4 name[]; };
-#define OUT(slot, name)   layout(binding = slot, std430) writeonly buffer upc_b##slot { float name[]; };
-#define INOUT(slot, name) layout(binding = slot, std430) buffer upc_b##slot { float name[]; };
-#define OUT4(slot, name)  layout(binding = slot, std430) writeonly buffer upc_b##slot { vec4 name[]; };
-#define TABLE(slot)       layout(binding = slot, std430) readonly buffer upc_b##slot { int upc_table[]; };
+#define IN(slot, name)    layout(binding = slot, std430) restrict readonly buffer upc_b##slot { float name[]; };
+#define IN4(slot, name)   layout(binding = slot, std430) restrict readonly buffer upc_b##slot { vec4 name[]; };
+#define OUT(slot, name)   layout(binding = slot, std430) restrict writeonly buffer upc_b##slot { float name[]; };
+#define INOUT(slot, name) layout(binding = slot, std430) restrict buffer upc_b##slot { float name[]; };
+#define OUT4(slot, name)  layout(binding = slot, std430) restrict writeonly buffer upc_b##slot { vec4 name[]; };
+#define TABLE(slot)       layout(binding = slot, std430) restrict readonly buffer upc_b##slot { int upc_table[]; };
 #define LOAD(b, i)        b[i]
 #define LOAD4(b, i)       b[i]
 #define STORE(b, i, v)    b[i] = (v)

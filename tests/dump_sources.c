@@ -147,7 +147,6 @@ int main(int argc, char **argv)
         upc_facts facts;
         upc_facts_smallest(&facts);
         facts.info.backend = variant & 1 ? UPCONV_BACKEND_OPENCL : UPCONV_BACKEND_VULKAN;
-        facts.unroll_hint = variant & 2;
         facts.reqd_group_size = variant & 2;
         if (variant & 4) // windows so small that the third problem's input channels are cut
             facts.info.limits.binding_bytes = 8192;

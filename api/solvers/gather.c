@@ -105,7 +105,7 @@ typedef struct cooking {
     upc_program_desc program[2]; // [1]: accumulates
 } cooking;
 
-// What shaders/epilogue.part makes of an activation: its number there, and the slope and bounds of those made of straight pieces.
+// What shaders/common.part makes of an activation: its number there, and the slope and bounds of those made of straight pieces.
 typedef struct epilogue {
     int32_t act;
     float slope, low, high;

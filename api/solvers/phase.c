@@ -45,6 +45,8 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     while (tile > 1 && (oc * tile > (int32_t)facts->sum_scalars || tile / 2 >= q))
         tile /= 2;
     config->value[TILE] = tile;
+    // compiled-in geometry saves a GPU registers and divisions; on a CPU compiling costs more than that is worth
+    config->value[SPEC] = facts->family != UPC_FAMILY_CPU;
     config->value[OC] = oc;
     uint32_t local[2];
     int64_t items[3];
