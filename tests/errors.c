@@ -48,8 +48,7 @@ upconv_plan *errors_plan(upconv_context *context, const char *notation, bool wei
     return plan;
 }
 
-// ---------------------------------------------------------------------------------------------------
-// problems
+// ------------------------------------------------------------------------------------------------ problems
 
 static void problem_rules(void **state)
 {
@@ -159,8 +158,7 @@ static void notation(void **state)
     assert_true(length > sizeof text);
 }
 
-// ----------------------------------------------------------------------------------------------------
-// contexts
+// ------------------------------------------------------------------------------------------------ contexts
 
 static void devices(void **state)
 {
@@ -229,8 +227,7 @@ static void contexts(void **state)
 #undef RULE
 }
 
-// -------------------------------------------------------------------------------------------------------
-// plans
+// --------------------------------------------------------------------------------------------------- plans
 
 static void plan_params(void **state)
 {
@@ -277,6 +274,21 @@ static void plan_params(void **state)
     EXPECT_INVALID(upconv_explain(errors_context, &problem, NULL, NULL, 5, NULL), "text is NULL");
     params = (upconv_plan_params){sizeof params, .order = (upconv_filter_order)5};
     EXPECT_INVALID(upconv_explain(errors_context, &problem, &params, text, sizeof text, NULL), "order is 5");
+}
+
+static void forced_solver(void **state)
+{
+    (void)state;
+    const upconv_problem problem = test_problem("ic4oc4_ih6kh4sh2ph1");
+    const upconv_plan_params params = {sizeof params, .solver = errors_solver()};
+    upconv_context *context = NULL;
+    upconv_plan *plan = NULL;
+    setenv("UPCONV_SOLVER", "abacus", 1); // stronger than the params
+    EXPECT_OK(upconv_context_create(&(upconv_context_params){.backend = errors_backend}, &context));
+    unsetenv("UPCONV_SOLVER");
+    EXPECT_INVALID(upconv_plan_create(context, &problem, &params, &plan), "abacus");
+    assert_null(plan);
+    upconv_context_destroy(context);
 }
 
 static void visit_nothing(void *user, const char *name, double value)
@@ -333,9 +345,9 @@ int main(int argc, char **argv)
         return test_report(0, 1, 0);
     }
     static const struct CMUnitTest own[] = {
-        cmocka_unit_test(problem_rules), cmocka_unit_test(conventions), cmocka_unit_test(notation),
-        cmocka_unit_test(devices),       cmocka_unit_test(contexts),    cmocka_unit_test(plan_params),
-        cmocka_unit_test(plan_queries),
+        cmocka_unit_test(problem_rules), cmocka_unit_test(conventions),   cmocka_unit_test(notation),
+        cmocka_unit_test(devices),       cmocka_unit_test(contexts),      cmocka_unit_test(plan_params),
+        cmocka_unit_test(plan_queries),  cmocka_unit_test(forced_solver),
     };
     struct CMUnitTest tests[64];
     size_t count = 0;
@@ -343,7 +355,7 @@ int main(int argc, char **argv)
     // The CPU compiles nothing, and its work is done when the call returns: of the faults only lack of memory
     // is left.
     const bool cpu = errors_backend == UPCONV_BACKEND_CPU;
-    const size_t counts[] = {UPC_COUNT(own), errors_io_count, cpu ? 1 : errors_fault_count};
+    const size_t counts[] = {UPC_COUNT(own), errors_io_count, cpu ? 2 : errors_fault_count};
     for (size_t i = 0; i < UPC_COUNT(from); i++)
         for (size_t j = 0; j < counts[i] && count < UPC_COUNT(tests); j++)
             tests[count++] = from[i][j];

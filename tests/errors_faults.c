@@ -12,8 +12,7 @@
 #define PROBLEM "ic4oc4_ih6oh12kh4sh2ph1"
 enum { IN_FLOATS = 4 * 6 * 6, OUT_FLOATS = 4 * 12 * 12, WEIGHT_FLOATS = 4 * 4 * 16 };
 
-// -----------------------------------------------------------------------------------------------------
-// memory
+// -------------------------------------------------------------------------------------------------- memory
 
 typedef struct meter {
     _Atomic long made, live, fail_at;
@@ -120,8 +119,56 @@ static void host_memory(void **state)
     assert_true(refused > 0);
 }
 
-// ------------------------------------------------------------------------------------------------------
-// kernels
+// ---------------------------------------------------------------------------------------------------- lost
+// devices
+
+// A device that is lost cannot be had on order, so its state is set by hand: every call says so until the
+// context is destroyed, which works, and so does a new context in the same process.
+static void lost_device(void **state)
+{
+    (void)state;
+    static float weights[WEIGHT_FLOATS], input[IN_FLOATS], output[OUT_FLOATS];
+    const upconv_problem problem = test_problem(PROBLEM);
+    const upconv_plan_params params = {sizeof params, .weights = weights};
+    upconv_context *context = NULL;
+    EXPECT_OK(test_context_create(errors_backend, NULL, &context));
+    upconv_plan *plan = errors_plan(context, PROBLEM, true, NULL), *another = NULL;
+    upconv_buffer *in = NULL, *out = NULL;
+    EXPECT_OK(upconv_buffer_create(context, sizeof input, &in));
+    EXPECT_OK(upconv_buffer_create(context, sizeof output, &out));
+    const upconv_io io = {sizeof io,
+                          .at = {[UPCONV_INPUT] = {.buffer = in}, [UPCONV_OUTPUT] = {.buffer = out}}};
+    upconv_ticket first = 0, ticket = 0;
+    void *pointer = NULL;
+    EXPECT_OK(upconv_submit(plan, &io, &first));
+    EXPECT_OK(upconv_wait(context, first, -1));
+    EXPECT_OK(upconv_execute(plan, input, output));
+    atomic_store(&context->device->state, UPCONV_ERROR_DEVICE_LOST);
+    for (int i = 0; i < 2; i++) {
+        EXPECT(upconv_plan_create(context, &problem, &params, &another), UPCONV_ERROR_DEVICE_LOST, "lost");
+        EXPECT(upconv_buffer_create(context, 64, &in), UPCONV_ERROR_DEVICE_LOST, "lost");
+        EXPECT(upconv_buffer_map(out, UPCONV_MAP_READ, &pointer), UPCONV_ERROR_DEVICE_LOST, "lost");
+        EXPECT(upconv_submit(plan, &io, &ticket), UPCONV_ERROR_DEVICE_LOST, "lost");
+        EXPECT(upconv_execute(plan, input, output), UPCONV_ERROR_DEVICE_LOST, "lost");
+        EXPECT(upconv_execute_io(plan, &io), UPCONV_ERROR_DEVICE_LOST, "lost");
+        EXPECT(upconv_wait(context, first, -1), UPCONV_ERROR_DEVICE_LOST, "lost");
+        // What needs no device is still given away.
+        EXPECT_OK(upconv_cache_export(context, write_nowhere, NULL));
+        EXPECT_OK(upconv_tuning_export(context, write_nowhere, NULL));
+    }
+    assert_null(another);
+    upconv_plan_destroy(plan);
+    upconv_buffer_destroy(in);
+    upconv_buffer_destroy(out);
+    upconv_context_destroy(context);
+    EXPECT_OK(test_context_create(errors_backend, NULL, &context));
+    plan = errors_plan(context, PROBLEM, true, NULL);
+    EXPECT_OK(upconv_execute(plan, input, output));
+    upconv_plan_destroy(plan);
+    upconv_context_destroy(context);
+}
+
+// ------------------------------------------------------------------------------------------------- kernels
 
 typedef struct planted { // a folder for UPCONV_SHADERS
     char folder[64], file[128];
@@ -173,8 +220,7 @@ static void compile_failure(void **state)
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// hang
+// ---------------------------------------------------------------------------------------------------- hang
 
 // The built-in kernel with some seconds of work put into its first item. Two loops, because llvmpipe ends one
 // after 65,535 rounds; a linear congruence, because no compiler has a formula for it.
@@ -311,7 +357,8 @@ static void hang(void **state)
 }
 
 const struct CMUnitTest errors_fault_tests[] = {
-    cmocka_unit_test(host_memory), // first: the others need a GPU
+    cmocka_unit_test(host_memory),
+    cmocka_unit_test(lost_device), // these first: the others need a GPU
     cmocka_unit_test(compile_failure),
     cmocka_unit_test(hang),
 };

@@ -65,8 +65,7 @@ static bool legal_config(const upc_solver *solver, const upc_problem *problem, c
     return false;
 }
 
-// ------------------------------------------------------------------------------------------------------
-// lines
+// --------------------------------------------------------------------------------------------------- lines
 
 typedef struct line_spec { // NULL and 0: as the fake context has it
     const char *device, *driver, *problem, *solver, *verdict, *date, *extra, *knobs;
@@ -152,8 +151,7 @@ static int lines_in(const fake_file *file)
     return lines;
 }
 
-// ----------------------------------------------------------------------------------------------------
-// look-up
+// ------------------------------------------------------------------------------------------------- look-up
 
 static void measured(void **state)
 {
@@ -323,8 +321,7 @@ static void failures(void **state)
     finish(&fake);
 }
 
-// -------------------------------------------------------------------------------------------------------
-// text
+// ---------------------------------------------------------------------------------------------------- text
 
 static void round_trip(void **state)
 {
@@ -642,8 +639,7 @@ static void locales(void **state)
     finish(&again);
 }
 
-// ----------------------------------------------------------------------------------------------------
-// threads
+// ------------------------------------------------------------------------------------------------- threads
 
 typedef struct thread_job {
     fake_context *fake;
