@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,8 +35,7 @@ typedef struct fixture {
     upc_program *program;
     atomic_long allocations, fail_at; // fail_at: the allocation that fails, from 1; 0: none
     atomic_long live;
-    _Atomic int errors_logged;
-    char last_error_log[4096];
+    char error_log[65536]; // written by one thread at a time in these tests
 } fixture;
 
 static void *counting_alloc(void *user, size_t size)
@@ -61,8 +61,8 @@ static void counting_release(void *user, void *memory)
 static void keep_errors(void *user, upconv_log_level level, const char *message)
 {
     fixture *f = user;
-    if (level == UPCONV_LOG_ERROR && atomic_fetch_add(&f->errors_logged, 1) == 0)
-        strncat(f->last_error_log, message, sizeof f->last_error_log - 1);
+    if (level == UPCONV_LOG_ERROR)
+        strncat(f->error_log, message, sizeof f->error_log - strlen(f->error_log) - 1);
 }
 
 static void env_start(fixture *f)
@@ -337,8 +337,31 @@ static void test_compile_errors(void **state)
         assert_non_null(strstr(upc_last_error(), bad[i].said));
         assert_null(program);
     }
-    assert_non_null(strstr(f->last_error_log, "nonsense_here"));
+    assert_non_null(strstr(f->error_log, "nonsense_here"));
     assert_int_equal(f->device->state, UPCONV_OK);
+}
+
+// A build log longer than a line of upconv's log still comes whole.
+static void test_long_build_log(void **state)
+{
+    fixture *f = *state;
+    NEED_DEVICE(f);
+    char text[8192];
+    upc_text all = {text, sizeof text, 0};
+    upc_text_add(&all, "__kernel void upc_main(__global float *x) {\n");
+    for (int i = 0; i < 15; i++)
+        upc_text_add(&all, "    x[%d] = a_name_that_is_long_enough_to_fill_lines_and_declared_nowhere_%d;\n", i, i);
+    upc_text_add(&all, "}\n");
+    upc_program_source source = scale_source;
+    source.text = text;
+    upc_program *program = NULL;
+    assert_int_equal(upc_cl_program_create(f->device, &source, &program), UPCONV_ERROR_COMPILE);
+    assert_true(strlen(f->error_log) > 1500);
+    for (int i = 0; i < 15; i++) {
+        char name[80];
+        snprintf(name, sizeof name, "a_name_that_is_long_enough_to_fill_lines_and_declared_nowhere_%d", i);
+        assert_non_null(strstr(f->error_log, name));
+    }
 }
 
 static void test_cache(void **state)
@@ -759,6 +782,7 @@ int main(int argc, char **argv)
         TEST(test_import),
         TEST(test_too_large),
         TEST(test_compile_errors),
+        TEST(test_long_build_log),
         TEST(test_cache),
         TEST(test_statistics),
         TEST(test_special_values),

@@ -34,14 +34,34 @@ static const char *log_gist(const char *log)
     return at ? at : log;
 }
 
+// The whole log, in pieces that fit in a line of upconv's, cut where its own lines end.
+static void log_whole(const upc_env *env, const char *log)
+{
+    enum { PIECE = 1500 };
+    while (*log) {
+        size_t size = strlen(log);
+        if (size > PIECE) {
+            size = PIECE;
+            while (size > 0 && log[size - 1] != '\n')
+                size--;
+            size = size ? size : PIECE;
+        }
+        const size_t printed = log[size - 1] == '\n' ? size - 1 : size;
+        if (printed)
+            upc_log(env, UPCONV_LOG_ERROR, "%.*s", (int)printed, log);
+        log += size;
+    }
+}
+
 static upconv_status build_fail(upc_cl_device *device, cl_program program, cl_int error, const char *name)
 {
     if (error == CL_DEVICE_NOT_AVAILABLE || error == CL_OUT_OF_HOST_MEMORY)
         return upc_cl_fail(device, error, UPCONV_ERROR_COMPILE, "building the kernel %s", name);
     char *log = build_log(device, program);
+    upc_log(device->base.env, UPCONV_LOG_ERROR, "%s does not build the kernel %s: %s%s", device->base.facts.info.name,
+            name, upc_cl_error_name(error), log ? "; its build log:" : "");
     if (log)
-        upc_log(device->base.env, UPCONV_LOG_ERROR, "building the kernel %s on %s: %s\n%s", name,
-                device->base.facts.info.name, upc_cl_error_name(error), log);
+        log_whole(device->base.env, log);
     const char *gist = log ? log_gist(log) : "no build log";
     const upconv_status status =
         upc_fail(UPCONV_ERROR_COMPILE, "%s does not build the kernel %s (%s): %.*s", device->base.facts.info.name, name,
