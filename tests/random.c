@@ -3,6 +3,7 @@
 //     random --backend B [--solver S[:config]] [--count N] [--seed S] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
 //            [--configs N]
 //
+// --configs: how many configurations of a solver are drawn for each activation (0: any number); programs are shared.
 // Small integers are compared exactly. A failure prints the problem and a command line that runs it alone.
 #include "random.h"
 
@@ -63,7 +64,7 @@ static bool parse_limits(const char *text, upconv_limits *limits)
 static bool parse_options(int argc, char **argv, options *opt)
 {
     bool backend = false;
-    *opt = (options){.count = 100, .seed = 1, .configs = 12};
+    *opt = (options){.count = 100, .seed = 1, .configs = 2};
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
         if (strcmp(name, "--backend") == 0) {
@@ -177,7 +178,7 @@ static void run_problem(suite *s, uint64_t seed)
     test_random random = {seed};
     random_draw draw;
     test_case test;
-    char why[512] = "", forced[256] = "reference";
+    char why[512] = "", refusal[512] = "", forced[256] = "reference";
     random_draw_problem(&random, &draw);
     bool ok = test_case_init(&test, &draw.problem, draw.order, draw.has_bias, draw.integers, &random);
     if (!ok)
@@ -189,6 +190,8 @@ static void run_problem(suite *s, uint64_t seed)
         const random_verdict verdict = run_solver(s, &s->pools[i], &test, seed, forced, sizeof forced, why, sizeof why);
         ok = verdict != RANDOM_FAILED;
         ran += verdict == RANDOM_PASSED;
+        if (verdict == RANDOM_REFUSED && !refusal[0])
+            snprintf(refusal, sizeof refusal, "%s", why);
     }
     if (!ok) {
         if (s->failed++ < MAX_PRINTED)
@@ -196,7 +199,11 @@ static void run_problem(suite *s, uint64_t seed)
     } else if (ran) {
         s->passed++;
     } else {
-        s->skipped++;
+        if (s->skipped++ < MAX_PRINTED) {
+            char text[512];
+            upconv_problem_print(&draw.problem, text, sizeof text, NULL);
+            printf("SKIPPED %s: no solver takes it under these limits: %s\n", text, refusal);
+        }
     }
     test_case_finish(&test);
 }

@@ -14,12 +14,13 @@ typedef struct random_draw {
 // A legal problem of up to about 20,000 outputs. Same state, same problem, on every machine.
 void random_draw_problem(test_random *random, random_draw *draw);
 
-// A configuration to force: "phase", or "phase:knob=v,...".
+// A configuration to force: "phase", or "phase:knob=v,...". Each configuration is a program per activation, and an OpenCL
+// program takes half a second to build: so the configurations drawn for an activation are few, and used again.
 enum { RANDOM_POOL = 64 };
-typedef struct random_pool { // configurations drawn so far, of one solver
+typedef struct random_pool { // of one solver
     const upc_solver *solver;
-    upc_config configs[RANDOM_POOL];
-    int count, limit; // limit 0: no pool, every draw is new
+    upc_config configs[UPCONV_ACT_COUNT][RANDOM_POOL];
+    int count[UPCONV_ACT_COUNT], limit; // limit 0: every draw is new
     uint64_t ran, refused;
 } random_pool;
 void random_pool_choose(random_pool *pool, const upc_problem *problem, const upc_facts *facts, test_random *random,

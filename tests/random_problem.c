@@ -108,12 +108,14 @@ void random_draw_problem(test_random *random, random_draw *draw)
     draw->has_bias = test_chance(random, 60);
 }
 
-static void draw_config(const upc_solver *solver, test_random *random, upc_config *config)
+static void draw_config(const upc_solver *solver, bool sharing, test_random *random, upc_config *config)
 {
     memset(config, 0, sizeof *config);
     for (int k = 0; k < solver->knob_count; k++) {
         const upc_knob *knob = &solver->knobs[k];
         config->value[k] = knob->values[test_between(random, 0, knob->count - 1)];
+        if (sharing && strcmp(knob->name, "spec") == 0 && test_chance(random, 92))
+            config->value[k] = 0; // a program per problem is shared with nobody
     }
 }
 
@@ -122,23 +124,24 @@ void random_pool_choose(random_pool *pool, const upc_problem *problem, const upc
 {
     char sentence[UPC_SENTENCE];
     const upc_solver *solver = pool->solver;
-    upc_config config;
+    upc_config config, *configs = pool->configs[problem->act];
+    int *count = &pool->count[problem->act];
     bool found = false;
     snprintf(text, size, "%s", solver->name);
-    if (solver->knob_count == 0 || test_chance(random, 30))
+    if (solver->knob_count == 0 || test_chance(random, pool->limit ? 6 : 40))
         return; // its own guess
-    const bool full = pool->limit > 0 && pool->count >= UPC_MIN(pool->limit, RANDOM_POOL);
+    const bool full = pool->limit > 0 && *count >= UPC_MIN(pool->limit, RANDOM_POOL);
     for (int attempt = 0; attempt < 60 && !found; attempt++) {
         if (full)
-            config = pool->configs[test_between(random, 0, pool->count - 1)];
+            config = configs[test_between(random, 0, *count - 1)];
         else
-            draw_config(solver, random, &config);
+            draw_config(solver, pool->limit > 0, random, &config);
         found = !solver->legal(problem, facts, &config, sentence);
     }
     if (!found)
         return;
     if (!full && pool->limit > 0)
-        pool->configs[pool->count++] = config;
+        configs[(*count)++] = config;
     upc_text out = {text, size, strlen(text)};
     upc_text_add(&out, ":");
     upc_config_print(solver, &config, &out);

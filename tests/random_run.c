@@ -223,7 +223,7 @@ static random_verdict plan(runner *run, const char *forced)
     const test_case *test = run->test;
     const bool prelu = test->problem.act == UPCONV_ACT_PRELU;
     const bool simple = run->how == WAY_EXECUTE;
-    const bool frozen_weights = simple || test_chance(run->random, 50);
+    const bool frozen_weights = simple || test_chance(run->random, 60);
     const bool frozen_bias = test->has_bias && (simple || test_chance(run->random, 50));
     const bool frozen_slopes = prelu && (simple || test_chance(run->random, 50));
     upconv_plan_params params = {sizeof params};
