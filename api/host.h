@@ -7,11 +7,20 @@
 // What launch.host_arg points to for every host function.
 typedef struct upc_host_arg {
     const upc_problem *problem;
-    upconv_filter_order order; // of the weights that are bound
+    upconv_filter_order order; // of the weights, where they come at execution
+    bool packed;               // the weights that are bound are what the solver's pack made
+    int64_t oc;                // phase, direct: channels of a block
 } upc_host_arg;
 
-// pointers: input, weights (in arg->order), bias, slopes (or bias), output.
+// pointers: input, weights, bias, slopes (or bias), output.
 upconv_status upc_host_reference(const upc_env *env, const void *arg, void *const *pointers);
+// The gathering solvers in plain C and f32, as their kernels have it.
+upconv_status upc_host_phase(const upc_env *env, const void *arg, void *const *pointers);
+upconv_status upc_host_direct(const upc_env *env, const void *arg, void *const *pointers);
+
+// The recipe of one host function: a step that binds the pointers above.
+upconv_status upc_host_cook(const char *name, const upc_problem *problem, const upc_request *request,
+                            uint64_t packed_bytes, upc_recipe *recipe);
 
 // An activation in double precision; a is the channel's slope for PReLU.
 double upc_activate(double x, upconv_act act, double a, double b);

@@ -90,7 +90,7 @@ static bool right(const measuring *m)
     for (uint64_t i = 0; i < count; i++)
         if (isnan(m->y[i]))
             return false;
-    const upc_host_arg arg = {p, UPCONV_FILTER_IOK};
+    const upc_host_arg arg = {.problem = p, .order = UPCONV_FILTER_IOK};
     const int64_t ow = p->axis[2].out, oh = p->axis[1].out, od = p->axis[0].out, channels = p->groups * p->ocg;
     uint64_t at = 0;
     for (int i = 0; i < SAMPLES; i++) {

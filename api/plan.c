@@ -166,7 +166,8 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
     plan->request = (upc_request){.dynamic_weights = !params->weights, .order = params->order};
     plan->own_bias = params->bias != NULL;
     plan->own_slopes = params->slopes != NULL;
-    plan->host_arg = (upc_host_arg){&plan->problem, params->order};
+    plan->host_arg = (upc_host_arg){.problem = &plan->problem, .order = params->order, .packed = params->weights != NULL,
+                                    .oc = choice->solver->block ? choice->solver->block(&choice->config) : 0};
     char config[512] = "";
     upc_text text = {config, sizeof config, 0};
     upc_config_print(choice->solver, &choice->config, &text);

@@ -8,6 +8,13 @@ typedef struct upc_axis {
     int64_t in, out, kernel, stride, dilation, pad;
 } upc_axis;
 
+// The input position that reaches output o with tap k, or -1.
+static inline int64_t upc_axis_source(const upc_axis *axis, int64_t o, int64_t k)
+{
+    const int64_t at = o + axis->pad - k * axis->dilation;
+    return at < 0 || at % axis->stride || at / axis->stride >= axis->in ? -1 : at / axis->stride;
+}
+
 typedef struct upc_problem {
     upconv_op op;
     int dims;          // as given, for printing; axis[0 .. 2] are d, h, w, missing ones are unit axes

@@ -39,6 +39,8 @@ typedef struct upc_solver {
     double (*cost_us)(const upc_problem *problem, const upc_facts *facts, const upc_config *config);
     upconv_status (*cook)(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
                           const upc_request *request, upc_recipe *recipe);
+    // Output channels of a block of packed weights; NULL where weights are not in blocks.
+    int64_t (*block)(const upc_config *config);
     // Writes recipe.packed_bytes bytes of weights in the kernel's layout. HOST_MEMORY only.
     upconv_status (*pack)(const upc_env *env, const upc_problem *problem, const upc_facts *facts,
                           const upc_config *config, const float *weights, upconv_filter_order order, void *packed);

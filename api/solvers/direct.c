@@ -14,7 +14,8 @@ static const upc_knob knobs[] = {
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
 {
-    return upc_gather_refuse(problem, facts, false, sentence);
+    (void)facts;
+    return upc_gather_refuse(problem, false, sentence);
 }
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
@@ -40,8 +41,16 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const upc_axis *a = problem->axis;
     const double outputs = (double)problem->batch * (double)(problem->groups * upc_ceil_div(problem->ocg, 4)) *
                            (double)(a[0].out * a[1].out) * (double)a[2].out;
+    if (facts->info.backend == UPCONV_BACKEND_CPU)
+        return upc_problem_macs(problem) / 200 + outputs / 10 + 5;
     const double asked = outputs * (double)(a[0].kernel * a[1].kernel) * (double)a[2].kernel;
     return (upc_problem_macs(problem) * 2.25 / 4 + asked * 2) / (facts->info.kind == UPCONV_DEVICE_CPU ? 1e3 : 1e4) + 5;
+}
+
+static int64_t block(const upc_config *config)
+{
+    (void)config;
+    return OC;
 }
 
 static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
@@ -70,5 +79,5 @@ static upconv_status pack(const upc_env *env, const upc_problem *problem, const 
 
 const upc_solver upc_solver_direct = {
     .name = "direct", .version = 1, .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
-    .legal = legal, .cost_us = cost_us, .cook = cook, .pack = pack,
+    .legal = legal, .cost_us = cost_us, .cook = cook, .block = block, .pack = pack,
 };

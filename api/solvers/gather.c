@@ -1,5 +1,7 @@
 #include "gather.h"
 
+#include "../host.h"
+
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,12 +13,10 @@ static int64_t product(const upc_problem *problem, bool in)
     return in ? a[0].in * a[1].in * a[2].in : a[0].out * a[1].out * a[2].out;
 }
 
-const char *upc_gather_refuse(const upc_problem *problem, const upc_facts *facts, bool phases, char *sentence)
+const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sentence)
 {
     const int64_t most = INT32_MAX;
     int64_t all_phases = 1;
-    if (facts->info.backend == UPCONV_BACKEND_CPU)
-        return "it is a kernel, and this backend runs host functions only";
     for (int a = 0; a < 3 && phases; a++) {
         const int64_t stride = upc_taps_stride(&problem->axis[a]);
         if (stride > UPC_MAX_STRIDE || (all_phases *= stride) > UPC_MAX_PHASES) {
@@ -271,6 +271,8 @@ static void prepare(cooking *c, const upc_facts *facts)
 upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *problem, const upc_facts *facts,
                               const upc_request *request, upc_recipe *recipe)
 {
+    if (facts->info.backend == UPCONV_BACKEND_CPU)
+        return upc_host_cook(gather->kernel, problem, request, upc_taps_packed_bytes(problem, gather->oc), recipe);
     upc_taps taps;
     upconv_status status = upc_taps_init(&taps, recipe->env, problem, gather->phases);
     if (status)

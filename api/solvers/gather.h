@@ -16,8 +16,8 @@ typedef struct upc_gather {
     void (*defines)(const struct upc_gather *gather, upc_program_desc *program);
 } upc_gather;
 
-// NULL, or why no gathering solver can do this problem on this device (sizes beyond 32-bit indices).
-const char *upc_gather_refuse(const upc_problem *problem, const upc_facts *facts, bool phases, char *sentence);
+// NULL, or why no gathering solver can do this problem (sizes beyond 32-bit indices).
+const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sentence);
 
 upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *problem, const upc_facts *facts,
                               const upc_request *request, upc_recipe *recipe);

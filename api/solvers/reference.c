@@ -35,14 +35,12 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     return upc_problem_macs(problem) / 500 + 1;
 }
 
-static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
-                          const upc_request *request, upc_recipe *recipe)
+upconv_status upc_host_cook(const char *name, const upc_problem *problem, const upc_request *request,
+                            uint64_t packed_bytes, upc_recipe *recipe)
 {
-    (void)facts;
-    (void)config;
-    upc_step step = {.kind = UPC_STEP_HOST, .host = "reference", .bind_count = 5};
+    upc_step step = {.kind = UPC_STEP_HOST, .host = name, .bind_count = 5};
     const uint64_t channels = (uint64_t)(problem->groups * problem->ocg) * 4;
-    const uint64_t weights = upc_weights_elements(problem) * 4;
+    const uint64_t weights = request->dynamic_weights ? upc_weights_elements(problem) * 4 : packed_bytes;
     step.bind[0] = (upc_bind){UPC_INPUT, 0, upc_input_elements(problem) * 4};
     step.bind[1] = (upc_bind){request->dynamic_weights ? UPC_WEIGHTS : UPC_PACKED, 0, weights};
     step.bind[2] = (upc_bind){UPC_BIAS, 0, channels};
@@ -51,6 +49,14 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     step.macs = upc_problem_macs(problem);
     recipe->packed_bytes = request->dynamic_weights ? 0 : weights;
     return upc_recipe_step(recipe, &step);
+}
+
+static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
+{
+    (void)facts;
+    (void)config;
+    return upc_host_cook("reference", problem, request, upc_weights_elements(problem) * 4, recipe);
 }
 
 // The app's order is kept: the host function reads any.
@@ -110,22 +116,15 @@ static void scatter_row(const upc_axis *w, const float *x, const float *taps, in
     }
 }
 
-// The input position that reaches output o with tap k, or -1.
-static int64_t source(const upc_axis *axis, int64_t o, int64_t k)
-{
-    const int64_t at = o + axis->pad - k * axis->dilation;
-    return at < 0 || at % axis->stride || at / axis->stride >= axis->in ? -1 : at / axis->stride;
-}
-
 static void add_lines(const rows *r, int64_t image, int64_t group, int64_t oc, int64_t od, int64_t oh, double *sum)
 {
     const upc_problem *p = r->arg->problem;
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const float *weights = r->weights + group * r->strides.group + oc * r->strides.out;
     for (int64_t kd = 0; kd < d->kernel; kd++) {
-        const int64_t id = source(d, od, kd);
+        const int64_t id = upc_axis_source(d, od, kd);
         for (int64_t kh = 0; id >= 0 && kh < h->kernel; kh++) {
-            const int64_t ih = source(h, oh, kh);
+            const int64_t ih = upc_axis_source(h, oh, kh);
             for (int64_t i = 0; ih >= 0 && i < p->icg; i++) {
                 const float *x = r->input +
                                  ((((image * p->groups + group) * p->icg + i) * d->in + id) * h->in + ih) * w->in;
@@ -184,7 +183,7 @@ double upc_reference_point(const upc_host_arg *arg, const float *input, const fl
     double sum = 0;
     for (int64_t k = 0; k < d->kernel * h->kernel * w->kernel; k++) {
         const int64_t kd = k / (h->kernel * w->kernel), kh = k / w->kernel % h->kernel, kw = k % w->kernel;
-        const int64_t id = source(d, at[2], kd), ih = source(h, at[3], kh), iw = source(w, at[4], kw);
+        const int64_t id = upc_axis_source(d, at[2], kd), ih = upc_axis_source(h, at[3], kh), iw = upc_axis_source(w, at[4], kw);
         if (id < 0 || ih < 0 || iw < 0)
             continue;
         for (int64_t i = 0; i < p->icg; i++)
@@ -195,4 +194,14 @@ double upc_reference_point(const upc_host_arg *arg, const float *input, const fl
     return upc_activate(sum + (bias ? bias[channel] : 0), p->act, a, p->act_param[1]);
 }
 
-upc_host_fn upc_host_find(const char *name) { return !strcmp(name, "reference") ? upc_host_reference : NULL; }
+upc_host_fn upc_host_find(const char *name)
+{
+    static const struct {
+        const char *name;
+        upc_host_fn function;
+    } table[] = {{"reference", upc_host_reference}, {"phase", upc_host_phase}, {"direct", upc_host_direct}};
+    for (size_t i = 0; i < UPC_COUNT(table); i++)
+        if (!strcmp(table[i].name, name))
+            return table[i].function;
+    return NULL;
+}
