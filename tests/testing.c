@@ -1,4 +1,5 @@
 #include "testing.h"
+#include "leaks.h"
 
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -7,13 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UPC_TEST_LEAKS
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define UPC_TEST_LEAKS
-#endif
 #ifdef UPC_TEST_LEAKS
 // Drivers stay loaded where leaks are looked for: what a driver keeps in variables of its own is no leak while they are
 // there, and once it is unloaded a leak has no name by which it could be told from ours.
