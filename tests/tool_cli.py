@@ -104,7 +104,10 @@ def bench(run, tally, backends, folder):
         got = run("bench", "--backend", backend, LAYER, *QUICK)
         tally.check(f"bench on {backend}: a header and a line", got.returncode == 0 and len(got.stdout.splitlines()) == 3
                     and "GFLOPS" in got.stdout and LAYER in got.stdout, got.stdout + got.stderr)
-        for solver in ("reference",) if backend == "cpu" else ("phase", "direct"):
+        told = run("explain", LAYER, "--backend", backend).stdout
+        solvers = [name for name in ("phase", "direct", "reference") if f"{name}: yes" in told]
+        tally.check(f"bench on {backend}: there is a solver", bool(solvers), told)
+        for solver in solvers:
             got = run("bench", "--backend", backend, LAYER, "--solver", solver, "--json", "--check", *QUICK)
             tally.check(f"bench --solver {solver} on {backend}", got.returncode == 0 and
                         json.loads(got.stdout)["solver"] == solver, got.stdout + got.stderr)

@@ -7,9 +7,11 @@ import itertools
 import os
 import random
 import shutil
-import subprocess
+import signal
 import struct
+import subprocess
 import tempfile
+import time
 import zlib
 
 import pngfile as png
@@ -282,6 +284,25 @@ def targets(bench):
     tally.check("no temporary file is left", not left, str(left))
 
 
+def interrupted(bench):
+    """A program that is told to stop leaves the old target, and nothing beside it."""
+    picture = noise("rgba8", 700, 700, seed="interrupted")
+    write(bench.source, png.encode(picture.kind, 8, picture.rows))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        write(bench.target, b"what was there before")
+        words = [bench.run.path, "upscale", bench.source, bench.target, "--backend", "cpu", "--scale", "4", "--kernel",
+                 "lanczos", "--megabytes", "1"]
+        with subprocess.Popen(words, env=bench.run.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and not any(name.endswith(".tmp") for name in os.listdir(bench.folder)):
+                time.sleep(0.002)
+            process.send_signal(number)
+            code = process.wait(60)
+        left = [name for name in os.listdir(bench.folder) if name.endswith(".tmp")]
+        with open(bench.target, "rb") as out:
+            kept = out.read() == b"what was there before"
+        bench.tally.check(f"stopped by {number.name}", code == -number and kept and not left, f"code {code}, left {left}")
+
+
 def reports(bench, backends):
     picture = noise("rgba8", 24, 18, seed="report")
     data = png.encode(picture.kind, 8, picture.rows)
@@ -314,7 +335,7 @@ def main():
         for part in (by_definition, flat_and_clear, tiles, imagemagick, reports):
             if backends:
                 part(bench, backends)
-        for part in (file_forms, broken_files, targets):
+        for part in (file_forms, broken_files, targets, interrupted):
             if "cpu" in backends:
                 part(bench)
     tally.close()

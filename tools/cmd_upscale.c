@@ -49,7 +49,7 @@ static bool prepare(upscale *u)
         return library_failed();
     if (u->verify && (session_open(&cpu, &u->reference_context, NULL) != UPCONV_OK ||
                       enlarger_init(&u->reference, u->reference_context, &u->filter, &u->tiling,
-                                    u->image.channels, NULL) != UPCONV_OK))
+                                    u->image.channels, "reference") != UPCONV_OK))
         return library_failed();
     u->row_bytes = u->image.row_bytes * (size_t)u->scale;
     u->rows = calloc((size_t)u->tiling.height * (size_t)u->scale, u->row_bytes);
@@ -198,8 +198,8 @@ static int run(int argc, char **argv)
         {"solver", OPTION_TEXT, &u.solver, "S", "This solver only, or one configuration (phase:tile=4).", 0,
          0, NULL},
         {"verify", OPTION_FLAG, &u.verify, NULL,
-         "Enlarge on the CPU backend as well; a difference of more than one step leaves no file and exit "
-         "code 1.",
+         "Enlarge with the reference solver, on the CPU, as well; a difference of more than one step leaves "
+         "no file and exit code 1.",
          0, 0, NULL},
         {"megabytes", OPTION_WHOLE, &u.megabytes, "N", "Larger tensors are cut into tiles (64).", 1, 65536,
          NULL},

@@ -21,15 +21,18 @@ static void interrupted(int number)
     raise(number);
 }
 
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { SIGNALS = sizeof signals / sizeof *signals };
+
 static void pending_watch(const char *temporary)
 {
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     if (strlen(temporary) >= sizeof pending)
         return;
     strcpy(pending, temporary);
     pending_set = 1;
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    for (int i = 0; i < SIGNALS; i++) {
         struct sigaction now;
+        // What is ignored stays ignored (nohup).
         if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
             signal(signals[i], interrupted);
     }
@@ -81,30 +84,44 @@ static void forget(file_writer *writer)
     *writer = (file_writer){0};
 }
 
+// A new file of that name, watched from its first moment on; -1 with errno.
+static int create_watched(const char *name)
+{
+    sigset_t ours, before;
+    sigemptyset(&ours);
+    for (int i = 0; i < SIGNALS; i++)
+        sigaddset(&ours, signals[i]);
+    sigprocmask(SIG_BLOCK, &ours, &before);
+    int descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666), problem = errno;
+    if (descriptor >= 0)
+        pending_watch(name);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = problem;
+    return descriptor;
+}
+
 // Opens a new file beside writer->path, with the access rights that the target has or would get.
 static bool open_temporary(file_writer *writer, const struct stat *old)
 {
     size_t size = strlen(writer->path) + 32;
+    int descriptor = -1;
     writer->temporary = malloc(size);
     if (!writer->temporary)
         return false;
-    for (int attempt = 0; attempt < 100; attempt++) {
+    errno = EEXIST;
+    for (int attempt = 0; descriptor < 0 && errno == EEXIST && attempt < 100; attempt++) {
         snprintf(writer->temporary, size, "%s.%ld-%d.tmp", writer->path, (long)getpid(), attempt);
-        int descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (descriptor < 0 && errno == EEXIST)
-            continue;
-        if (descriptor < 0)
-            return false;
-        pending_watch(writer->temporary);
-        if (old && fchmod(descriptor, old->st_mode & 07777) != 0)
-            errno = 0; // the rights stay those of a new file
-        writer->file = fdopen(descriptor, "wb");
-        if (writer->file)
-            return true;
-        close(descriptor);
-        unlink(writer->temporary);
-        return false;
+        descriptor = create_watched(writer->temporary);
     }
+    if (descriptor < 0)
+        return false;
+    if (old && fchmod(descriptor, old->st_mode & 07777) != 0)
+        errno = 0; // the rights stay those of a new file
+    writer->file = fdopen(descriptor, "wb");
+    if (writer->file)
+        return true;
+    close(descriptor);
+    unlink(writer->temporary);
     return false;
 }
 

@@ -163,7 +163,7 @@ static bool compare(const upconv_problem *problem, const tensors *t, const buffe
                  (double)t->sizes.output_bytes / 1e6);
         return false;
     }
-    if (plan_create(reference, problem, t, NULL, UPCONV_ESTIMATE, &plan) != UPCONV_OK ||
+    if (plan_create(reference, problem, t, "reference", UPCONV_ESTIMATE, &plan) != UPCONV_OK ||
         upconv_execute(plan, t->input, expected) != UPCONV_OK ||
         upconv_buffer_map(b->output, UPCONV_MAP_READ, &got) != UPCONV_OK) {
         snprintf(error, error_size, "comparing with the CPU: %s", upconv_last_error());

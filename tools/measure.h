@@ -12,7 +12,7 @@ typedef struct measure_options {
     upconv_effort effort;
     int runs;              // at least so many
     double seconds;        // and at least so long
-    upconv_context *check; // compare with this context's result first; NULL: do not
+    upconv_context *check; // compare with the reference solver there first; NULL: do not
 } measure_options;
 
 typedef struct measurement {
