@@ -1,0 +1,387 @@
+// Planning without a device: what the solvers make of made-up facts. Golden recipes stand in tests/golden; after a change that is
+// meant, UPCONV_GOLDEN=update writes them anew.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../api/internal.h"
+#include "../api/solvers/taps.h"
+
+static upc_env env;
+
+typedef struct made_up {
+    const char *name, *device;
+    upconv_backend backend;
+    upconv_device_kind kind;
+    uint32_t vendor_id, group_size, shared_bytes, alignment;
+    uint64_t binding_bytes;
+} made_up;
+
+static const made_up devices[] = {
+    {"adreno", "Adreno (TM) 740", UPCONV_BACKEND_VULKAN, UPCONV_DEVICE_INTEGRATED, 0x5143, 1024, 32768, 64, 128u << 20},
+    {"mali", "Mali-G610", UPCONV_BACKEND_OPENCL, UPCONV_DEVICE_INTEGRATED, 0x13b5, 512, 32768, 64, 256u << 20},
+    {"v3d", "V3D 7.1", UPCONV_BACKEND_VULKAN, UPCONV_DEVICE_INTEGRATED, 0x14e4, 256, 16384, 32, 1u << 30},
+    {"desktop", "NVIDIA Example", UPCONV_BACKEND_VULKAN, UPCONV_DEVICE_DISCRETE, 0x10de, 1024, 49152, 16, 4294967295u},
+};
+
+static void facts_of(const made_up *device, upc_facts *facts)
+{
+    upc_facts_smallest(facts);
+    upconv_device_info *info = &facts->info;
+    info->backend = device->backend;
+    info->kind = device->kind;
+    info->vendor_id = device->vendor_id;
+    info->offset_alignment = device->alignment;
+    info->limits.group_size = facts->group_axis[0] = facts->group_axis[1] = device->group_size;
+    info->limits.shared_bytes = device->shared_bytes;
+    info->limits.binding_bytes = device->binding_bytes;
+    info->limits.alloc_bytes = 1u << 30;
+    snprintf(info->name, sizeof info->name, "%s", device->device);
+    upc_facts_finish(facts);
+}
+
+static void problem_of(const char *text, upc_problem *problem)
+{
+    upconv_problem given = {sizeof given};
+    assert_int_equal(upconv_problem_parse(text, &given, NULL), UPCONV_OK);
+    assert_int_equal(upc_problem_from(&given, problem), UPCONV_OK);
+}
+
+// ------------------------------------------------------------------------------------------------------------- golden
+
+static const char *const golden_problems[] = {
+    "ic256oc128_ih14oh28kh4sh2ph1",
+    "g64ic64oc64_ih64oh128kh4sh2ph1",
+    "ic512oc256_iw283ow2264kw16sw8pw4",
+    "ic3oc5_id4od9kd3sd2pd0dd1_ih5oh11kh3sh2ph0dh1_iw6ow13kw3sw2pw0dw1+prelu",
+};
+
+static void describe(const made_up *device, upc_text *text)
+{
+    upc_facts facts;
+    facts_of(device, &facts);
+    for (size_t i = 0; i < UPC_COUNT(golden_problems); i++) {
+        upc_problem problem;
+        problem_of(golden_problems[i], &problem);
+        for (int s = 0; s < upc_solver_count; s++) {
+            const upc_solver *solver = upc_solvers[s];
+            char sentence[UPC_SENTENCE];
+            const char *refusal = solver->refuse(&problem, &facts, sentence);
+            upc_text_add(text, "== %s %s", golden_problems[i], solver->name);
+            if (refusal) {
+                upc_text_add(text, "\nno: %s\n", refusal);
+                continue;
+            }
+            upc_config config;
+            upc_recipe recipe;
+            const upc_request request = {false, UPCONV_FILTER_IOK};
+            solver->guess(&problem, &facts, &config);
+            upc_text_add(text, " ");
+            upc_config_print(solver, &config, text);
+            upc_text_add(text, "\n");
+            upc_recipe_init(&recipe, &env);
+            assert_int_equal(solver->cook(&problem, &facts, &config, &request, &recipe), UPCONV_OK);
+            upc_recipe_print(&recipe, text);
+            upc_recipe_finish(&recipe);
+        }
+    }
+}
+
+static void golden_recipes(void **state)
+{
+    (void)state;
+    static char made[1 << 17];
+    const char *update = getenv("UPCONV_GOLDEN");
+    for (size_t i = 0; i < UPC_COUNT(devices); i++) {
+        upc_text text = {made, sizeof made, 0};
+        char path[600];
+        size_t size;
+        snprintf(path, sizeof path, "%s/%s.txt", GOLDEN, devices[i].name);
+        describe(&devices[i], &text);
+        assert_true(text.length < sizeof made);
+        if (update && !strcmp(update, "update")) {
+            FILE *file = fopen(path, "wb");
+            assert_non_null(file);
+            fwrite(made, 1, text.length, file);
+            assert_int_equal(fclose(file), 0);
+        }
+        char *wanted = upc_read_file(&env, path, &size);
+        assert_non_null(wanted);
+        assert_string_equal(made, wanted);
+        upc_free(&env, wanted);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- rules of recipes
+
+static uint32_t next(uint32_t *seed) { return *seed = *seed * 1664525u + 1013904223u, *seed >> 8; }
+static int32_t within(uint32_t *seed, int32_t low, int32_t high)
+{
+    return low + (int32_t)(next(seed) % (uint32_t)(high - low + 1));
+}
+
+static void random_problem(uint32_t *seed, upc_problem *problem)
+{
+    upconv_problem given = {.dims = within(seed, 1, 3), .batch = within(seed, 1, 3), .groups = within(seed, 1, 4)};
+    given.in_channels = given.groups * within(seed, 1, 9);
+    given.out_channels = given.groups * within(seed, 1, 40);
+    for (int a = 0; a < given.dims; a++) {
+        given.in[a] = within(seed, 1, 40);
+        given.kernel[a] = within(seed, 1, 6);
+        given.stride[a] = within(seed, 1, 5);
+        given.dilation[a] = within(seed, 1, 4);
+        given.pad[a] = within(seed, -3, 3);
+        given.out[a] = within(seed, 1, 90);
+    }
+    assert_int_equal(upc_problem_from(&given, problem), UPCONV_OK);
+}
+
+static void check_recipe(const upc_recipe *recipe, const upc_problem *problem, const upc_facts *facts)
+{
+    const upconv_limits *limits = &facts->info.limits;
+    const uint64_t sizes[UPC_PLACE_COUNT] = {
+        [UPC_INPUT] = upc_input_elements(problem) * 4,     [UPC_OUTPUT] = upc_output_elements(problem) * 4,
+        [UPC_WEIGHTS] = upc_weights_elements(problem) * 4, [UPC_BIAS] = (uint64_t)(problem->groups * problem->ocg) * 4,
+        [UPC_SLOPES] = (uint64_t)(problem->groups * problem->ocg) * 4, [UPC_WORKSPACE] = recipe->workspace_bytes,
+        [UPC_PACKED] = recipe->packed_bytes,               [UPC_TABLE] = recipe->table_count * 4,
+    };
+    for (size_t i = 0; i < recipe->program_count; i++) {
+        const upc_program_desc *program = &recipe->programs[i];
+        assert_true(program->local[0] * program->local[1] * program->local[2] <= limits->group_size);
+        assert_true((program->binding_count + program->arg_count) * 4 <= facts->push_bytes);
+    }
+    for (size_t i = 0; i < recipe->step_count; i++) {
+        const upc_step *step = &recipe->steps[i];
+        for (int a = 0; a < 3; a++)
+            assert_true(step->groups[a] >= 1 && step->groups[a] <= limits->group_count);
+        for (uint32_t b = 0; b < step->bind_count; b++) {
+            const upc_bind *bind = &step->bind[b];
+            assert_true(bind->range > 0 && bind->offset + bind->range <= sizes[bind->place]);
+            // with what the alignment of a window's beginning adds
+            assert_true(bind->range + facts->info.offset_alignment <= limits->binding_bytes);
+        }
+    }
+}
+
+// Every window lies within its tensor and the limits, for facts of all kinds, also lowered ones.
+static void recipes_keep_to_limits(void **state)
+{
+    (void)state;
+    uint32_t seed = 7;
+    int cooked = 0;
+    for (int i = 0; i < 2000; i++) {
+        upc_problem problem;
+        upc_facts facts;
+        char sentence[UPC_SENTENCE];
+        random_problem(&seed, &problem);
+        facts_of(&devices[i % UPC_COUNT(devices)], &facts);
+        if (i % 3) {
+            facts.info.limits.binding_bytes = (uint64_t)within(&seed, 1500, 20000);
+            facts.info.limits.group_count = (uint32_t)within(&seed, 2, 100);
+            facts.info.limits.dispatch_macs = (uint64_t)within(&seed, 2000, 1000000);
+        }
+        const upc_solver *solver = upc_solvers[i % upc_solver_count];
+        if (solver->refuse(&problem, &facts, sentence))
+            continue;
+        upc_config config;
+        upc_recipe recipe;
+        const upc_request request = {i % 5 == 0, (upconv_filter_order)(i % 3)};
+        solver->guess(&problem, &facts, &config);
+        assert_null(solver->legal(&problem, &facts, &config, sentence));
+        assert_true(solver->cost_us(&problem, &facts, &config) > 0);
+        upc_recipe_init(&recipe, &env);
+        const upconv_status status = solver->cook(&problem, &facts, &config, &request, &recipe);
+        if (status == UPCONV_OK) {
+            check_recipe(&recipe, &problem, &facts);
+            cooked++;
+        } else {
+            assert_int_equal(status, UPCONV_ERROR_UNSUPPORTED); // limits too small for any cut, in a sentence
+            assert_true(strlen(upc_last_error()) > 20);
+        }
+        upc_recipe_finish(&recipe);
+    }
+    assert_true(cooked > 1000);
+}
+
+static void same_recipe_same_hash(void **state)
+{
+    (void)state;
+    upc_facts facts;
+    upc_problem problem;
+    facts_of(&devices[0], &facts);
+    problem_of(golden_problems[0], &problem);
+    uint64_t hash[3];
+    for (int i = 0; i < 3; i++) {
+        upc_config config;
+        upc_recipe recipe;
+        const upc_request request = {false, UPCONV_FILTER_IOK};
+        upc_solvers[0]->guess(&problem, &facts, &config);
+        if (i == 2)
+            config.value[0] = 2;
+        upc_recipe_init(&recipe, &env);
+        assert_int_equal(upc_solvers[0]->cook(&problem, &facts, &config, &request, &recipe), UPCONV_OK);
+        hash[i] = upc_recipe_hash(&recipe);
+        upc_recipe_finish(&recipe);
+    }
+    assert_true(hash[0] == hash[1] && hash[0] != hash[2]);
+}
+
+// --------------------------------------------------------------------------------------------------------------- taps
+
+// The residues' taps are exactly those that the definition asks for: o = i * stride + k * dilation - pad.
+static void taps_follow_the_definition(void **state)
+{
+    (void)state;
+    uint32_t seed = 99;
+    for (int i = 0; i < 3000; i++) {
+        upc_problem problem;
+        upc_taps taps;
+        random_problem(&seed, &problem);
+        assert_int_equal(upc_taps_init(&taps, &env, &problem, true), UPCONV_OK);
+        for (int a = 0; a < 3; a++) {
+            const upc_axis *axis = &problem.axis[a];
+            const upc_tap_axis *made = &taps.axis[a];
+            for (int64_t o = 0; o < axis->out; o++) {
+                const int64_t q = upc_floor_div(o + axis->pad, made->stride), r = o + axis->pad - q * made->stride;
+                int32_t found = 0;
+                for (int64_t k = 0; k < axis->kernel; k++) {
+                    const int64_t in = upc_axis_source(axis, o, k);
+                    for (int32_t t = 0; t < made->residue[r].count; t++)
+                        if (made->residue[r].tap + t * made->tap_step == k) {
+                            const int64_t read = q + made->residue[r].input - t * made->input_step;
+                            assert_true(in < 0 ? read < 0 || read >= axis->in : read == in);
+                            found += in >= 0;
+                        }
+                    if (in >= 0)
+                        found--; // every tap of the definition was met once
+                }
+                assert_int_equal(found, 0);
+            }
+        }
+        upc_taps_finish(&taps);
+    }
+}
+
+static void positions_are_a_permutation(void **state)
+{
+    (void)state;
+    uint32_t seed = 5;
+    for (int i = 0; i < 500; i++) {
+        upc_problem problem;
+        upc_taps taps;
+        random_problem(&seed, &problem);
+        assert_int_equal(upc_taps_init(&taps, &env, &problem, i % 4 != 0), UPCONV_OK);
+        const int64_t kd = problem.axis[0].kernel, kh = problem.axis[1].kernel, kw = problem.axis[2].kernel;
+        bool seen[216] = {false};
+        for (int64_t k = 0; k < kd * kh * kw; k++) {
+            const int64_t tap[3] = {k / (kh * kw), k / kw % kh, k % kw};
+            const int64_t at = upc_taps_position(&taps, &problem, tap);
+            assert_true(at >= 0 && at < kd * kh * kw && !seen[at]);
+            seen[at] = true;
+        }
+        assert_int_equal(upc_taps_before(&taps, &problem, 0), 0);
+        assert_int_equal(upc_taps_before(&taps, &problem, upc_taps_phases(&taps)), kd * kh * kw);
+        upc_taps_finish(&taps);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------ configurations
+
+static void configurations_as_text(void **state)
+{
+    (void)state;
+    const upc_solver *phase = upc_solver_find("phase", 5);
+    assert_non_null(phase);
+    assert_null(upc_solver_find("phas", 4));
+    upc_config config = {{0}}, before;
+    upc_facts facts;
+    upc_problem problem;
+    char text[128];
+    facts_of(&devices[2], &facts);
+    problem_of(golden_problems[0], &problem);
+    phase->guess(&problem, &facts, &config);
+    assert_int_equal(upc_config_parse(phase, "tile=2,oc=16", &config), UPCONV_OK);
+    upc_text out = {text, sizeof text, 0};
+    upc_config_print(phase, &config, &out);
+    assert_non_null(strstr(text, "tile=2,oc=16,"));
+    upc_config again = {{0}};
+    assert_int_equal(upc_config_parse(phase, text, &again), UPCONV_OK);
+    assert_memory_equal(&again, &config, sizeof config);
+    static const char *const wrong[] = {"tile=3", "tile=", "tile", "nosuch=1", "tile=2x", "tile=2;oc=4", "=2"};
+    for (size_t i = 0; i < UPC_COUNT(wrong); i++) {
+        before = config;
+        assert_int_equal(upc_config_parse(phase, wrong[i], &config), UPCONV_ERROR_INVALID);
+        assert_non_null(strstr(upc_last_error(), wrong[i]));
+        assert_memory_equal(&before, &config, sizeof config);
+    }
+    char sentence[UPC_SENTENCE];
+    assert_int_equal(upc_config_parse(phase, "x=256,y=256", &config), UPCONV_OK);
+    assert_non_null(phase->legal(&problem, &facts, &config, sentence));
+    assert_non_null(strstr(sentence, "256 x 256"));
+}
+
+// -------------------------------------------------------------------------------------------------------------- facts
+
+static void facts_know_their_family(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint32_t vendor_id;
+        upconv_device_kind kind;
+        upc_family family;
+    } table[] = {
+        {"QUALCOMM Adreno(TM)", 0, UPCONV_DEVICE_INTEGRATED, UPC_FAMILY_ADRENO},
+        {"Turnip", 0x5143, UPCONV_DEVICE_INTEGRATED, UPC_FAMILY_ADRENO},
+        {"Mali-G52", 0, UPCONV_DEVICE_INTEGRATED, UPC_FAMILY_MALI},
+        {"V3D 4.2.14", 0, UPCONV_DEVICE_INTEGRATED, UPC_FAMILY_V3D},
+        {"PowerVR Rogue", 0x1010, UPCONV_DEVICE_INTEGRATED, UPC_FAMILY_POWERVR},
+        {"llvmpipe", 0x10005, UPCONV_DEVICE_CPU, UPC_FAMILY_CPU},
+        {"something new", 0xabcd, UPCONV_DEVICE_OTHER, UPC_FAMILY_UNKNOWN},
+    };
+    for (size_t i = 0; i < UPC_COUNT(table); i++) {
+        upc_facts facts;
+        upc_facts_smallest(&facts);
+        snprintf(facts.info.name, sizeof facts.info.name, "%s", table[i].name);
+        facts.info.vendor_id = table[i].vendor_id;
+        facts.info.kind = table[i].kind;
+        upc_facts_finish(&facts);
+        assert_int_equal(facts.family, table[i].family);
+        assert_true(facts.sum_scalars >= 16 && facts.info.limits.dispatch_macs > 0);
+    }
+}
+
+static void quirks_take_features_back(void **state)
+{
+    (void)state;
+    upc_facts facts;
+    upc_facts_smallest(&facts);
+    facts.info.backend = UPCONV_BACKEND_VULKAN;
+    facts.info.vendor_id = 0x1010;
+    facts.info.int8_dot = 1;
+    upc_facts_finish(&facts);
+    assert_int_equal(facts.info.int8_dot, 0);
+    assert_non_null(strstr(facts.info.quirks, "powervr-int-dot"));
+}
+
+int main(void)
+{
+    upc_env_init(&env, NULL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden_recipes),
+        cmocka_unit_test(recipes_keep_to_limits),
+        cmocka_unit_test(same_recipe_same_hash),
+        cmocka_unit_test(taps_follow_the_definition),
+        cmocka_unit_test(positions_are_a_permutation),
+        cmocka_unit_test(configurations_as_text),
+        cmocka_unit_test(facts_know_their_family),
+        cmocka_unit_test(quirks_take_features_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
