@@ -59,7 +59,7 @@ static void add_glsl_params(const upc_program_desc *program, upc_string *text)
 
 static void add_cl_params(const upc_program_desc *program, upc_string *text)
 {
-    upc_string_add(text, "#define UPC_ARGS");
+    upc_string_add(text, "#define UPC_ARGS ");
     for (uint32_t i = 0; i < program->binding_count; i++)
         upc_string_add(text, ", int upc_base%u", i);
     for (uint32_t i = 0; i < program->param_count; i++)
