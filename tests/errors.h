@@ -23,9 +23,6 @@ void errors_expect_ok(upconv_status got, const char *call, int line);
 // A plan of the notation, with integer weights (or without) and a solver (or any).
 upconv_plan *errors_plan(upconv_context *context, const char *notation, bool weights, const char *solver);
 
-// The main solver of the backend: "phase", or "reference" on the CPU.
-const char *errors_solver(void);
-
 extern const struct CMUnitTest errors_io_tests[], errors_fault_tests[];
 extern const size_t errors_io_count, errors_fault_count;
 
