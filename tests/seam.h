@@ -23,6 +23,8 @@ typedef struct test_seam {
 
 extern const upc_backend *backend; // under test; set once by main
 
+// Whether there is a device and, for source, a compiler; else says why not on standard error.
+bool seam_present(void);
 upconv_status seam_init(test_seam *seam, const upconv_allocator *allocator, bool statistics);
 void seam_finish(test_seam *seam);
 int seam_setup(void **state);

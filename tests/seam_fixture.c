@@ -121,3 +121,15 @@ void run(test_seam *seam, const upc_launch *launches, uint32_t count, uint64_t w
 }
 
 uint32_t groups_for(int32_t count) { return ((uint32_t)count + LOCAL - 1) / LOCAL; }
+
+bool seam_present(void)
+{
+    upc_env env;
+    upconv_backend_info info = {0};
+    upc_env_init(&env, NULL);
+    backend->describe(&env, &info);
+    const bool compiler = !strstr(info.detail, "no glslang");
+    if (!compiler || info.devices < 1)
+        fprintf(stderr, "skipped: %s\n", info.detail);
+    return compiler && info.devices >= 1;
+}
