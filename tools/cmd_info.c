@@ -89,7 +89,11 @@ static void print_text(void)
     printf("upconv %s on %s\n", upconv_version(), system);
     upconv_backend_info b = {.struct_size = sizeof b};
     for (int32_t i = 0; upconv_backend_at(i, &b) == UPCONV_OK; i++) {
-        const char *state = !b.built ? "not in this build" : !b.loaded ? "could not be loaded" : "loaded";
+        if (!b.built) {
+            printf("backend %s: not in this build\n", b.name);
+            continue;
+        }
+        const char *state = b.loaded ? "loaded" : "could not be loaded";
         printf("backend %s: %s, %d device%s%s%s\n", b.name, state, b.devices, b.devices == 1 ? "" : "s",
                b.detail[0] ? "; " : "", b.detail);
     }
