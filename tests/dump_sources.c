@@ -148,6 +148,7 @@ int main(int argc, char **argv)
         upc_facts_smallest(&facts);
         facts.info.backend = variant & 1 ? UPCONV_BACKEND_OPENCL : UPCONV_BACKEND_VULKAN;
         facts.reqd_group_size = variant & 2;
+        facts.gemm = true; // the kernels around it are written in both languages too
         if (variant & 4) // windows so small that the third problem's input channels are cut
             facts.info.limits.binding_bytes = 8192;
         dump_facts(&d, &facts);

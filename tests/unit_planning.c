@@ -142,6 +142,20 @@ static void random_problem(uint32_t *seed, upc_problem *problem)
     assert_int_equal(upc_problem_from(&given, problem), UPCONV_OK);
 }
 
+// The bindings of a product are exactly what its matrices take.
+static void check_product(const upc_step *step)
+{
+    const upc_gemm *gemm = &step->gemm;
+    assert_int_equal(step->bind_count, UPC_GEMM_BINDINGS);
+    const uint64_t rows[] = {gemm->a_transposed ? gemm->k : gemm->m, gemm->b_transposed ? gemm->n : gemm->k, gemm->m};
+    const uint64_t columns[] = {gemm->a_transposed ? gemm->m : gemm->k, gemm->b_transposed ? gemm->k : gemm->n, gemm->n};
+    const uint64_t ld[] = {gemm->lda, gemm->ldb, gemm->ldc};
+    for (int i = 0; i < UPC_GEMM_BINDINGS; i++) {
+        assert_true(rows[i] > 0 && columns[i] > 0 && ld[i] >= columns[i]);
+        assert_true(step->bind[i].range == ((rows[i] - 1) * ld[i] + columns[i]) * 4);
+    }
+}
+
 static void check_recipe(const upc_recipe *recipe, const upc_problem *problem, const upc_facts *facts)
 {
     const upconv_limits *limits = &facts->info.limits;
@@ -158,7 +172,9 @@ static void check_recipe(const upc_recipe *recipe, const upc_problem *problem, c
     }
     for (size_t i = 0; i < recipe->step_count; i++) {
         const upc_step *step = &recipe->steps[i];
-        for (int a = 0; a < 3; a++)
+        if (step->kind == UPC_STEP_GEMM)
+            check_product(step);
+        for (int a = 0; a < 3 && step->kind == UPC_STEP_KERNEL; a++)
             assert_true(step->groups[a] >= 1 && step->groups[a] <= limits->group_count);
         for (uint32_t b = 0; b < step->bind_count; b++) {
             const upc_bind *bind = &step->bind[b];
@@ -181,12 +197,13 @@ static void recipes_keep_to_limits(void **state)
         char sentence[UPC_SENTENCE];
         random_problem(&seed, &problem);
         facts_of(&devices[i % UPC_COUNT(devices)], &facts);
+        facts.gemm = true;
         if (i % 3) {
             facts.info.limits.binding_bytes = (uint64_t)within(&seed, 1500, 20000);
             facts.info.limits.group_count = (uint32_t)within(&seed, 2, 100);
             facts.info.limits.dispatch_macs = (uint64_t)within(&seed, 2000, 1000000);
         }
-        const upc_solver *solver = upc_solvers[i % upc_solver_count];
+        const upc_solver *solver = upc_solvers[next(&seed) % (uint32_t)upc_solver_count];
         if (solver->refuse(&problem, &facts, sentence))
             continue;
         upc_config config;
@@ -207,6 +224,39 @@ static void recipes_keep_to_limits(void **state)
         upc_recipe_finish(&recipe);
     }
     assert_true(cooked > 1000);
+}
+
+// Products keep to the workspace that is the default, or to a smaller one that the app asks for, by being cut.
+static void products_keep_to_the_workspace(void **state)
+{
+    (void)state;
+    static const char *const problems[] = {
+        "ic56oc1_ih180oh360kh9sh2ph4_iw320ow640", // one channel: its lines are cut
+        "ic64oc64_ih80oh160kh4sh2ph1",            // channels are cut
+        "mb2g2ic8oc8_iw200000ow400000kw64sw2pw31",
+    };
+    const upc_solver *gemm = upc_solver_find("gemm", 4);
+    assert_non_null(gemm);
+    for (size_t i = 0; i < UPC_COUNT(problems) * 3; i++) {
+        upc_problem problem;
+        upc_facts facts;
+        char sentence[UPC_SENTENCE];
+        upc_config config;
+        upc_recipe recipe;
+        const upc_request request = {.workspace_limit = i % 3 ? (uint64_t)1 << (i % 3 == 1 ? 20 : 40) : 0};
+        problem_of(problems[i / 3], &problem);
+        facts_of(&devices[1], &facts);
+        assert_non_null(strstr(gemm->refuse(&problem, &facts, sentence), "CLBlast"));
+        facts.gemm = true;
+        assert_null(gemm->refuse(&problem, &facts, sentence));
+        gemm->guess(&problem, &facts, &config);
+        upc_recipe_init(&recipe, &env);
+        assert_int_equal(gemm->cook(&problem, &facts, &config, &request, &recipe), UPCONV_OK);
+        check_recipe(&recipe, &problem, &facts);
+        const uint64_t most = i % 3 == 1 ? request.workspace_limit : upc_workspace_default(&problem);
+        assert_true(recipe.workspace_bytes > most / 8 && recipe.workspace_bytes <= most);
+        upc_recipe_finish(&recipe);
+    }
 }
 
 static void same_recipe_same_hash(void **state)
@@ -376,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_recipes),
         cmocka_unit_test(recipes_keep_to_limits),
+        cmocka_unit_test(products_keep_to_the_workspace),
         cmocka_unit_test(same_recipe_same_hash),
         cmocka_unit_test(taps_follow_the_definition),
         cmocka_unit_test(positions_are_a_permutation),
