@@ -61,12 +61,15 @@ static const struct quirk {
     upc_family family;      // UNKNOWN: any
     const char *device;     // part of the device's name
     const char *driver;     // part of the driver's name and version
-    enum { NO_F16, NO_F16_MATH, NO_DOT } effect;
+    enum { NO_F16, NO_F16_MATH, NO_DOT, LOOP_ROUNDS } effect;
     const char *report;
 } quirks[] = {
     // Half storage is wrong in Mali's first drivers with the extension, and 16-bit storage on Vivante.
     {"vivante-f16-storage", UPCONV_BACKEND_ANY, UPC_FAMILY_UNKNOWN, "GC1700", NULL, NO_F16, "Tencent/ncnn src/gpu.cpp"},
     {"powervr-int-dot", UPCONV_BACKEND_VULKAN, UPC_FAMILY_POWERVR, NULL, NULL, NO_DOT, "ggml-org/llama.cpp#28502"},
+    // Ends an item's loops after 65,535 rounds in all, nested ones counted together, without a word.
+    {"llvmpipe-loop-rounds", UPCONV_BACKEND_VULKAN, UPC_FAMILY_CPU, "llvmpipe", NULL, LOOP_ROUNDS,
+     "Mesa, LP_MAX_TGSI_LOOP_ITERATIONS; measured here"},
     {"v3d-no-f16", UPCONV_BACKEND_ANY, UPC_FAMILY_V3D, NULL, NULL, NO_F16_MATH, "the hardware has no f16 arithmetic"},
 };
 
@@ -85,6 +88,8 @@ static void apply_quirks(upc_facts *facts)
             info->f16_math = 0;
         if (quirk->effect == NO_DOT)
             info->int8_dot = 0;
+        if (quirk->effect == LOOP_ROUNDS)
+            facts->loop_rounds = 65535;
         upc_text_add(&names, "%s%s", names.length ? " " : "", quirk->name);
     }
 }
