@@ -295,7 +295,7 @@ typedef struct upconv_counters {
     uint64_t source_compiles;  // calls of glslang, or OpenCL builds from source
     uint64_t binary_loads;     // programs made from cached SPIR-V or an OpenCL binary
     uint64_t programs_shared;  // programs found ready in the context
-    uint64_t submissions, dispatches, host_steps;
+    uint64_t submissions, dispatches, host_steps; // through upconv_submit and upconv_execute; not what is recorded or enqueued
     uint64_t records_used;     // plans whose configuration came from a tuning record
     uint64_t skipped_blobs;    // cache entries or tuning records that were damaged or foreign, and skipped
 } upconv_counters;
@@ -442,7 +442,7 @@ UPCONV_API upconv_status upconv_submit(upconv_plan *plan, const upconv_io *io, u
 
 // Waits until a submission has ended, at most timeout_ns (above 0; 0 asks and does not wait; negative: the context's
 // timeout). UPCONV_ERROR_TIMEOUT with timeout_ns 0 means only "not yet". After a longer wait it means that the device
-// hangs: every further call on the context returns UPCONV_ERROR_TIMEOUT, and it can only be destroyed, which does not
+// hangs: every further call that needs the device returns UPCONV_ERROR_TIMEOUT, and it can only be destroyed, which does not
 // block (nor does destroying its plans and buffers).
 UPCONV_API upconv_status upconv_wait(upconv_context *context, upconv_ticket ticket, int64_t timeout_ns);
 
