@@ -44,7 +44,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     if (facts->info.backend == UPCONV_BACKEND_CPU)
         return upc_problem_macs(problem) / 200 + outputs / 10 + 5;
     const double asked = outputs * (double)(a[0].kernel * a[1].kernel) * (double)a[2].kernel;
-    return (upc_problem_macs(problem) * 2.25 / 4 + asked * 2) / (facts->info.kind == UPCONV_DEVICE_CPU ? 1e3 : 1e4) + 5;
+    const double waste = (double)(upc_ceil_div(problem->ocg, 4) * 4) / (double)problem->ocg;
+    return (upc_problem_macs(problem) * waste * 2.25 / 4 + asked * 2) / (facts->info.kind == UPCONV_DEVICE_CPU ? 1e3 : 1e4) + 5;
 }
 
 static int64_t block(const upc_config *config)
