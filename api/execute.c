@@ -133,6 +133,8 @@ static upconv_status bind_launches(const upconv_plan *plan, const upconv_io *io,
         if (step->kind == UPC_STEP_KERNEL) {
             launch->program = plan->programs[step->program];
             launch->arg_count = recipe->programs[step->program].arg_count;
+        } else if (step->kind == UPC_STEP_GEMM) {
+            launch->gemm = step->gemm;
         } else {
             launch->host = upc_host_find(step->host);
             launch->host_arg = &plan->host_arg;

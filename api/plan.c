@@ -148,10 +148,15 @@ static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params 
 
 // ------------------------------------------------------------------------------------------------------------- plans
 
+uint64_t upc_workspace_default(const upc_problem *problem)
+{
+    const uint64_t most = UPC_MAX(upc_input_elements(problem), upc_output_elements(problem)) * sizeof(float);
+    return UPC_MAX(most, (uint64_t)4 << 20);
+}
+
 static uint64_t default_workspace(const upc_problem *problem, const upc_recipe *recipe, const upc_request *request)
 {
-    uint64_t most = UPC_MAX(upc_input_elements(problem), upc_output_elements(problem)) * sizeof(float);
-    most = UPC_MAX(most, (uint64_t)4 << 20);
+    const uint64_t most = upc_workspace_default(problem);
     return request->dynamic_weights ? UPC_MAX(most, recipe->workspace_bytes) : most;
 }
 
@@ -163,7 +168,8 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
     plan->config = choice->config;
     plan->tier = choice->tier;
     plan->predicted_us = choice->predicted_us;
-    plan->request = (upc_request){.dynamic_weights = !params->weights, .order = params->order};
+    plan->request = (upc_request){.dynamic_weights = !params->weights, .order = params->order,
+                                   .workspace_limit = params->workspace_limit};
     plan->own_bias = params->bias != NULL;
     plan->own_slopes = params->slopes != NULL;
     plan->host_arg = (upc_host_arg){.problem = &plan->problem, .order = params->order, .packed = params->weights != NULL,
@@ -292,7 +298,8 @@ static const upc_program_desc *step_program(const upconv_plan *plan, uint32_t st
         return NULL;
     }
     if (plan->recipe.steps[step].kind != UPC_STEP_KERNEL) {
-        upc_fail(UPCONV_ERROR_INVALID, "step %u is a host function; it has no source or statistics", step);
+        upc_fail(UPCONV_ERROR_INVALID, "step %u is %s; it has no source or statistics", step,
+                 plan->recipe.steps[step].kind == UPC_STEP_HOST ? "a host function" : "another library's matrix product");
         return NULL;
     }
     *program = plan->recipe.steps[step].program;

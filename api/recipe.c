@@ -111,8 +111,13 @@ static void print_program(const upc_program_desc *program, upc_text *text)
 
 static void print_step(const upc_step *step, upc_text *text)
 {
+    const upc_gemm *gemm = &step->gemm;
     if (step->kind == UPC_STEP_HOST)
         upc_text_add(text, "host %s", step->host);
+    else if (step->kind == UPC_STEP_GEMM)
+        upc_text_add(text, "gemm %u x %u x %u%s ld %u%s,%u%s,%u", gemm->m, gemm->n, gemm->k,
+                     gemm->accumulate ? " accumulate" : "", gemm->lda, gemm->a_transposed ? "t" : "", gemm->ldb,
+                     gemm->b_transposed ? "t" : "", gemm->ldc);
     else
         upc_text_add(text, "program %u groups %u,%u,%u", step->program, step->groups[0], step->groups[1],
                      step->groups[2]);
@@ -136,6 +141,13 @@ void upc_recipe_print(const upc_recipe *recipe, upc_text *text)
 
 static uint64_t hash_text(const char *text, uint64_t seed) { return upc_hash(text, strlen(text), seed); }
 
+static uint64_t hash_gemm(const upc_gemm *gemm, uint64_t seed)
+{
+    const uint32_t all[] = {gemm->m, gemm->n, gemm->k, gemm->lda, gemm->ldb, gemm->ldc, gemm->a_transposed,
+                            gemm->b_transposed, gemm->accumulate};
+    return upc_hash(all, sizeof all, seed);
+}
+
 uint64_t upc_recipe_hash(const upc_recipe *recipe)
 {
     uint64_t hash = upc_hash(recipe->table, recipe->table_count * sizeof *recipe->table, recipe->packed_bytes);
@@ -151,6 +163,8 @@ uint64_t upc_recipe_hash(const upc_recipe *recipe)
     for (size_t i = 0; i < recipe->step_count; i++) {
         const upc_step *step = &recipe->steps[i];
         hash = hash_text(step->host ? step->host : "", hash + step->program + (step->barrier ? 1000u : 0));
+        if (step->kind == UPC_STEP_GEMM)
+            hash = hash_gemm(&step->gemm, hash);
         hash = upc_hash(step->groups, sizeof step->groups, hash);
         hash = upc_hash(step->args, sizeof step->args, hash);
         for (uint32_t j = 0; j < step->bind_count; j++) {

@@ -3,6 +3,7 @@
 #ifndef UPC_RECIPE_H
 #define UPC_RECIPE_H
 
+#include "gemm.h"
 #include "problem.h"
 
 enum {
@@ -55,6 +56,7 @@ typedef struct upc_bind {
 typedef enum upc_step_kind {
     UPC_STEP_KERNEL,
     UPC_STEP_HOST, // a host function, on a backend whose memory is the host's
+    UPC_STEP_GEMM, // a matrix product by another library, where facts.gemm says that there is one
 } upc_step_kind;
 
 typedef struct upc_step {
@@ -62,7 +64,8 @@ typedef struct upc_step {
     bool barrier;      // what earlier steps wrote must be visible to this one
     uint32_t program;  // KERNEL: index in the recipe
     const char *host;  // HOST: the function's name
-    uint32_t groups[3];
+    upc_gemm gemm;     // GEMM: of the bindings UPC_GEMM_A, UPC_GEMM_B and UPC_GEMM_C
+    uint32_t groups[3]; // KERNEL
     upc_bind bind[UPC_MAX_BINDINGS];
     uint32_t bind_count;
     int32_t args[UPC_MAX_ARGS];

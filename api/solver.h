@@ -22,7 +22,12 @@ typedef struct upc_config {
 typedef struct upc_request {
     bool dynamic_weights;        // weights come at execution, in `order`
     upconv_filter_order order;
+    uint64_t workspace_limit;    // the app's, 0 without one; a recipe that needs more is turned down
 } upc_request;
+
+// Scratch that a recipe may need without being asked, beside weights that come at execution in packed form: the largest of input,
+// output and 4 MB.
+uint64_t upc_workspace_default(const upc_problem *problem);
 
 typedef struct upc_solver {
     const char *name;

@@ -3,6 +3,7 @@
 #ifndef UPC_BACKEND_H
 #define UPC_BACKEND_H
 
+#include "../api/gemm.h"
 #include "../api/util/util.h"
 
 enum { UPC_LAUNCH_BINDINGS = 6 };
@@ -28,8 +29,10 @@ typedef struct upc_facts {
     upc_family family;
     uint32_t group_axis[3];     // most invocations of a work-group on one axis
     uint32_t push_bytes;        // push constants
+    uint32_t loop_rounds;       // most rounds of all loops of one item together; 0: no bound
     uint32_t sum_scalars;       // f32 sums that one item keeps in registers without spilling
     bool reqd_group_size;       // OpenCL: whether reqd_work_group_size is worth giving (it slows Adreno)
+    bool gemm;                  // whether the device takes launches that are matrix products; known once it is open
 } upc_facts;
 
 // 256 invocations, 16 KB shared, 128 bytes of push constants, 65535 groups, 128 MiB bindings, no f16, 16 sums.
@@ -88,6 +91,7 @@ typedef upconv_status (*upc_host_fn)(const upc_env *env, const void *arg, void *
 
 typedef struct upc_launch {
     upc_program *program;    // or
+    upc_gemm gemm;           // (where facts.gemm) m above 0: the product of bound[UPC_GEMM_A] and its sisters, or
     upc_host_fn host;        // (CPU backend) called with host_arg and one pointer per bound
     const void *host_arg;
     uint32_t groups[3];

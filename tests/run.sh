@@ -90,6 +90,8 @@ for backend in "${backends[@]}"; do
         name="conformance: $backend $solver"
         if [ -z "$shared" ] || [ ! -d "$shared/conformance" ]; then
             skip "$name" "no conformance folder (--shared)"
+        elif [ "$solver" = gemm ] && ! python3 -c 'import ctypes; ctypes.CDLL("libclblast.so.1")' 2>/dev/null; then
+            skip "$name" "CLBlast is not installed"
         else
             tested build "$name" build/tests/conformance --corpus "$shared/conformance" --backend "$backend" --solver "$solver"
         fi

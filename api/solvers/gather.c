@@ -105,27 +105,23 @@ typedef struct cooking {
     upc_program_desc program[2]; // [1]: accumulates
 } cooking;
 
-// What shaders/common.part makes of an activation: its number there, and the slope and bounds of those made of straight pieces.
-typedef struct epilogue {
-    int32_t act;
-    float slope, low, high;
-} epilogue;
-
-static epilogue epilogue_of(const upc_problem *problem)
+upc_epilogue upc_epilogue_of(const upc_problem *problem)
 {
     static const int32_t number[UPCONV_ACT_COUNT] = {
         [UPCONV_ACT_PRELU] = 1,     [UPCONV_ACT_SIGMOID] = 2, [UPCONV_ACT_TANH] = 3,     [UPCONV_ACT_HARDSWISH] = 4,
         [UPCONV_ACT_SILU] = 5,      [UPCONV_ACT_GELU_ERF] = 6, [UPCONV_ACT_GELU_TANH] = 7,
     };
-    epilogue made = {number[problem->act], 1, -INFINITY, INFINITY};
+    upc_epilogue made = {.act = number[problem->act]};
+    float slope = 1, low = -INFINITY, high = INFINITY;
     if (problem->act == UPCONV_ACT_RELU)
-        made.low = 0;
+        low = 0;
     if (problem->act == UPCONV_ACT_LEAKY_RELU)
-        made.slope = problem->act_param[0];
+        slope = problem->act_param[0];
     if (problem->act == UPCONV_ACT_CLAMP) {
-        made.low = problem->act_param[0];
-        made.high = problem->act_param[1];
+        low = problem->act_param[0];
+        high = problem->act_param[1];
     }
+    memcpy(made.bits, (const float[3]){slope, low, high}, sizeof made.bits);
     return made;
 }
 
@@ -147,9 +143,7 @@ static upconv_status static_params(cooking *c)
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const upc_tap_axis *t = c->taps->axis;
     const int64_t in = product(p, true), out = product(p, false);
-    const epilogue act = epilogue_of(p);
-    int32_t bits[3];
-    memcpy(bits, (const float[3]){act.slope, act.low, act.high}, sizeof bits);
+    const upc_epilogue act = upc_epilogue_of(p);
     const struct {
         const char *name;
         int64_t value;
@@ -160,7 +154,7 @@ static upconv_status static_params(cooking *c)
         {"IN_G", clamp32(p->icg * in)}, {"IN_N", clamp32(p->groups * p->icg * in)},
         {"OUT_G", clamp32(p->ocg * out)}, {"OUT_N", clamp32(p->groups * p->ocg * out)},
         {"OB_ALL", upc_ceil_div(p->ocg, c->gather->oc)}, {"TAPS", d->kernel * h->kernel * w->kernel},
-        {"ACT_A", bits[0]}, {"ACT_LO", bits[1]}, {"ACT_HI", bits[2]},
+        {"ACT_A", act.bits[0]}, {"ACT_LO", act.bits[1]}, {"ACT_HI", act.bits[2]},
     }, phase[] = {
         {"SD", t[0].stride}, {"SH", t[1].stride}, {"SW", t[2].stride},
         {"DGD", t[0].input_step}, {"DGH", t[1].input_step}, {"DGW", t[2].input_step},
@@ -260,7 +254,7 @@ static void prepare(cooking *c, const upc_facts *facts)
     for (int i = 0; i < 2; i++) {
         upc_program_desc_init(&c->program[i], gather->kernel, gather->local, UPC_MAX_BINDINGS);
         upc_program_param(&c->program[i], "ACCUMULATE", UPC_PARAM_DEFINE, i);
-        upc_program_param(&c->program[i], "ACT", UPC_PARAM_DEFINE, epilogue_of(c->problem).act);
+        upc_program_param(&c->program[i], "ACT", UPC_PARAM_DEFINE, upc_epilogue_of(c->problem).act);
         if (gather->defines)
             gather->defines(gather, &c->program[i]);
         for (size_t j = 0; j < UPC_COUNT(arg_names); j++)

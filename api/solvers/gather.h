@@ -31,6 +31,13 @@ upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, 
 // TAPS_D.before + count_d * (TAPS_H.before + count_h * TAPS_W.before)); at[] gets where each axis begins.
 upconv_status upc_table_taps(upc_recipe *recipe, const upc_problem *problem, const upc_taps *taps, int32_t at[3]);
 
+// What shaders/common.part makes of an activation: its number there (ACT), and the slope and bounds of those made of straight pieces,
+// as floats' bits (ACT_A, ACT_LO, ACT_HI).
+typedef struct upc_epilogue {
+    int32_t act, bits[3];
+} upc_epilogue;
+upc_epilogue upc_epilogue_of(const upc_problem *problem);
+
 // Work-group of at most `most` invocations for a grid, wide along x first.
 void upc_group_guess(const upc_facts *facts, const int64_t items[3], uint32_t most, uint32_t local[2]);
 // NULL: a work-group of x by y fits the device.

@@ -1,6 +1,6 @@
 // The OpenCL backend's own types. Each file of this folder is one idea: loader.c opens libOpenCL, facts.c reads a device,
-// device.c finds, opens and closes one, memory.c and program.c make objects, launch.c sets arguments and enqueues, submit.c
-// keeps what is in flight, interop.c works on the app's objects. Nothing links libOpenCL: every call goes through upc_cl.
+// device.c finds, opens and closes one, memory.c and program.c make objects, launch.c sets arguments and enqueues, gemm.c
+// has CLBlast do so, submit.c keeps what is in flight, interop.c works on the app's objects. Nothing links libOpenCL: every call goes through upc_cl.
 #ifndef UPC_CL_H
 #define UPC_CL_H
 
@@ -18,8 +18,8 @@
     X(GetMemObjectInfo) X(EnqueueMapBuffer) X(EnqueueUnmapMemObject) X(CreateProgramWithSource)                        \
     X(CreateProgramWithBinary) X(ReleaseProgram) X(BuildProgram) X(GetProgramInfo) X(GetProgramBuildInfo)              \
     X(CreateKernel) X(ReleaseKernel) X(SetKernelArg) X(GetKernelInfo) X(GetKernelWorkGroupInfo)                        \
-    X(EnqueueNDRangeKernel) X(EnqueueMarkerWithWaitList) X(ReleaseEvent) X(GetEventInfo) X(GetEventProfilingInfo)      \
-    X(Flush)
+    X(EnqueueNDRangeKernel) X(EnqueueMarkerWithWaitList) X(EnqueueBarrierWithWaitList) X(ReleaseEvent)               \
+    X(GetEventInfo) X(GetEventProfilingInfo) X(Flush)
 
 // The driver's functions, by their names without "cl". One per device or enumeration, so that nothing is global.
 typedef struct upc_cl {
@@ -34,6 +34,23 @@ typedef struct upc_cl {
 bool upc_cl_load(upc_cl *cl, upc_text *why);
 void upc_cl_unload(upc_cl *cl);
 const char *upc_cl_error_name(cl_int error);
+
+// What is used of CLBlast's C interface; enumerations are ints. All of it under the device's queue_lock.
+typedef int upc_cl_sgemm_fn(int layout, int a_transpose, int b_transpose, size_t m, size_t n, size_t k, float alpha,
+                            cl_mem a, size_t a_offset, size_t a_ld, cl_mem b, size_t b_offset, size_t b_ld, float beta,
+                            cl_mem c, size_t c_offset, size_t c_ld, cl_command_queue *queue, cl_event *event);
+typedef struct upc_cl_blas {
+    void *library; // NULL: there is none
+    const char *name;
+    upc_cl_sgemm_fn *sgemm;
+    int (*clear_cache)(void);
+    bool used;
+} upc_cl_blas;
+
+// false, with the reason in `why`, when there is no CLBlast that works on objects of `cl`.
+bool upc_cl_blas_load(upc_cl_blas *blas, const upc_cl *cl, upc_text *why);
+// safe: the device answers.
+void upc_cl_blas_unload(upc_cl_blas *blas, bool safe);
 
 // A device and its platform, as enumerated.
 typedef struct upc_cl_where {
@@ -60,6 +77,7 @@ typedef struct upc_cl_slot {
 typedef struct upc_cl_device {
     upc_device base;
     upc_cl cl;
+    upc_cl_blas blas;
     upc_cl_where where;
     cl_context context;
     cl_command_queue queue;     // in order, for submissions
@@ -151,6 +169,16 @@ typedef struct upc_cl_waits {
 } upc_cl_waits;
 upconv_status upc_cl_launch(upc_cl_device *device, cl_command_queue queue, const upc_launch *launch, cl_mem workspace,
                             upc_cl_waits waits, cl_event *event, cl_mem *subs, size_t *sub_count);
+
+// Where a binding's window is: an object, and how many elements into it.
+typedef struct upc_cl_window {
+    cl_mem object;
+    cl_int base;
+} upc_cl_window;
+
+// gemm.c: a launch that is a matrix product. The event is that of the last of its commands.
+upconv_status upc_cl_product(upc_cl_device *device, cl_command_queue queue, const upc_gemm *gemm,
+                             const upc_cl_window windows[UPC_GEMM_BINDINGS], upc_cl_waits waits, cl_event *event);
 
 // submit.c
 upconv_status upc_cl_submit(upc_device *device, const upc_work *work, upconv_ticket *ticket);

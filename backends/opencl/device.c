@@ -183,6 +183,15 @@ void upc_cl_describe(upc_env *env, upconv_backend_info *info)
         }
     if (reason[0])
         upc_text_add(&detail, "; %s", reason);
+    char no_blas[128] = "";
+    upc_cl_blas blas;
+    upc_text why_no_blas = {no_blas, sizeof no_blas, 0};
+    upc_text_add(&detail, "; CLBlast: ");
+    if (upc_cl_blas_load(&blas, &cl, &why_no_blas))
+        upc_text_add(&detail, "%s", blas.name);
+    else
+        upc_text_add(&detail, "none (%s)", no_blas);
+    upc_cl_blas_unload(&blas, true);
     upc_free(env, list.at);
     upc_cl_unload(&cl);
 }
@@ -239,6 +248,11 @@ static upc_cl_device *device_make(upc_env *env, upc_cl *cl, const upc_cl_where *
     upc_cl_facts_read(cl, where, index, &device->base.facts);
     upc_cl_identity(cl, where, upc_cl_build_options, device->identity);
     device->sub_alignment = device->base.facts.info.offset_alignment;
+    char reason[128] = "";
+    upc_text why = {reason, sizeof reason, 0};
+    device->base.facts.gemm = upc_cl_blas_load(&device->blas, &device->cl, &why);
+    if (!device->base.facts.gemm)
+        upc_log(env, UPCONV_LOG_INFO, "no CLBlast: %s", reason);
     pthread_mutex_init(&device->queue_lock, NULL);
     pthread_mutex_init(&device->list_lock, NULL);
     return device;
@@ -249,6 +263,7 @@ static void device_free(upc_cl_device *device, bool safe)
 {
     const upc_env *env = device->base.env;
     const upc_cl *cl = &device->cl;
+    upc_cl_blas_unload(&device->blas, safe);
     if (safe) {
         if (device->map_queue)
             cl->ReleaseCommandQueue(device->map_queue);

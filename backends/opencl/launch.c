@@ -3,21 +3,15 @@
 
 #include <string.h>
 
-// Where a binding's window is: an object, and how many elements into it.
-typedef struct window {
-    cl_mem object;
-    cl_int base;
-} window;
-
 // The object as it is, when a 32-bit count of elements reaches the whole window; else a sub-buffer from the last place
 // before the window where one may start.
-static upconv_status window_find(upc_cl_device *device, const upc_bound *bound, cl_mem workspace, window *found,
-                                 cl_mem *subs, size_t *sub_count)
+static upconv_status window_find(upc_cl_device *device, const upc_bound *bound, cl_mem workspace,
+                                 upc_cl_window *found, cl_mem *subs, size_t *sub_count)
 {
     const upc_cl_memory *memory = (const upc_cl_memory *)bound->memory;
     const cl_mem object = memory ? memory->buffer : workspace;
     if (bound->offset + bound->range <= device->reach) {
-        *found = (window){object, (cl_int)(bound->offset / 4)};
+        *found = (upc_cl_window){object, (cl_int)(bound->offset / 4)};
         return UPCONV_OK;
     }
     const cl_mem root = memory ? memory->root : workspace; // a sub-buffer can have none of its own
@@ -30,12 +24,12 @@ static upconv_status window_find(upc_cl_device *device, const upc_bound *bound, 
         return upc_cl_fail(device, error, UPCONV_ERROR_GPU_MEMORY, "a window of %llu bytes from byte %llu of a buffer",
                            (unsigned long long)region.size, (unsigned long long)region.origin);
     subs[(*sub_count)++] = sub;
-    *found = (window){sub, (cl_int)((start - origin) / 4)};
+    *found = (upc_cl_window){sub, (cl_int)((start - origin) / 4)};
     return UPCONV_OK;
 }
 
 static upconv_status arguments_set(upc_cl_device *device, const upc_cl_program *program, const upc_launch *launch,
-                                   const window *windows)
+                                   const upc_cl_window *windows)
 {
     const upc_cl *cl = &device->cl;
     const uint32_t count = launch->bound_count;
@@ -57,10 +51,12 @@ upconv_status upc_cl_launch(upc_cl_device *device, cl_command_queue queue, const
                             upc_cl_waits waits, cl_event *event, cl_mem *subs, size_t *sub_count)
 {
     const upc_cl_program *program = (const upc_cl_program *)launch->program;
-    window windows[UPC_LAUNCH_BINDINGS];
+    upc_cl_window windows[UPC_LAUNCH_BINDINGS];
     upconv_status status = UPCONV_OK;
     for (uint32_t i = 0; i < launch->bound_count && status == UPCONV_OK; i++)
         status = window_find(device, &launch->bound[i], workspace, &windows[i], subs, sub_count);
+    if (status == UPCONV_OK && launch->gemm.m)
+        return upc_cl_product(device, queue, &launch->gemm, windows, waits, event);
     if (status == UPCONV_OK)
         status = arguments_set(device, program, launch, windows);
     if (status != UPCONV_OK)

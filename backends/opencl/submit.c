@@ -131,8 +131,10 @@ static upconv_status slot_hold(upc_cl_device *device, upc_cl_slot *slot, const u
         return upc_no_memory(bounds * sizeof *slot->memories);
     for (size_t i = 0; i < work->launch_count; i++) {
         const upc_launch *launch = &work->launches[i];
-        upc_program_retain(launch->program);
-        slot->programs[slot->program_count++] = launch->program;
+        if (launch->program) { // a matrix product has none
+            upc_program_retain(launch->program);
+            slot->programs[slot->program_count++] = launch->program;
+        }
         for (uint32_t k = 0; k < launch->bound_count; k++)
             if (launch->bound[k].memory) {
                 upc_memory_retain(launch->bound[k].memory);
@@ -196,21 +198,32 @@ static upconv_status retire(upc_cl_device *device)
 
 // ------------------------------------------------------------------------------------------------------------- submit
 
+// A matrix product may be several kernels and has only the last one's event; the submission began before the first.
+static upconv_status slot_begin(upc_cl_device *device, upc_cl_slot *slot, const upc_work *work)
+{
+    if (work->launch_count == 0 || work->launches[0].gemm.m == 0)
+        return UPCONV_OK;
+    const cl_int error = device->cl.EnqueueMarkerWithWaitList(device->queue, 0, NULL, &slot->first);
+    if (error != CL_SUCCESS)
+        return upc_cl_fail(device, error, UPCONV_ERROR_GPU_MEMORY, "enqueueing a marker");
+    return UPCONV_OK;
+}
+
 // Enqueues all launches. slot->last is set when there is anything to wait for, also when it fails half-way.
 static upconv_status slot_enqueue(upc_cl_device *device, upc_cl_slot *slot, const upc_work *work)
 {
     const upc_cl_waits none = {0, NULL};
     const uint32_t count = work->launch_count;
-    upconv_status status = UPCONV_OK;
+    upconv_status status = slot_begin(device, slot, work);
     uint32_t done = 0;
-    for (; done < count; done++) {
-        cl_event *event = done + 1 == count ? &slot->last : done == 0 ? &slot->first : NULL;
+    for (; done < count && status == UPCONV_OK; done++) {
+        cl_event *event = done + 1 == count ? &slot->last : done == 0 && !slot->first ? &slot->first : NULL;
         status = upc_cl_launch(device, device->queue, &work->launches[done], slot->workspace, none, event, slot->subs,
                                &slot->sub_count);
         if (status != UPCONV_OK)
             break;
     }
-    if (!slot->last && (done > 0 || count == 0)) {
+    if (!slot->last && (done > 0 || count == 0 || slot->first)) { // a product that failed may have enqueued a part
         const cl_int error = device->cl.EnqueueMarkerWithWaitList(device->queue, 0, NULL, &slot->last);
         if (error != CL_SUCCESS && status == UPCONV_OK)
             status = upc_cl_fail(device, error, UPCONV_ERROR_GPU_MEMORY, "enqueueing a marker");
