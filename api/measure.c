@@ -255,6 +255,7 @@ upconv_status upc_plan_measure(upconv_context *context, const upc_problem *probl
 {
     measuring m = {.context = context, .problem = problem};
     upconv_status status = prepare(&m);
+    m.params.workspace_limit = params->workspace_limit;
     if (!status)
         status = search(&m, params->time_limit_ns ? params->time_limit_ns : 2000000000, choice);
     finish(&m);

@@ -1,6 +1,7 @@
 // Which solver, with which configuration: records first, then the cost model. Pure but for the tuning records: no device call.
 #include "internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,29 @@ static void explain(upc_text *text, const upc_solver *solver, const char *refusa
     upc_text_add(text, "%s: yes: ", solver->name);
     upc_config_print(solver, config, text);
     upc_text_add(text, "%spredicted %.0f us\n", solver->knob_count ? ", " : "", us);
+}
+
+// Whether the recipe for a configuration keeps to the app's workspace_limit; without one every solver keeps to the default by itself.
+static const char *too_much_workspace(const upconv_context *context, const upc_problem *problem,
+                                      const upconv_plan_params *params, const upc_solver *solver,
+                                      const upc_config *config, char *sentence)
+{
+    if (!params->workspace_limit)
+        return NULL;
+    const upc_request request = {!params->weights, params->order, params->workspace_limit};
+    upc_recipe recipe;
+    upc_recipe_init(&recipe, &context->env);
+    const upconv_status status = solver->cook(problem, &context->facts, config, &request, &recipe);
+    const uint64_t bytes = recipe.workspace_bytes;
+    upc_recipe_finish(&recipe);
+    if (status != UPCONV_ERROR_UNSUPPORTED && bytes <= params->workspace_limit)
+        return NULL; // without memory too: building the plan will say so
+    if (status)
+        snprintf(sentence, UPC_SENTENCE, "%s", upc_last_error());
+    else
+        snprintf(sentence, UPC_SENTENCE, "it needs %llu bytes of workspace; the limit is %llu", (unsigned long long)bytes,
+                 (unsigned long long)params->workspace_limit);
+    return sentence;
 }
 
 // "phase" or "phase:tile=4,oc=8". The configuration starts from the solver's own guess.
@@ -48,7 +72,8 @@ static upconv_status forced(const upconv_context *context, const upc_problem *pr
 }
 
 // The cheapest guess by the cost model, and what every solver says. false: all refuse.
-static bool modelled(const upconv_context *context, const upc_problem *problem, upc_choice *choice, upc_text *text)
+static bool modelled(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                     upc_choice *choice, upc_text *text)
 {
     bool found = false;
     for (int i = 0; i < upc_solver_count; i++) {
@@ -59,6 +84,9 @@ static bool modelled(const upconv_context *context, const upc_problem *problem, 
         double us = 0;
         if (!refusal) {
             solver->guess(problem, &context->facts, &config);
+            refusal = too_much_workspace(context, problem, params, solver, &config, sentence);
+        }
+        if (!refusal) {
             us = solver->cost_us(problem, &context->facts, &config);
             if (!found || us < choice->predicted_us)
                 *choice = (upc_choice){solver, config, UPCONV_TIER_MODEL, us};
@@ -75,9 +103,11 @@ upconv_status upc_plan_choose(upconv_context *context, const upc_problem *proble
     const char *force = context->forced_solver ? context->forced_solver : params->solver;
     if (force)
         return forced(context, problem, force, choice, explanation);
-    const bool found = modelled(context, problem, choice, explanation);
+    const bool found = modelled(context, problem, params, choice, explanation);
     upc_record record;
-    if (upc_tuning_find(context->tuning, problem, &context->facts, &record)) {
+    char sentence[UPC_SENTENCE];
+    if (upc_tuning_find(context->tuning, problem, &context->facts, &record) &&
+        !too_much_workspace(context, problem, params, record.solver, &record.config, sentence)) {
         *choice = (upc_choice){record.solver, record.config, record.tier, record.time_us};
         if (explanation)
             upc_text_add(explanation, "tuning record (%s): %s\n", upconv_tier_name(record.tier), record.solver->name);

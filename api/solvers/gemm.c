@@ -78,14 +78,17 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     return upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
 }
 
-// Multiply-adds, the products that go through memory twice, and what each call of the library costs.
+// Multiply-adds (CLBlast fills up the positions to a multiple), the products that go through memory twice, and what each call costs.
+// Rates are such that phase comes first: on PoCL it is 1 to 10 times as fast (docs/performance.md), and no GPU has been measured.
+// Where gemm is faster, measuring finds out and a tuning record says so.
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
     (void)config;
     const double calls = (double)(problem->batch * problem->groups);
-    const double products = calls * (double)(problem->ocg * taps_of(problem)) * (double)plane(problem, true);
+    const double rows = calls * (double)(problem->ocg * taps_of(problem)), positions = (double)plane(problem, true);
+    const double macs = rows * (double)problem->icg * (double)upc_round_up((uint64_t)plane(problem, true), 16);
     const bool cpu = facts->info.kind == UPCONV_DEVICE_CPU;
-    return upc_problem_macs(problem) / (cpu ? 2e3 : 1e4) + products / (cpu ? 2e2 : 2e3) + calls * 100 + 5;
+    return macs / (cpu ? 6e2 : 3e3) + rows * positions / (cpu ? 30 : 1e3) + calls * 100 + 5;
 }
 
 // ---------------------------------------------------------------------------------------------------- the recipe

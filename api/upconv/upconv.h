@@ -292,7 +292,7 @@ UPCONV_API upconv_status upconv_context_device(const upconv_context *context, up
 // What a context has done since it was created; for tests and reports.
 typedef struct upconv_counters {
     size_t struct_size;
-    uint64_t source_compiles;  // calls of glslang, or OpenCL builds from source
+    uint64_t source_compiles;  // calls of glslang, or OpenCL builds from source; not CLBlast's own
     uint64_t binary_loads;     // programs made from cached SPIR-V or an OpenCL binary
     uint64_t programs_shared;  // programs found ready in the context
     uint64_t submissions, dispatches, host_steps; // through upconv_submit and upconv_execute; not what is recorded or enqueued
@@ -324,8 +324,8 @@ typedef struct upconv_plan_params {
     upconv_filter_order order;   // of weights, here or at execution
     upconv_effort effort;
     int64_t time_limit_ns;       // of UPCONV_MEASURE, kept to between two candidates; 0: 2 s
-    uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output, 4 MB
-                                 // and what weights given at execution need in packed form
+    uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output and 4 MB,
+                                 // and beside it what weights given at execution need in packed form
     const char *solver;          // NULL: any; "phase"; or with a configuration: "phase:tile=4,oc=8"
 } upconv_plan_params;
 
