@@ -154,6 +154,10 @@ static enum cut choose_cut(const upc_split *split, const upc_box *box, const upc
         return first_of(split, box, for_y);
     if (upc_ceil_div(items[2], split->local[2]) > limits->group_count)
         return first_of(split, box, for_z);
+    *why = "the loops of an item";
+    const double rounds = split->rounds + split->rounds_per_channel * (double)box->in;
+    if (split->facts->loop_rounds && rounds > split->facts->loop_rounds)
+        return can_cut(split, box, CUT_I) ? CUT_I : CUT_NONE;
     *why = NULL;
     return macs(split, box) > (double)limits->dispatch_macs ? first_of(split, box, for_time) : CUT_NONE;
 }
@@ -204,8 +208,8 @@ static upconv_status run(upc_split *split, const upc_box *box)
         return run_halves(split, box, cut);
     if (why)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s cannot be cut below this device's limit (%llu bytes a binding, %u "
-                        "groups)", why, (unsigned long long)split->facts->info.limits.binding_bytes,
-                        split->facts->info.limits.group_count);
+                        "groups, %u rounds of loops)", why, (unsigned long long)split->facts->info.limits.binding_bytes,
+                        split->facts->info.limits.group_count, split->facts->loop_rounds);
     if (++split->emitted > MAX_DISPATCHES)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",
                         MAX_DISPATCHES);

@@ -30,6 +30,7 @@ typedef struct upc_split {
     int64_t tile;          // positions along w of one item
     uint32_t local[3];     // work-group size
     double taps;           // multiply-adds of one output, per input channel, on average over the phases
+    double rounds, rounds_per_channel; // of an item's loops at most: by itself, and for each input channel
     // Range of the packed weights that a box reads.
     void (*weights)(const struct upc_split *split, const upc_box *box, upc_window *window);
     const void *user;

@@ -244,11 +244,15 @@ static void prepare(cooking *c, const upc_facts *facts)
     *split = (upc_split){.problem = c->problem, .facts = facts, .oc = gather->oc, .tile = gather->tile,
                          .weights = weights_window, .user = c, .emit = emit, .to = c, .phases = 1};
     memcpy(split->local, gather->local, sizeof split->local);
-    split->taps = 1;
+    split->taps = split->rounds_per_channel = 1;
+    split->rounds = 2;
     for (int a = 0; a < 3; a++) {
         split->stride[a] = gather->phases ? c->taps->axis[a].stride : 1;
         split->phases *= split->stride[a];
         split->taps *= (double)c->problem->axis[a].kernel;
+        // direct: items that run in step make a round wherever one of them has a tap, so all taps count
+        split->rounds_per_channel *= (double)upc_ceil_div(c->problem->axis[a].kernel, c->taps->axis[a].tap_step);
+        split->rounds += 2 * split->rounds_per_channel; // of the loop over this axis, and to leave the one within
     }
     split->taps /= (double)split->phases;
     for (int i = 0; i < 2; i++) {
