@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { GROUP_X, GROUP_Y, SPEC };
-enum { MAX_STEPS = 1 << 18, COL_ALIGNMENT = 256 };
+enum { MAX_STEPS = 1 << 16, COL_ALIGNMENT = 256 };
 
 static const int32_t groups[] = {1, 2, 4, 8, 16, 32, 64, 128, 256}, yes_no[] = {0, 1};
 
