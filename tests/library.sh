@@ -18,6 +18,7 @@ foreign=$(grep -v '^upconv_[a-z]' <<<"$exported")
 if grep -q '^__asan\|^__tsan\|^__ubsan' <<<"$(nm -D "$library" | awk '{print $NF}')"; then
     foreign=$(grep -v '^__\|^_fini$\|^_init$' <<<"$foreign") # a sanitizer build adds its own
 fi
+[ -n "$exported" ] || { echo "FAILED $library exports nothing"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 expect "exports only upconv_*" "$foreign"
 expect "links no libvulkan, libOpenCL or CLBlast" "$(readelf -d "$library" | grep NEEDED | grep -i 'vulkan\|opencl\|clblast')"
 api=$(dirname "${BASH_SOURCE[0]}")/../api/upconv

@@ -10,7 +10,5 @@ for test in json.loads(text):
     suites = ",".join(suite.split(":")[-1] for suite in test["suite"]) or "-"
     env = [f"{key}={value}" for key, value in test["env"].items()]
     command = " ".join(shlex.quote(word) for word in ["env", *env, *test["cmd"]])
-    workdir = test.get("workdir")
-    if workdir:
-        command = f"cd {shlex.quote(workdir)} && {command}"
+    command = f"cd {shlex.quote(test.get('workdir') or sys.argv[1])} && {command}"
     print(test["name"], suites, command, sep="\t")

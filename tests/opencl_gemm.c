@@ -12,7 +12,7 @@
 #include "../api/internal.h"
 #include "../backends/opencl/cl.h"
 
-enum { ELEMENTS = 40000, GAP = 3 };
+enum { ELEMENTS = 300000, GAP = 3 };
 
 static const int64_t second = 1000000000;
 
@@ -123,7 +123,7 @@ static void products(void **state)
 {
     fixture *f = *state;
     NEED_CLBLAST(f);
-    static const uint32_t sizes[][3] = {{1, 1, 1}, {5, 3, 2}, {1, 130, 7}, {97, 1, 65}, {33, 70, 19}, {128, 128, 128}};
+    static const uint32_t sizes[][3] = {{1, 1, 1}, {5, 3, 2}, {1, 130, 7}, {97, 1, 65}, {33, 70, 19}, {530, 519, 523}};
     for (size_t i = 0; i < UPC_COUNT(sizes) * 8; i++) {
         const uint32_t *size = sizes[i / 8];
         upc_gemm gemm = {.m = size[0], .n = size[1], .k = size[2], .a_transposed = i & 1, .b_transposed = i & 2,

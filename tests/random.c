@@ -1,8 +1,9 @@
 // Random problems against the definition and against the reference solver, every solver forced in turn.
 //
 //     random --backend B [--solver S[:config]] [--count N] [--seed S] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
-//            [--configs N]
+//            [--configs N] [--size N]
 //
+// --size: at most so many outputs (default 20,000), as many inputs and 20 times as many multiplications.
 // --configs: how many configurations of a solver are drawn for each activation (0: any number); programs are shared.
 // Small integers are compared exactly. A failure prints the problem and a command line that runs it alone.
 #include "random.h"
@@ -19,7 +20,7 @@ typedef struct options {
     const char *solver, *limits_text;
     uint64_t count, seed;
     upconv_limits limits;
-    int configs;
+    int configs, size;
     bool any_refusal; // lowered limits: a solver may refuse what it otherwise must do
 } options;
 
@@ -64,7 +65,7 @@ static bool parse_limits(const char *text, upconv_limits *limits)
 static bool parse_options(int argc, char **argv, options *opt)
 {
     bool backend = false;
-    *opt = (options){.count = 100, .seed = 1, .configs = 2};
+    *opt = (options){.count = 100, .seed = 1, .configs = 2, .size = RANDOM_SIZE};
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
         if (strcmp(name, "--backend") == 0) {
@@ -78,6 +79,9 @@ static bool parse_options(int argc, char **argv, options *opt)
             opt->seed = strtoull(value, NULL, 10);
         } else if (strcmp(name, "--configs") == 0) {
             opt->configs = atoi(value);
+        } else if (strcmp(name, "--size") == 0) {
+            if ((opt->size = atoi(value)) < 1)
+                return false;
         } else if (strcmp(name, "--limits") == 0) {
             opt->limits_text = value;
             opt->any_refusal = true;
@@ -97,9 +101,9 @@ static void print_failure(const suite *s, uint64_t seed, const random_draw *draw
     upconv_problem_print(&draw->problem, text, sizeof text, NULL);
     printf("FAILED %s, filter %s, %s, %s, %s: %s\n", text, orders[draw->order], draw->has_bias ? "bias" : "no bias",
            draw->integers ? "integers" : "fractions", forced, why);
-    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1%s%s\n",
-           test_backend_name(s->opt.backend), forced, seed, s->opt.limits_text ? " --limits " : "",
-           s->opt.limits_text ? s->opt.limits_text : "");
+    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1 --size %d%s%s\n",
+           test_backend_name(s->opt.backend), forced, seed, s->opt.size,
+           s->opt.limits_text ? " --limits " : "", s->opt.limits_text ? s->opt.limits_text : "");
 }
 
 // The reference solver and the definition, two ways to the same numbers, must agree before anything is measured by them.
@@ -179,7 +183,7 @@ static void run_problem(suite *s, uint64_t seed)
     random_draw draw;
     test_case test;
     char why[512] = "", refusal[512] = "", forced[256] = "reference";
-    random_draw_problem(&random, &draw);
+    random_draw_problem(&random, s->opt.size, &draw);
     bool ok = test_case_init(&test, &draw.problem, draw.order, draw.has_bias, draw.integers, &random);
     if (!ok)
         snprintf(why, sizeof why, "%s", upconv_last_error());
@@ -228,7 +232,7 @@ int main(int argc, char **argv)
     if (!parse_options(argc, argv, &s.opt)) {
         fprintf(stderr, "usage: random --backend vulkan|opencl|cpu [--solver S[:config]] [--count N] [--seed S]\n"
                         "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N] "
-                        "[--configs N]\n");
+                        "[--configs N] [--size N]\n");
         return 2;
     }
     if (!test_backend_present(s.opt.backend, why, sizeof why)) {

@@ -11,8 +11,10 @@ typedef struct random_draw {
     bool has_bias, integers;
 } random_draw;
 
-// A legal problem of up to about 20,000 outputs. Same state, same problem, on every machine.
-void random_draw_problem(test_random *random, random_draw *draw);
+// A legal problem of up to `size` outputs, as many inputs and 20 times as many multiplications. Same state and size, same
+// problem, on every machine.
+enum { RANDOM_SIZE = 20000 };
+void random_draw_problem(test_random *random, int size, random_draw *draw);
 
 // A configuration to force: "phase", or "phase:knob=v,...". Each configuration is a program per activation, and an OpenCL
 // program takes half a second to build: so the configurations drawn for an activation are few, and used again.

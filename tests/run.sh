@@ -54,8 +54,10 @@ if $install; then
 fi
 logs=$root/build-logs
 mkdir -p "$logs"
-# shaders and programs that drivers keep on disk would hide what a fresh machine does
-export MESA_SHADER_CACHE_DISABLE=true POCL_KERNEL_CACHE=0
+# What drivers keep on disk begins empty, as on a fresh machine, and lasts for this run: steps then share compiled programs.
+rm -rf "$logs/drivers"
+mkdir -p "$logs/drivers/pocl" "$logs/drivers/mesa"
+export POCL_CACHE_DIR=$logs/drivers/pocl MESA_SHADER_CACHE_DIR=$logs/drivers/mesa
 count=500 limited=100 configs=2 large=
 $full && count=20000 limited=2000 configs=0 large=--large
 
