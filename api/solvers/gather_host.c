@@ -89,7 +89,7 @@ static void phase_row(void *data, int64_t index, int thread)
     const upc_problem *p = g->arg->problem;
     const upc_tap_axis *axis = g->taps->axis;
     const int64_t phases = upc_taps_phases(g->taps);
-    place at;
+    place at = {0};
     at.q[1] = g->q0[1] + index % g->qn[1];
     at.q[0] = g->q0[0] + index / g->qn[1] % g->qn[0];
     index /= g->qn[1] * g->qn[0];
