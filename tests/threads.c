@@ -178,7 +178,7 @@ static void run(shared *all, int threads)
 
 int main(int argc, char **argv)
 {
-    static const char *const gpu[] = {"phase", "direct"}, *const cpu[] = {"reference"};
+    static const char *const solvers[] = {"phase", "direct", "reference"};
     upconv_backend backend;
     char why[512];
     if (argc < 2 || !test_backend_parse(argv[1], &backend)) {
@@ -189,9 +189,8 @@ int main(int argc, char **argv)
         printf("SKIPPED %s\n", why);
         return test_report(0, 0, 1);
     }
-    shared all = {.solvers = gpu, .solver_count = 2, .rounds = argc > 3 ? atoi(argv[3]) : 12};
-    if (backend == UPCONV_BACKEND_CPU)
-        all.solvers = cpu, all.solver_count = 1;
+    shared all = {.solvers = solvers, .rounds = argc > 3 ? atoi(argv[3]) : 12};
+    all.solver_count = backend == UPCONV_BACKEND_CPU ? 3 : 2; // the reference runs on the host only
     const int threads = argc > 2 ? atoi(argv[2]) : 6;
     if (test_context_create(backend, NULL, &all.context)) {
         printf("FAILED to open a context: %s\n", upconv_last_error());
