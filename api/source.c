@@ -68,6 +68,15 @@ static void add_cl_params(const upc_program_desc *program, upc_string *text)
     upc_string_add(text, "\n");
 }
 
+// The smallest number has no literal: C reads -2147483648 as the negative of a long.
+static void add_define(const upc_param *param, upc_string *text)
+{
+    if (param->value == INT32_MIN)
+        upc_string_add(text, "#define %s (-2147483647 - 1)\n", param->name);
+    else
+        upc_string_add(text, "#define %s (%d)\n", param->name, param->value);
+}
+
 static void add_defines(bool glsl, const upc_facts *facts, const upc_program_desc *program, upc_string *text)
 {
     if (!glsl)
@@ -76,7 +85,7 @@ static void add_defines(bool glsl, const upc_facts *facts, const upc_program_des
     for (uint32_t i = 0; i < program->param_count; i++) {
         const upc_param *param = &program->params[i];
         if (param->kind == UPC_PARAM_DEFINE || (param->kind == UPC_PARAM_SPEC && !glsl))
-            upc_string_add(text, "#define %s (%d)\n", param->name, param->value);
+            add_define(param, text);
         else if (param->kind == UPC_PARAM_TABLE)
             upc_string_add(text, "#define %s TAB(%d)\n", param->name, param->value);
     }
