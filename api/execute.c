@@ -174,7 +174,8 @@ static upconv_status submit(upconv_plan *plan, const upconv_io *io, upconv_ticke
     if (status)
         return status;
     atomic_fetch_add(&context->env.counts.submissions, 1);
-    _Atomic uint64_t *steps = plan->solver->knob_count ? &context->env.counts.dispatches : &context->env.counts.host_steps;
+    const bool host = plan->recipe.steps[0].kind == UPC_STEP_HOST; // all of a recipe's steps are, or none
+    _Atomic uint64_t *steps = host ? &context->env.counts.host_steps : &context->env.counts.dispatches;
     atomic_fetch_add(steps, plan->recipe.step_count);
     return UPCONV_OK;
 }
