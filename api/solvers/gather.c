@@ -33,8 +33,9 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
         }
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
+        // items beyond the last position still count theirs, up to a work-group's tiles
         const int64_t reach = axis->out + UPC_MAX(axis->pad, -axis->pad) + axis->kernel * axis->dilation +
-                              UPC_MAX(axis->stride, upc_taps_stride(axis)) * 66;
+                              UPC_MAX(UPC_MAX(axis->stride, upc_taps_stride(axis)) * 66, 4096);
         if (reach > most || axis->in * axis->stride > most) {
             snprintf(sentence, UPC_SENTENCE, "positions up to %lld on an axis are beyond 32 bits",
                      (long long)UPC_MAX(reach, axis->in * axis->stride));
@@ -52,7 +53,8 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
 void upc_group_guess(const upc_facts *facts, const int64_t items[3], uint32_t most, uint32_t local[2])
 {
     if (facts->family == UPC_FAMILY_CPU && facts->info.limits.group_size >= 16) {
-        local[0] = local[1] = 4; // a loop there: items that return at once cost little, programs of their own much
+        local[0] = 8; // a row of lanes; one shape for all, because programs of their own cost more than items that return at once
+        local[1] = 2;
         return;
     }
     most = UPC_MIN(most, facts->info.limits.group_size);
