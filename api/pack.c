@@ -15,7 +15,7 @@ typedef struct packing {
     int64_t raw_tap; // taps are equally far apart in every filter order
     int64_t oc, blocks, all_taps;
     upc_program_desc program;
-    int steps;
+    int32_t steps;
 } packing;
 
 static upc_window raw_window(const packing *p, const weight_range *part)
@@ -57,7 +57,10 @@ static upconv_status emit(packing *p, const weight_range *part, const upc_window
     step.bind[1] = (upc_bind){UPC_WORKSPACE, (uint64_t)packed->first * 4, (uint64_t)packed->count * 4};
     step.bind[2] = (upc_bind){UPC_TABLE, 0, p->recipe->table_count * 4};
     // a workspace that the app lends may still be read by the submission before
-    step.barrier = p->steps++ == 0;
+    step.barrier = p->steps == 0;
+    if (++p->steps > UPC_MAX_DISPATCHES)
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut the packing of weights into more than %d dispatches",
+                        UPC_MAX_DISPATCHES);
     const upconv_status status = upc_recipe_program(p->recipe, &p->program, &step.program);
     return status ? status : upc_recipe_step(p->recipe, &step);
 }

@@ -1,7 +1,5 @@
 #include "split.h"
 
-enum { MAX_DISPATCHES = 1 << 18 };
-
 // The outputs of a box along one axis, clipped to the tensor; false when there are none.
 static bool out_range(const upc_split *split, const upc_box *box, int a, int64_t *first, int64_t *last)
 {
@@ -18,6 +16,8 @@ static void in_range(const upc_split *split, const upc_box *box, int a, int64_t 
     const upc_axis *axis = &split->problem->axis[a];
     int64_t from, to;
     out_range(split, box, a, &from, &to);
+    if (a == 2) // the last tile of a row loads for all its positions, also for those that are not wanted
+        to = UPC_MAX(to, (box->q0[a] + upc_ceil_div(box->qn[a], split->tile) * split->tile) * split->stride[a] - 1 - axis->pad);
     *first = UPC_MAX(upc_ceil_div(from + axis->pad - (axis->kernel - 1) * axis->dilation, axis->stride), 0);
     *last = UPC_MIN(upc_floor_div(to + axis->pad, axis->stride), axis->in - 1);
     *first = UPC_MIN(*first, axis->in - 1);
@@ -210,9 +210,9 @@ static upconv_status run(upc_split *split, const upc_box *box)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s cannot be cut below this device's limit (%llu bytes a binding, %u "
                         "groups, %u rounds of loops)", why, (unsigned long long)split->facts->info.limits.binding_bytes,
                         split->facts->info.limits.group_count, split->facts->loop_rounds);
-    if (++split->emitted > MAX_DISPATCHES)
+    if (++split->emitted > UPC_MAX_DISPATCHES)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",
-                        MAX_DISPATCHES);
+                        UPC_MAX_DISPATCHES);
     return split->emit(split->to, box, &in, &out, &weights);
 }
 

@@ -5,6 +5,8 @@
 
 #include "solver.h"
 
+enum { UPC_MAX_DISPATCHES = 1 << 18 }; // of a cut problem: a recipe has an end
+
 // What one dispatch computes. Ranges are first and count.
 typedef struct upc_box {
     int64_t n0, nn;       // images
