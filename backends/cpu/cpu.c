@@ -10,7 +10,8 @@ enum { TIMES = 256, ALIGNMENT = 256 };
 
 typedef struct cpu_device {
     upc_device base;
-    pthread_mutex_t lock; // submissions run one after the other, as on a GPU's queue
+    pthread_mutex_t turn; // submissions run one after the other, as on a GPU's queue
+    pthread_mutex_t lock; // of what follows; held briefly, so that asking for a ticket waits for no submission
     upconv_ticket last;
     uint64_t time_ns[TIMES];
 } cpu_device;
@@ -82,6 +83,7 @@ static upconv_status open_device(upc_env *env, int index, upc_device **device)
     cpu->base.backend = &upc_backend_cpu;
     cpu->base.env = env;
     cpu->base.facts = facts;
+    pthread_mutex_init(&cpu->turn, NULL);
     pthread_mutex_init(&cpu->lock, NULL);
     *device = &cpu->base;
     return UPCONV_OK;
@@ -91,6 +93,7 @@ static void close_device(upc_device *device, int64_t timeout_ns)
 {
     (void)timeout_ns;
     cpu_device *cpu = (cpu_device *)device;
+    pthread_mutex_destroy(&cpu->turn);
     pthread_mutex_destroy(&cpu->lock);
     upc_free(device->env, cpu);
 }
@@ -160,7 +163,7 @@ static upconv_status submit(upc_device *device, const upc_work *work, upconv_tic
 {
     cpu_device *cpu = (cpu_device *)device;
     upconv_status status = UPCONV_OK;
-    pthread_mutex_lock(&cpu->lock);
+    pthread_mutex_lock(&cpu->turn);
     const uint64_t start = upc_now_ns();
     for (uint32_t i = 0; i < work->launch_count && !status; i++) {
         const upc_launch *launch = &work->launches[i];
@@ -171,10 +174,12 @@ static upconv_status submit(upc_device *device, const upc_work *work, upconv_tic
         status = launch->host(device->env, launch->host_arg, pointers);
     }
     if (!status) {
+        pthread_mutex_lock(&cpu->lock);
         *ticket = ++cpu->last;
         cpu->time_ns[*ticket % TIMES] = upc_now_ns() - start;
+        pthread_mutex_unlock(&cpu->lock);
     }
-    pthread_mutex_unlock(&cpu->lock);
+    pthread_mutex_unlock(&cpu->turn);
     return status;
 }
 
