@@ -160,9 +160,8 @@ upconv_status upc_host_reference(const upc_env *env, const void *data, void *con
               .output = pointers[4]};
     upc_filter_strides_get(p, arg->order, &r.strides);
     const int64_t count = p->batch * p->groups * p->ocg * p->axis[0].out * p->axis[1].out;
-    int threads = upc_processors();
-    if (upc_problem_macs(p) < 1e6)
-        threads = 1; // starting a thread costs more
+    // each thread has a row of sums; starting one costs more than a small problem
+    const int threads = upc_problem_macs(p) < 1e6 ? 1 : (int)UPC_MIN(count, upc_processors());
     r.sums = upc_alloc_array(env, (size_t)threads * (size_t)p->axis[2].out, sizeof *r.sums);
     if (!r.sums)
         return upc_no_memory((size_t)threads * (size_t)p->axis[2].out * sizeof *r.sums);
