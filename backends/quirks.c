@@ -64,7 +64,7 @@ static const struct quirk {
     enum { NO_F16, NO_F16_MATH, NO_DOT, LOOP_ROUNDS } effect;
     const char *report;
 } quirks[] = {
-    // Half storage is wrong in Mali's first drivers with the extension, and 16-bit storage on Vivante.
+    // 16-bit storage gives wrong results on Vivante.
     {"vivante-f16-storage", UPCONV_BACKEND_ANY, UPC_FAMILY_UNKNOWN, "GC1700", NULL, NO_F16, "Tencent/ncnn src/gpu.cpp"},
     {"powervr-int-dot", UPCONV_BACKEND_VULKAN, UPC_FAMILY_POWERVR, NULL, NULL, NO_DOT, "ggml-org/llama.cpp#28502"},
     // Ends an item's loops after 65,535 rounds in all, nested ones counted together, without a word.

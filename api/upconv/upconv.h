@@ -370,7 +370,8 @@ UPCONV_API upconv_status upconv_plan_source(const upconv_plan *plan, uint32_t st
                                             size_t *length);
 
 // Calls `visit` with each statistic of the machine code of step `step`, where the driver gives any and the context was made
-// with statistics = 1; names are the driver's ("Registers used", "Spill size"). INVALID: no such step.
+// with statistics = 1; names are the driver's ("Registers used", "Spill size"). INVALID: there is no such step, or it is
+// not a kernel.
 UPCONV_API upconv_status upconv_plan_statistics(const upconv_plan *plan, uint32_t step,
                                                 void (*visit)(void *user, const char *name, double value), void *user);
 
