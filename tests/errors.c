@@ -263,12 +263,38 @@ static void plan_params(void **state)
         RULE((params.solver = "phase", params.weights = NULL, params.workspace_limit = 1),
              UPCONV_ERROR_UNSUPPORTED, "the limit is 1");
     }
+    if (errors_context->facts.gemm)
+        RULE((params.solver = "gemm", params.workspace_limit = 1), UPCONV_ERROR_UNSUPPORTED, "the limits");
 #undef RULE
     EXPECT_INVALID(upconv_explain(NULL, &problem, NULL, text, sizeof text, NULL), "context is NULL");
     EXPECT_INVALID(upconv_explain(errors_context, NULL, NULL, text, sizeof text, NULL), "problem is NULL");
     EXPECT_INVALID(upconv_explain(errors_context, &problem, NULL, NULL, 5, NULL), "text is NULL");
     params = (upconv_plan_params){sizeof params, .order = (upconv_filter_order)5};
     EXPECT_INVALID(upconv_explain(errors_context, &problem, &params, text, sizeof text, NULL), "order is 5");
+}
+
+// Who needs more workspace than the app allows is passed over, with a sentence.
+static void workspace_limit(void **state)
+{
+    (void)state;
+    static const float weights[4 * 4 * 16] = {1};
+    const upconv_problem problem = test_problem("ic4oc4_ih6kh4sh2ph1");
+    upconv_plan_params params = {sizeof params, .weights = weights, .workspace_limit = 1};
+    upconv_plan *plan = NULL;
+    char text[4096];
+    EXPECT_OK(upconv_plan_create(errors_context, &problem, &params, &plan));
+    upconv_plan_info info = {sizeof info};
+    EXPECT_OK(upconv_plan_info_get(plan, &info));
+    assert_int_equal(info.workspace_bytes, 0);
+    upconv_plan_destroy(plan);
+    EXPECT_OK(upconv_explain(errors_context, &problem, &params, text, sizeof text, NULL));
+    assert_non_null(strstr(text, "gemm: no: "));
+    if (errors_backend == UPCONV_BACKEND_CPU)
+        return; // its solvers take weights as they come
+    params.weights = NULL;
+    EXPECT(upconv_plan_create(errors_context, &problem, &params, &plan), UPCONV_ERROR_UNSUPPORTED, "every solver refuses");
+    EXPECT_OK(upconv_explain(errors_context, &problem, &params, text, sizeof text, NULL));
+    assert_non_null(strstr(text, "the limit is 1\n"));
 }
 
 static void forced_solver(void **state)
@@ -342,7 +368,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest own[] = {
         cmocka_unit_test(problem_rules), cmocka_unit_test(conventions),   cmocka_unit_test(notation),
         cmocka_unit_test(devices),       cmocka_unit_test(contexts),      cmocka_unit_test(plan_params),
-        cmocka_unit_test(plan_queries),  cmocka_unit_test(forced_solver),
+        cmocka_unit_test(plan_queries),  cmocka_unit_test(forced_solver), cmocka_unit_test(workspace_limit),
     };
     struct CMUnitTest tests[64];
     size_t count = 0;
