@@ -14,6 +14,7 @@ typedef struct measuring {
     upconv_context *context;
     const upc_problem *problem;
     upconv_plan_params params; // with our own weights
+    const upconv_plan_params *given;
     float *x, *w, *b, *y;      // small integers: sums are exact
     upconv_buffer *input, *output;
 } measuring;
@@ -138,7 +139,8 @@ static void add(upc_choice *list, int *count, const upc_choice *candidate)
         list[(*count)++] = *candidate;
 }
 
-// The choice itself, what each solver would guess, and the choice with one knob moved to each neighbour.
+// The choice itself, what each solver would guess, and the choice with one knob moved to each neighbour; only what the app's own
+// plan could be, whose weights may come at execution and need workspace.
 static int candidates(const measuring *m, const upc_choice *choice, upc_choice *list)
 {
     const upc_facts *facts = &m->context->facts;
@@ -153,7 +155,8 @@ static int candidates(const measuring *m, const upc_choice *choice, upc_choice *
                                     solver->knobs[k].values[v + 1] == choice->config.value[k]);
             upc_choice moved = *choice;
             moved.config.value[k] = solver->knobs[k].values[v];
-            if (neighbour && !solver->legal(m->problem, facts, &moved.config, sentence))
+            if (neighbour && !solver->legal(m->problem, facts, &moved.config, sentence) &&
+                !upc_config_refuse(m->context, m->problem, m->given, solver, &moved.config, sentence))
                 add(list, &count, &moved);
         }
     for (int i = 0; i < upc_solver_count; i++) {
@@ -161,7 +164,8 @@ static int candidates(const measuring *m, const upc_choice *choice, upc_choice *
         if (other.solver->refuse(m->problem, facts, sentence))
             continue;
         other.solver->guess(m->problem, facts, &other.config);
-        add(list, &count, &other);
+        if (!upc_config_refuse(m->context, m->problem, m->given, other.solver, &other.config, sentence))
+            add(list, &count, &other);
     }
     return count;
 }
@@ -253,7 +257,7 @@ static upconv_status search(measuring *m, int64_t budget_ns, upc_choice *choice)
 upconv_status upc_plan_measure(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                                upc_choice *choice)
 {
-    measuring m = {.context = context, .problem = problem};
+    measuring m = {.context = context, .problem = problem, .given = params};
     upconv_status status = prepare(&m);
     m.params.workspace_limit = params->workspace_limit;
     if (!status)

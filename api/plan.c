@@ -154,12 +154,6 @@ uint64_t upc_workspace_default(const upc_problem *problem)
     return UPC_MAX(most, (uint64_t)4 << 20);
 }
 
-static uint64_t default_workspace(const upc_problem *problem, const upc_recipe *recipe, const upc_request *request)
-{
-    const uint64_t most = upc_workspace_default(problem);
-    return request->dynamic_weights ? UPC_MAX(most, recipe->workspace_bytes) : most;
-}
-
 static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, const upc_choice *choice)
 {
     upconv_context *context = plan->context;
@@ -184,12 +178,9 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
                                                 &plan->recipe);
     if (status)
         return status;
-    const uint64_t limit = params->workspace_limit ? params->workspace_limit
-                                                   : default_workspace(&plan->problem, &plan->recipe, &plan->request);
-    if (plan->recipe.workspace_bytes > limit)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "solver %s needs %llu bytes of workspace; the limit is %llu",
-                        plan->solver->name, (unsigned long long)plan->recipe.workspace_bytes,
-                        (unsigned long long)limit);
+    char sentence[UPC_SENTENCE];
+    if (upc_recipe_refuse(context, &plan->problem, params, &plan->recipe, sentence))
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "solver %s: %s", plan->solver->name, sentence);
     if ((status = make_programs(plan)))
         return status;
     return make_constants(plan, params);

@@ -18,27 +18,38 @@ static void explain(upc_text *text, const upc_solver *solver, const char *refusa
     upc_text_add(text, "%spredicted %.0f us\n", solver->knob_count ? ", " : "", us);
 }
 
-// Whether the recipe for a configuration keeps to the app's workspace_limit; without one every solver keeps to the default by itself.
-static const char *too_much_workspace(const upconv_context *context, const upc_problem *problem,
-                                      const upconv_plan_params *params, const upc_solver *solver,
-                                      const upc_config *config, char *sentence)
+const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                              const upc_recipe *recipe, char *sentence)
 {
-    if (!params->workspace_limit)
-        return NULL;
+    const uint64_t piece = context->facts.info.limits.alloc_bytes, bytes = recipe->workspace_bytes;
+    uint64_t most = params->workspace_limit ? params->workspace_limit : upc_workspace_default(problem);
+    if (!params->workspace_limit && !params->weights)
+        most = UPC_MAX(most, bytes); // what packed weights take comes beside the default, to which solvers keep by themselves
+    if (bytes > most)
+        snprintf(sentence, UPC_SENTENCE, "it needs %llu bytes of workspace; the limit is %llu", (unsigned long long)bytes,
+                 (unsigned long long)most);
+    else if (UPC_MAX(bytes, recipe->packed_bytes) > piece)
+        snprintf(sentence, UPC_SENTENCE, "it needs %llu bytes in one piece; the device gives at most %llu",
+                 (unsigned long long)UPC_MAX(bytes, recipe->packed_bytes), (unsigned long long)piece);
+    return bytes > most || UPC_MAX(bytes, recipe->packed_bytes) > piece ? sentence : NULL;
+}
+
+const char *upc_config_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                              const upc_solver *solver, const upc_config *config, char *sentence)
+{
     const upc_request request = {!params->weights, params->order, params->workspace_limit};
+    const char *refusal = NULL; // nor where memory runs out: building the plan will say so
     upc_recipe recipe;
     upc_recipe_init(&recipe, &context->env);
     const upconv_status status = solver->cook(problem, &context->facts, config, &request, &recipe);
-    const uint64_t bytes = recipe.workspace_bytes;
-    upc_recipe_finish(&recipe);
-    if (status != UPCONV_ERROR_UNSUPPORTED && bytes <= params->workspace_limit)
-        return NULL; // without memory too: building the plan will say so
-    if (status)
+    if (status == UPCONV_ERROR_UNSUPPORTED) {
         snprintf(sentence, UPC_SENTENCE, "%s", upc_last_error());
-    else
-        snprintf(sentence, UPC_SENTENCE, "it needs %llu bytes of workspace; the limit is %llu", (unsigned long long)bytes,
-                 (unsigned long long)params->workspace_limit);
-    return sentence;
+        refusal = sentence;
+    } else if (!status) {
+        refusal = upc_recipe_refuse(context, problem, params, &recipe, sentence);
+    }
+    upc_recipe_finish(&recipe);
+    return refusal;
 }
 
 // "phase" or "phase:tile=4,oc=8". The configuration starts from the solver's own guess.
@@ -71,9 +82,9 @@ static upconv_status forced(const upconv_context *context, const upc_problem *pr
     return UPCONV_OK;
 }
 
-// The cheapest guess by the cost model, and what every solver says. false: all refuse.
+// The cheapest guess by the cost model, and what every solver says. false: all refuse, the preferred one with `why`.
 static bool modelled(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                     upc_choice *choice, upc_text *text)
+                     upc_choice *choice, upc_text *why, upc_text *text)
 {
     bool found = false;
     for (int i = 0; i < upc_solver_count; i++) {
@@ -84,13 +95,17 @@ static bool modelled(const upconv_context *context, const upc_problem *problem, 
         double us = 0;
         if (!refusal) {
             solver->guess(problem, &context->facts, &config);
-            refusal = too_much_workspace(context, problem, params, solver, &config, sentence);
+            us = solver->cost_us(problem, &context->facts, &config);
+            if (found && !text && us >= choice->predicted_us)
+                continue; // nobody asks whether it could
+            refusal = upc_config_refuse(context, problem, params, solver, &config, sentence);
         }
         if (!refusal) {
-            us = solver->cost_us(problem, &context->facts, &config);
             if (!found || us < choice->predicted_us)
                 *choice = (upc_choice){solver, config, UPCONV_TIER_MODEL, us};
             found = true;
+        } else if (!why->length) {
+            upc_text_add(why, "%s: %s", solver->name, refusal);
         }
         explain(text, solver, refusal, &config, us);
     }
@@ -103,24 +118,30 @@ upconv_status upc_plan_choose(upconv_context *context, const upc_problem *proble
     const char *force = context->forced_solver ? context->forced_solver : params->solver;
     if (force)
         return forced(context, problem, force, choice, explanation);
-    const bool found = modelled(context, problem, params, choice, explanation);
+    char first[UPC_SENTENCE];
+    upc_text why = {first, sizeof first, 0};
+    const bool found = modelled(context, problem, params, choice, &why, explanation);
     upc_record record;
     char sentence[UPC_SENTENCE];
-    if (upc_tuning_find(context->tuning, problem, &context->facts, &record) &&
-        !too_much_workspace(context, problem, params, record.solver, &record.config, sentence)) {
+    const char *refusal = NULL;
+    const bool recorded = upc_tuning_find(context->tuning, problem, &context->facts, &record);
+    if (recorded)
+        refusal = upc_config_refuse(context, problem, params, record.solver, &record.config, sentence);
+    if (explanation && recorded)
+        upc_text_add(explanation, "tuning record (%s): %s%s%s\n", upconv_tier_name(record.tier), record.solver->name,
+                     refusal ? ": no: " : "", refusal ? refusal : "");
+    else if (explanation)
+        upc_text_add(explanation, "tuning record: none\n");
+    if (recorded && !refusal) {
         *choice = (upc_choice){record.solver, record.config, record.tier, record.time_us};
-        if (explanation)
-            upc_text_add(explanation, "tuning record (%s): %s\n", upconv_tier_name(record.tier), record.solver->name);
         return UPCONV_OK;
     }
-    if (explanation)
-        upc_text_add(explanation, "tuning record: none\n");
     if (params->effort == UPCONV_KNOWN)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "effort is KNOWN and no tuning record fits this problem on %s",
                         context->facts.info.name);
     if (!found)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "every solver refuses this problem on %s; upconv_explain says why",
-                        context->facts.info.name);
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "every solver refuses this problem on %s, the first with %s",
+                        context->facts.info.name, first);
     return UPCONV_OK;
 }
 
