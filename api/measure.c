@@ -205,6 +205,8 @@ static upconv_status try_one(const measuring *m, const upc_choice *candidate, up
     bool ok = false;
     *ratio = INFINITY;
     upconv_status status = upc_plan_build(m->context, m->problem, &m->params, candidate, &plan);
+    if (status == UPCONV_ERROR_HOST_MEMORY)
+        return status;
     if (status) {
         upc_log(&m->context->env, UPCONV_LOG_WARNING, "measure: %s left out: %s", candidate->solver->name,
                 upc_last_error());
