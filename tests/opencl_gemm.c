@@ -12,7 +12,7 @@
 #include "../api/internal.h"
 #include "../backends/opencl/cl.h"
 
-enum { ELEMENTS = 300000, GAP = 3 };
+enum { ELEMENTS = 310000, GAP = 3 };
 
 static const int64_t second = 1000000000;
 
@@ -118,7 +118,8 @@ static void run(fixture *f, const upc_launch *launch)
     assert_true(ns > 0 && ns <= waited);
 }
 
-// All transposes, with and without a sum, sizes of both of CLBlast's ways, at odd places.
+// All transposes, with and without a sum, sizes of both of CLBlast's ways, at odd places, in the buffers themselves and in windows of
+// them, as where 32-bit indices end.
 static void products(void **state)
 {
     fixture *f = *state;
@@ -131,7 +132,9 @@ static void products(void **state)
         gemm.lda = (gemm.a_transposed ? gemm.m : gemm.k) + GAP;
         gemm.ldb = (gemm.b_transposed ? gemm.k : gemm.n) + GAP;
         gemm.ldc = gemm.n + GAP;
-        const uint64_t at[UPC_GEMM_BINDINGS] = {5, 0, 17};
+        const uint64_t at[UPC_GEMM_BINDINGS] = {5, 2000, 17};
+        if (i / 8 % 2)
+            upc_cl_device_of(f->device)->reach = 4096;
         const upc_launch launch = launch_of(f, &gemm, at);
         fill(f, &gemm);
         run(f, &launch);

@@ -40,7 +40,7 @@ static int64_t room_of(const upc_facts *facts)
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
 {
     if (!facts->gemm) {
-        snprintf(sentence, UPC_SENTENCE, "no CLBlast here (OpenCL only; opened at run time, and through the same libOpenCL)");
+        snprintf(sentence, UPC_SENTENCE, "there is no CLBlast here (OpenCL only; opened at run time, and through the same libOpenCL)");
         return sentence;
     }
     if (upc_gather_refuse(problem, true, sentence))
