@@ -146,7 +146,7 @@ done
 if ! bash "$here/oclgrind.sh" --present; then
     skip "oclgrind" "oclgrind is not installed"
 else
-    number=12
+    number=8
     $full && number=300
     tested build "oclgrind: it sees faults" bash "$here/oclgrind.sh" --expect-messages build/tests/control_opencl
     tested build "oclgrind: random" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $number --seed 40
