@@ -212,6 +212,21 @@ upconv_status upconv_ticket_time(upconv_context *context, upconv_ticket ticket, 
 
 enum { KEPT = 8 }; // buffers kept for the next call
 
+// What is kept for the next call makes room for this one.
+static bool drop_staging(upconv_context *context)
+{
+    upc_memory *dropped[KEPT];
+    pthread_mutex_lock(&context->staging_lock);
+    const size_t count = context->staging_count;
+    for (size_t i = 0; i < count; i++)
+        dropped[i] = context->staging[i];
+    context->staging_count = 0;
+    pthread_mutex_unlock(&context->staging_lock);
+    for (size_t i = 0; i < count; i++)
+        upc_memory_release(dropped[i]);
+    return count > 0;
+}
+
 static upconv_status take_staging(upconv_context *context, uint64_t bytes, upc_memory **memory)
 {
     upc_memory *found = NULL;
@@ -229,6 +244,9 @@ static upconv_status take_staging(upconv_context *context, uint64_t bytes, upc_m
         *memory = found;
         return UPCONV_OK;
     }
+    const upconv_status status = context->backend->memory_create(context->device, bytes, memory);
+    if ((status != UPCONV_ERROR_GPU_MEMORY && status != UPCONV_ERROR_HOST_MEMORY) || !drop_staging(context))
+        return status;
     return context->backend->memory_create(context->device, bytes, memory);
 }
 
