@@ -146,12 +146,16 @@ done
 if ! bash "$here/oclgrind.sh" --present; then
     skip "oclgrind" "oclgrind is not installed"
 else
-    number=8
-    $full && number=300
+    # a second for some thousand multiplications, so problems are small. The limits make dispatches that accumulate
+    number=16 size=600
+    $full && number=60 size=2000
     tested build "oclgrind: it sees faults" bash "$here/oclgrind.sh" --expect-messages build/tests/control_opencl
-    tested build "oclgrind: random" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $number --seed 40
-    tested build "oclgrind: random, limits" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $((number / 2)) \
-        --seed 90 --limits binding=1024,groups=3
+    tested build "oclgrind: random" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $number --seed 40 \
+        --size $size
+    for solver in phase direct; do
+        tested build "oclgrind: random, limits $solver" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
+            --count $((number * 3 / 2)) --seed 90 --size 500 --limits binding=1024,groups=3,macs=1000 --solver $solver
+    done
 fi
 
 # ---- fuzzing: the committed corpora are replayed by the sanitizer build's tests; here new inputs are looked for
