@@ -21,7 +21,6 @@ typedef enum upc_family {
     UPC_FAMILY_APPLE,
     UPC_FAMILY_COUNT
 } upc_family;
-const char *upc_family_name(upc_family family);
 
 // Numbers and yes/no, after quirks; what is unknown has the smallest device's value (see upc_facts_smallest).
 typedef struct upc_facts {

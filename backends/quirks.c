@@ -5,11 +5,6 @@
 
 #include "backend.h"
 
-static const char *const family_names[UPC_FAMILY_COUNT] = {"unknown", "cpu",   "adreno", "mali",   "v3d",
-                                                           "powervr", "intel", "amd",    "nvidia", "apple"};
-
-const char *upc_family_name(upc_family family) { return family_names[family]; }
-
 void upc_facts_smallest(upc_facts *facts)
 {
     memset(facts, 0, sizeof *facts);
