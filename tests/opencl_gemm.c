@@ -1,4 +1,5 @@
-// Matrix products at the OpenCL backend's seam: through CLBlast where it is there, and what happens when it fails or does not fit.
+// Matrix products at the OpenCL backend's seam: through CLBlast where it is there, and what happens when it
+// fails or does not fit.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -118,8 +119,8 @@ static void run(fixture *f, const upc_launch *launch)
     assert_true(ns > 0 && ns <= waited);
 }
 
-// All transposes, with and without a sum, sizes of both of CLBlast's ways, at odd places, in the buffers themselves and in windows of
-// them, as where 32-bit indices end.
+// All transposes, with and without a sum, sizes of both of CLBlast's ways, at odd places, in the buffers
+// themselves and in windows of them, as where 32-bit indices end.
 static void products(void **state)
 {
     fixture *f = *state;

@@ -1,9 +1,10 @@
-// By matrix product: the weights of a group, as a matrix of [output channel and tap] x [input channel], times an image, give what every
-// tap adds to every output; then shaders/col2im.kernel gathers. The product is another library's (facts.gemm: CLBlast), fast where
-// that is tuned for the device, at the price of a workspace that holds all products before they are added up.
+// By matrix product: the weights of a group, as a matrix of [output channel and tap] x [input channel], times
+// an image, give what every tap adds to every output; then shaders/col2im.kernel gathers. The product is
+// another library's (facts.gemm: CLBlast), fast where that is tuned for the device, at the price of a
+// workspace that holds all products before they are added up.
 //
-// What is in the workspace at a time is one image and group, cut into ranges of output channels, and then of outputs, with the inputs
-// that reach them: both halves of the work stay independent of all other ranges.
+// What is in the workspace at a time is one image and group, cut into ranges of output channels, and then of
+// outputs, with the inputs that reach them: both halves of the work stay independent of all other ranges.
 #include "gather.h"
 
 #include <stdio.h>
@@ -78,9 +79,10 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     return upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
 }
 
-// Multiply-adds (CLBlast fills up the positions to a multiple), the products that go through memory twice, and what each call costs.
-// Rates are such that phase comes first: on PoCL it is 1 to 10 times as fast (docs/performance.md), and no GPU has been measured.
-// Where gemm is faster, measuring finds out and a tuning record says so.
+// Multiply-adds (CLBlast fills up the positions to a multiple), the products that go through memory twice,
+// and what each call costs. Rates are such that phase comes first: on PoCL it is 1 to 10 times as fast
+// (docs/performance.md), and no GPU has been measured. Where gemm is faster, measuring finds out and a tuning
+// record says so.
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
     (void)config;
@@ -124,7 +126,8 @@ static void region_of(const cooking *c, const box *b, int64_t first[3], int64_t 
         first[a] = count[a] = 0;
 }
 
-// Appends the product for a contiguous range of a channel's input positions; `column`: where it is in the region.
+// Appends the product for a contiguous range of a channel's input positions; `column`: where it is in the
+// region.
 static upconv_status product_add(cooking *c, const box *b, int64_t start, int64_t length, int64_t column, int64_t area,
                                  bool barrier)
 {
@@ -203,8 +206,8 @@ static upconv_status gather_add(cooking *c, const box *b, const int64_t first[3]
     return status ? status : upc_recipe_step(c->recipe, &step);
 }
 
-// The longest of the ranges that may be halved: channels, because no product is then made twice; else the slowest axis, whose inputs
-// stay contiguous the longest. NULL: there is none left.
+// The longest of the ranges that may be halved: channels, because no product is then made twice; else the
+// slowest axis, whose inputs stay contiguous the longest. NULL: there is none left.
 static int64_t *cut_of(box *b, const bool may[4], int64_t **first)
 {
     if (may[0] && b->cn > 1) {
@@ -219,7 +222,8 @@ static int64_t *cut_of(box *b, const bool may[4], int64_t **first)
     return NULL;
 }
 
-// Why a box has to be cut, or NULL; `may` gets along which ranges (channels, d, h, w), *must whether it cannot stay whole.
+// Why a box has to be cut, or NULL; `may` gets along which ranges (channels, d, h, w), *must whether it
+// cannot stay whole.
 static const char *too_large(const cooking *c, const box *b, const int64_t count[3], bool may[4], bool *must)
 {
     const upconv_limits *limits = &c->facts->info.limits;
@@ -330,7 +334,8 @@ static upconv_status params_add(cooking *c, const upc_taps *taps, bool spec)
     return status;
 }
 
-// Weights that come at execution in an order whose groups are no matrices: a step that puts them in order, in the workspace.
+// Weights that come at execution in an order whose groups are no matrices: a step that puts them in order, in
+// the workspace.
 static upconv_status reorder_add(cooking *c, upconv_filter_order order)
 {
     const upc_problem *p = c->problem;

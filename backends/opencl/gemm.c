@@ -1,5 +1,5 @@
-// Matrix products by CLBlast, where the library can be found at run time. Nothing links it, and its headers are not needed: the two
-// functions used are declared in cl.h after its documentation.
+// Matrix products by CLBlast, where the library can be found at run time. Nothing links it, and its headers
+// are not needed: the two functions used are declared in cl.h after its documentation.
 #include "cl.h"
 
 #include <dlfcn.h>
@@ -20,7 +20,8 @@ static const char *const library_names[] = {
 #endif
 };
 
-// CLBlast calls the OpenCL library that it is linked with, on objects of the one that we opened: only where they are the same.
+// CLBlast calls the OpenCL library that it is linked with, on objects of the one that we opened: only where
+// they are the same.
 static bool same_opencl(const upc_cl *cl, void *library)
 {
     void *const theirs = dlsym(library, "clEnqueueNDRangeKernel");
