@@ -193,8 +193,8 @@ static upconv_status open_any(upconv_context *context, upconv_backend wanted, co
         upc_log(&context->env, UPCONV_LOG_WARNING, "%s: %s; the next backend is tried", backend->name, upc_last_error());
     }
     if (name && *name)
-        return upc_fail(UPCONV_ERROR_NO_DEVICE, "no device of backend %s is number or name \"%s\"",
-                        backend_names[wanted], name);
+        return upc_fail(UPCONV_ERROR_NO_DEVICE, "no device of backend %s is number or name \"%s\"%s%s",
+                        backend_names[wanted], name, *why ? ": " : "", why);
     return upc_fail(UPCONV_ERROR_NO_DEVICE, "backend %s has no device: %s", backend_names[wanted],
                     *why ? why : "it is not in this build");
 }

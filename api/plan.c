@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ALIGNMENT = 256 }; // of the parts of a plan's constants; no device asks for more of a storage buffer
+enum { MAX_UNUSED = 128 }; // programs in a context before those that no plan uses are dropped
+enum { ALIGNMENT = 256 };  // of the parts of a plan's constants; no device asks for more of a storage buffer
 
 // ---------------------------------------------------------------------------------------------------------- programs
 
@@ -29,11 +30,29 @@ static upc_program *find_program(upconv_context *context, const uint64_t key[2])
     return found;
 }
 
+// Programs that no plan uses are kept for the next plan that needs them, but not for ever: an app whose sizes change would gather
+// one for every size.
+static void drop_unused_programs(upconv_context *context)
+{
+    size_t kept = 0;
+    for (size_t i = 0; context->program_count >= MAX_UNUSED && i < context->program_count; i++) {
+        upc_shared_program *shared = &context->programs[i];
+        if (atomic_load(&shared->program->references) > 1) // under the lock nobody finds it meanwhile
+            context->programs[kept++] = *shared;
+        else
+            upc_program_release(shared->program);
+    }
+    if (context->program_count >= MAX_UNUSED)
+        context->program_count = kept;
+}
+
 // Puts a new program where other plans find it. When another thread was quicker, its program is used and ours dropped.
 static upc_program *share_program(upconv_context *context, const uint64_t key[2], upc_program *program)
 {
     pthread_mutex_lock(&context->programs_lock);
     upc_program *first = find_program(context, key);
+    if (!first)
+        drop_unused_programs(context);
     void *array = context->programs;
     if (!first && upc_grow(&context->env, &array, &context->program_capacity, context->program_count + 1,
                            sizeof *context->programs)) {
