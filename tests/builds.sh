@@ -52,7 +52,7 @@ tested() {
     if ensure "$dir"; then
         step "$name" counts "$@"
     else
-        step "$name" counts echo "the build in $dir failed"
+        broken "$name" "the build in $dir failed"
     fi
     return 0
 }
@@ -63,7 +63,7 @@ meson_tests() {
     $list && { echo "${prefix:-$dir}: the tests that meson.build registers"; return 0; }
     # what a build registers is known only once it is made: with --only, the main build or the prefix that was named
     [ -z "$prefix" ] || [ -z "$only" ] || [[ $only == "$prefix"* ]] || return 0
-    ensure "$dir" || { step "${prefix:-tests}" counts echo "the build in $dir failed"; return 0; }
+    ensure "$dir" || { broken "${prefix:-$dir}: its tests" "the build in $dir failed"; return 0; }
     while IFS=$'\t' read -r name suite command; do
         hit=false
         [ -z "$suites" ] && hit=true
@@ -76,7 +76,7 @@ fuzzers() {
     local dir=$1 seconds=$2 target name corpus
     $list && { echo "fuzz: the targets in tests/fuzz"; return 0; }
     [ -z "$only" ] || [[ $only == fuzz* ]] || return 0
-    ensure "$dir" || { step "fuzz" plain false; return 0; }
+    ensure "$dir" || { broken "fuzz" "the build in $dir failed"; return 0; }
     for target in "$dir"/tests/fuzz/fuzz_* "$dir"/tests/fuzz_*; do
         [ -f "$target" ] && [ -x "$target" ] || continue
         name=$(basename "$target")

@@ -25,6 +25,14 @@ skip() {
     line skip "$name" "$reason" 0
 }
 
+# A step that cannot even be tried has failed.
+broken() { # NAME REASON
+    wanted "$1" || return 0
+    failed=$((failed + 1))
+    failed_steps+=("$1: $2")
+    line FAIL "$1" "$2" 0
+}
+
 # Reads a finished step's log. Sets p, f, s.
 judge() { # KIND LOG STATUS
     local kind=$1 log=$2 status=$3 counts names=() name

@@ -64,7 +64,7 @@ $full && count=20000 limited=2000 configs=0 large=--large
 backends=(cpu vulkan opencl)
 solvers_of() {
     case $1 in
-    cpu) echo reference ;;
+    cpu) echo "reference phase direct" ;;
     opencl) echo "phase direct gemm" ;;
     *) echo "phase direct" ;;
     esac
