@@ -259,7 +259,7 @@ upconv_status upconv_plan_create(upconv_context *context, const upconv_problem *
     if (params.effort == UPCONV_MEASURE && choice.tier != UPCONV_TIER_EXACT && choice.tier != UPCONV_TIER_FORCED &&
         (status = upc_plan_measure(context, &problem, &params, &choice)))
         return status;
-    upconv_plan *made;
+    upconv_plan *made = NULL;
     if ((status = upc_plan_build(context, &problem, &params, &choice, &made)))
         return status;
     made->plan_ms = (double)(upc_now_ns() - start) / 1e6;

@@ -41,7 +41,7 @@ upconv_status upc_axes_from(const upconv_problem *given, int *dims, upc_axis axi
     const int count = given->dims ? given->dims : 2;
     if (count < 1 || count > 3)
         return upc_fail(UPCONV_ERROR_INVALID, "dims is %d; it must be 1, 2 or 3 (0 means 2)", given->dims);
-    bool unit_stride, unit_dilation;
+    bool unit_stride = false, unit_dilation = false;
     upconv_status status = check_required("in", given->in, count);
     if (status == UPCONV_OK)
         status = check_required("kernel", given->kernel, count);

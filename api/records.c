@@ -290,8 +290,8 @@ static bool get_whole(const source *from, const char *key, double low, double hi
 
 static bool read_device(const source *from, upc_record_fields *fields)
 {
-    const char *backend, *device, *driver;
-    double vendor_id, device_id;
+    const char *backend = "", *device = "", *driver = "";
+    double vendor_id = 0, device_id = 0;
     if (!get_text(from, "backend", &backend) || !get_text(from, "device", &device) ||
         !get_text(from, "driver", &driver) || !get_whole(from, "vendor_id", 0, UINT32_MAX, &vendor_id) ||
         !get_whole(from, "device_id", 0, UINT32_MAX, &device_id))
@@ -304,7 +304,7 @@ static bool read_device(const source *from, upc_record_fields *fields)
 // A type of a newer version is no damage; `known` is false then.
 static bool read_problem(const source *from, upc_record_fields *fields, bool *known)
 {
-    const char *text, *type;
+    const char *text = "", *type = "";
     size_t error_at = 0;
     if (!get_text(from, "problem", &text) || !get_text(from, "type", &type))
         return false;
@@ -344,8 +344,8 @@ static bool known_config(const upc_solver *solver, const cJSON *knobs, upc_confi
 
 static bool read_solver(const source *from, upc_record_fields *fields)
 {
-    const char *name;
-    double version;
+    const char *name = "";
+    double version = 0;
     if (!get_text(from, "solver", &name) || !get_whole(from, "solver_version", 0, INT32_MAX, &version))
         return false;
     const cJSON *knobs = cJSON_GetObjectItemCaseSensitive(from->object, "config"), *item;
@@ -369,7 +369,7 @@ static bool read_solver(const source *from, upc_record_fields *fields)
 
 static bool read_outcome(const source *from, upc_record_fields *fields)
 {
-    const char *verdict;
+    const char *verdict = "";
     if (!get_text(from, "verdict", &verdict))
         return false;
     fields->ok = !strcmp(verdict, "ok");
@@ -395,7 +395,7 @@ static bool read_outcome(const source *from, upc_record_fields *fields)
 
 static bool read_object(const source *from, upc_record_fields *fields)
 {
-    double format;
+    double format = 0;
     bool known = false;
     if (!cJSON_IsObject(from->object))
         return refuse(from, "not a JSON object");

@@ -36,7 +36,7 @@ static cJSON *read_json(const char *path, char *why, size_t why_size)
     cJSON *json = cJSON_ParseWithLength(text, size);
     free(text);
     if (!json)
-        snprintf(why, why_size, "%s is no JSON", path);
+        snprintf(why, why_size, "%.400s is no JSON", path);
     return json;
 }
 
