@@ -28,7 +28,11 @@ give_up() { printf 'demo.sh: %s\n' "$*" >&2; exit 1; }
 # ---- packages and build
 heading "packages"
 # shellcheck disable=SC2086
-need $UPCONV_BUILD_PACKAGES || give_up "it cannot build without these packages"
+need $UPCONV_BUILD_PACKAGES || {
+    # shellcheck disable=SC2086
+    UPCONV_NO_INSTALL=1 need $UPCONV_DRIVER_PACKAGES # names them, so that one visit of root's is enough
+    give_up "it cannot build without the first of these packages, and finds fewer devices without the second"
+}
 # shellcheck disable=SC2086
 need $UPCONV_DRIVER_PACKAGES || echo "Without them there may be fewer devices."
 echo "all there"

@@ -14,7 +14,7 @@ UPCONV_DRIVER_PACKAGES="libvulkan1 mesa-vulkan-drivers ocl-icd-libopencl1 pocl-o
 
 upconv_missing() {
     local package
-    for package in "$@"; do
+    for package in $(printf '%s\n' "$@" | awk '!seen[$0]++'); do
         [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || printf '%s ' "$package"
     done
 }
@@ -45,8 +45,8 @@ need() {
         return 1
     fi
     if ! root=$(upconv_as_root); then
-        printf '%s\n' "Missing packages, and neither root nor sudo to install them. Somebody has to run:" \
-            "    apt-get install --no-install-recommends $missing" >&2
+        printf '%s\n' "Missing packages, and this is not root, nor is there a sudo that works here. Root has to run:" \
+            "    apt-get update && apt-get install --no-install-recommends $missing" >&2
         return 1
     fi
     echo "Installing $missing" >&2
