@@ -19,8 +19,8 @@ def cmocka_groups(lines):
     """Per group: how many were announced, and what became of them; a test that never ended has failed."""
     groups = []
     for line in lines:
-        start = re.match(r"\[==========\] (?:\S+: )?Running (\d+) test", line)
-        total = re.match(r"\[  (PASSED|FAILED|SKIPPED) +\] (?:\S+: )?(\d+) test", line)
+        start = re.match(r"\[==========\] (?:.+?: )?Running (\d+) test", line)
+        total = re.match(r"\[  (PASSED|FAILED|SKIPPED) +\] (?:.+?: )?(\d+) test", line)
         if start:
             groups.append({"ran": int(start.group(1)), "PASSED": 0, "FAILED": 0, "SKIPPED": 0})
         elif total and groups:
@@ -48,7 +48,7 @@ def unittest_runs(lines):
 
 def skipped_names(lines):
     for line in lines:
-        cmocka = re.match(r"\[  SKIPPED +\] (?!(?:\S+: )?\d+ test)(.+)", line)
+        cmocka = re.match(r"\[  SKIPPED +\] (?!(?:.+?: )?\d+ test)(.+)", line)
         own = re.match(r"(?:SKIPPED|skipped) (.+)", line)
         python = re.match(r"(.+) \.\.\. skipped (.+)", line)
         if cmocka:
