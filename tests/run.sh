@@ -126,6 +126,7 @@ fi
 build_in build-clang clang -Dauto_features=enabled
 meson_tests build-clang clang unit
 build_in build-minimal gcc -Dauto_features=disabled
+build_in build-release gcc -Dauto_features=enabled -Dbuildtype=release
 build_in build-cpu clang -Dauto_features=disabled -Dtests=enabled
 meson_tests build-cpu cpu-only
 tested build-cpu "cpu-only: random" build-cpu/tests/random --backend cpu --count 100 --seed 3000
