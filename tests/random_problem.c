@@ -112,8 +112,17 @@ static void draw_config(const upc_solver *solver, bool sharing, test_random *ran
     for (int k = 0; k < solver->knob_count; k++) {
         const upc_knob *knob = &solver->knobs[k];
         config->value[k] = knob->values[test_between(random, 0, knob->count - 1)];
-        if (sharing && strcmp(knob->name, "spec") == 0 && test_chance(random, 92))
-            config->value[k] = 0; // a program per problem is shared with nobody
+        if (sharing && strcmp(knob->name, "spec") == 0)
+            config->value[k] = 0; // see specialise
+    }
+}
+
+// A program with the geometry compiled in is shared with no other problem: few get one.
+static void specialise(const upc_solver *solver, upc_config *config)
+{
+    for (int k = 0; k < solver->knob_count; k++) {
+        if (strcmp(solver->knobs[k].name, "spec") == 0)
+            config->value[k] = 1;
     }
 }
 
@@ -129,17 +138,21 @@ void random_pool_choose(random_pool *pool, const upc_problem *problem, const upc
     if (solver->knob_count == 0 || test_chance(random, pool->limit ? 6 : 40))
         return; // its own guess
     const bool full = pool->limit > 0 && *count >= UPC_MIN(pool->limit, RANDOM_POOL);
+    // what a pool holds does not depend on the seed, so that runs with other seeds find their programs in a driver's cache
+    test_random pooled = {(uint64_t)problem->act * 1000 + (uint64_t)*count};
     for (int attempt = 0; attempt < 60 && !found; attempt++) {
         if (full)
             config = configs[test_between(random, 0, *count - 1)];
         else
-            draw_config(solver, pool->limit > 0, random, &config);
+            draw_config(solver, pool->limit > 0, pool->limit > 0 ? &pooled : random, &config);
         found = !solver->legal(problem, facts, &config, sentence);
     }
     if (!found)
         return;
     if (!full && pool->limit > 0)
         configs[(*count)++] = config;
+    if (pool->limit > 0 && test_chance(random, 5))
+        specialise(solver, &config);
     upc_text out = {text, size, strlen(text)};
     upc_text_add(&out, ":");
     upc_config_print(solver, &config, &out);
