@@ -69,7 +69,6 @@ typedef struct upc_step {
     upc_bind bind[UPC_MAX_BINDINGS];
     uint32_t bind_count;
     int32_t args[UPC_MAX_ARGS];
-    double macs;       // multiply-adds, for watchdogs
 } upc_step;
 
 typedef struct upc_recipe {

@@ -5,11 +5,9 @@
 
 enum { GROUP_X, GROUP_Y, OC = 4 };
 
-static const int32_t groups[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
-
 static const upc_knob knobs[] = {
-    [GROUP_X] = {"x", groups, UPC_COUNT(groups)}, // work-group
-    [GROUP_Y] = {"y", groups, UPC_COUNT(groups)},
+    [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES}, // work-group
+    [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)

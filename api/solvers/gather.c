@@ -50,6 +50,8 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
     return NULL;
 }
 
+const int32_t upc_group_sizes[UPC_GROUP_SIZES] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
+
 void upc_group_guess(const upc_facts *facts, const int64_t items[3], uint32_t most, uint32_t local[2])
 {
     if (facts->family == UPC_FAMILY_CPU && facts->info.limits.group_size >= 16) {
@@ -212,8 +214,6 @@ static upconv_status emit(void *to, const upc_box *box, const upc_window *in, co
     step.bind[3] = (upc_bind){prelu ? UPC_SLOPES : UPC_BIAS, channel, channels};
     step.bind[4] = (upc_bind){UPC_OUTPUT, (uint64_t)out->first * 4, (uint64_t)out->count * 4};
     step.bind[5] = (upc_bind){UPC_TABLE, 0, c->recipe->table_count * 4};
-    step.macs = (double)items[0] * (double)c->gather->tile * (double)items[1] * (double)items[2] *
-                (double)c->gather->oc * c->split.taps * (double)box->in;
     if (c->recipe->step_count > 0 && c->request->dynamic_weights &&
         c->recipe->steps[c->recipe->step_count - 1].bind_count != UPC_MAX_BINDINGS)
         step.barrier = true; // the first after the packing

@@ -38,6 +38,10 @@ typedef struct upc_epilogue {
 } upc_epilogue;
 upc_epilogue upc_epilogue_of(const upc_problem *problem);
 
+// The values of a knob that is one axis of a work-group.
+enum { UPC_GROUP_SIZES = 9 };
+extern const int32_t upc_group_sizes[UPC_GROUP_SIZES];
+
 // Work-group of at most `most` invocations for a grid, wide along x first.
 void upc_group_guess(const upc_facts *facts, const int64_t items[3], uint32_t most, uint32_t local[2]);
 // NULL: a work-group of x by y fits the device.

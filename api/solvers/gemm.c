@@ -13,11 +13,11 @@
 enum { GROUP_X, GROUP_Y, SPEC };
 enum { MAX_STEPS = 1 << 16, COL_ALIGNMENT = 256 };
 
-static const int32_t groups[] = {1, 2, 4, 8, 16, 32, 64, 128, 256}, yes_no[] = {0, 1};
+static const int32_t yes_no[] = {0, 1};
 
 static const upc_knob knobs[] = {
-    [GROUP_X] = {"x", groups, UPC_COUNT(groups)}, // work-group of col2im
-    [GROUP_Y] = {"y", groups, UPC_COUNT(groups)},
+    [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES}, // work-group of col2im
+    [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)}, // 1: the geometry is compiled in, a program per problem
 };
 
@@ -141,7 +141,6 @@ static upconv_status product_add(cooking *c, const box *b, int64_t start, int64_
     step.bind[UPC_GEMM_B] = (upc_bind){UPC_INPUT, (uint64_t)b_at * 4, (uint64_t)((p->icg - 1) * in + length) * 4};
     step.bind[UPC_GEMM_C] = (upc_bind){UPC_WORKSPACE, c->col_at + (uint64_t)column * 4,
                                        (uint64_t)((m - 1) * area + length) * 4};
-    step.macs = (double)m * (double)length * (double)p->icg;
     return upc_recipe_step(c->recipe, &step);
 }
 
@@ -200,7 +199,6 @@ static upconv_status gather_add(cooking *c, const box *b, const int64_t first[3]
     step.bind[2] = (upc_bind){UPC_BIAS, channel, channels};
     step.bind[3] = (upc_bind){p->act == UPCONV_ACT_PRELU ? UPC_SLOPES : UPC_BIAS, channel, channels};
     step.bind[4] = (upc_bind){UPC_TABLE, 0, c->recipe->table_count * 4};
-    step.macs = (double)col;
     c->col_used = UPC_MAX(c->col_used, col);
     const upconv_status status = upc_recipe_program(c->recipe, &c->col2im, &step.program);
     return status ? status : upc_recipe_step(c->recipe, &step);

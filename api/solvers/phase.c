@@ -5,14 +5,13 @@
 
 enum { TILE, OC, GROUP_X, GROUP_Y, SPEC };
 
-static const int32_t tiles[] = {1, 2, 4, 8}, channels[] = {4, 8, 16}, groups[] = {1, 2, 4, 8, 16, 32, 64, 128, 256},
-                     yes_no[] = {0, 1};
+static const int32_t tiles[] = {1, 2, 4, 8}, channels[] = {4, 8, 16}, yes_no[] = {0, 1};
 
 static const upc_knob knobs[] = {
     [TILE] = {"tile", tiles, UPC_COUNT(tiles)},       // positions of an item along w
     [OC] = {"oc", channels, UPC_COUNT(channels)},     // output channels of an item
-    [GROUP_X] = {"x", groups, UPC_COUNT(groups)},     // work-group
-    [GROUP_Y] = {"y", groups, UPC_COUNT(groups)},
+    [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
+    [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},     // 1: the geometry is compiled in, a program per problem
 };
 

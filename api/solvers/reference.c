@@ -46,7 +46,6 @@ upconv_status upc_host_cook(const char *name, const upc_problem *problem, const 
     step.bind[2] = (upc_bind){UPC_BIAS, 0, channels};
     step.bind[3] = (upc_bind){problem->act == UPCONV_ACT_PRELU ? UPC_SLOPES : UPC_BIAS, 0, channels};
     step.bind[4] = (upc_bind){UPC_OUTPUT, 0, upc_output_elements(problem) * 4};
-    step.macs = upc_problem_macs(problem);
     recipe->packed_bytes = request->dynamic_weights ? 0 : weights;
     return upc_recipe_step(recipe, &step);
 }
