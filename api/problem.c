@@ -182,6 +182,16 @@ static upconv_status check_tensors(const upc_problem *problem)
     return status;
 }
 
+static void dense(const upc_problem *problem, bool in, upc_tensor *tensor)
+{
+    const upc_axis *a = problem->axis;
+    const int64_t e[3] = {in ? a[0].in : a[0].out, in ? a[1].in : a[1].out, in ? a[2].in : a[2].out};
+    const int64_t channels = problem->groups * (in ? problem->icg : problem->ocg);
+    *tensor = (upc_tensor){.axis = {e[1] * e[2], e[2], 1}, .channel = e[0] * e[1] * e[2], .pack = 1};
+    tensor->image = channels * tensor->channel;
+    tensor->elements = problem->batch * tensor->image;
+}
+
 static upconv_status check_all(const upconv_problem *given, upc_problem *problem)
 {
     upconv_status status = check_enum("op", (int)given->op, UPCONV_CONV_TRANSPOSE + 1);
@@ -205,6 +215,10 @@ static upconv_status check_all(const upconv_problem *given, upc_problem *problem
     problem->type = given->type;
     problem->in_layout = given->in_layout;
     problem->out_layout = given->out_layout;
+    if (status == UPCONV_OK) {
+        dense(problem, true, &problem->in);
+        dense(problem, false, &problem->out);
+    }
     return status;
 }
 

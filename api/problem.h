@@ -15,16 +15,36 @@ static inline int64_t upc_axis_source(const upc_axis *axis, int64_t o, int64_t k
     return at < 0 || at % axis->stride || at / axis->stride >= axis->in ? -1 : at / axis->stride;
 }
 
+// Where the elements of a tensor lie. All distances are in elements.
+typedef struct upc_tensor {
+    int64_t image;    // between images
+    int64_t channel;  // between channels, or blocks of `pack` channels
+    int64_t axis[3];  // between positions of d, h, w
+    int64_t pack;     // channels side by side in a block: 4 for NC4HW4, else 1
+    int64_t elements; // from the first to the last, both counted
+} upc_tensor;
+
+// c counts over all groups.
+static inline int64_t upc_tensor_at(const upc_tensor *tensor, int64_t n, int64_t c, int64_t d, int64_t h, int64_t w)
+{
+    return n * tensor->image + c / tensor->pack * tensor->channel + c % tensor->pack + d * tensor->axis[0] +
+           h * tensor->axis[1] + w * tensor->axis[2];
+}
+
+static inline size_t upc_type_bytes(upconv_type type) { return type == UPCONV_F16 ? 2 : 4; }
+
 typedef struct upc_problem {
     upconv_op op;
     int dims;          // as given, for printing; axis[0 .. 2] are d, h, w, missing ones are unit axes
     int64_t batch, groups;
     int64_t icg, ocg;  // channels per group
     upc_axis axis[3];
-    upconv_type type;
+    upconv_type type, sum_type;
     upconv_layout in_layout, out_layout;
+    upc_tensor in, out; // from layouts and pitches; the residual lies like the output
     upconv_act act;
     float act_param[2];
+    upconv_residual residual;
 } upc_problem;
 
 // Checks every rule of upconv_problem. INVALID with a sentence that names the value and the rule.

@@ -70,11 +70,35 @@ typedef enum upconv_op {
 
 typedef enum upconv_type {
     UPCONV_F32 = 0,
+    UPCONV_F16, // IEEE 754 binary16
+    UPCONV_TYPE_COUNT
 } upconv_type;
 
 typedef enum upconv_layout {
-    UPCONV_NCHW = 0, // dense; batch, channels, then the axes, slowest first: NCW, NCHW, NCDHW
+    UPCONV_NCHW = 0, // batch, channels, then the axes, slowest first: NCW, NCHW, NCDHW
+    UPCONV_NHWC,     // batch, the axes, then the channels of a position side by side: NWC, NHWC, NDHWC
+    UPCONV_NC4HW4,   // batch, blocks of 4 channels, the axes, then the 4 channels of a block side by side; where the channels
+                     // are no multiple of 4 the last block is filled up: read as anything, written as anything
+    UPCONV_LAYOUT_COUNT
 } upconv_layout;
+
+// How far apart a tensor's parts lie, in elements; what is 0 is as dense as the others allow. So a tensor can be a slice of a
+// larger one (concatenation without a copy); where it begins is the binding's offset. No two elements may share a place.
+typedef struct upconv_pitch {
+    int64_t image;   // from one image of the batch to the next
+    int64_t channel; // NCHW: from one channel to the next; NC4HW4: from one block of 4; must be 0 for NHWC
+    int64_t plane;   // 3-D: from one position of axis d to the next
+    int64_t row;     // 2-D and 3-D: from one position of axis h to the next
+    int64_t pixel;   // NHWC: from one position of axis w to the next; must be 0 for the others (1, and 4 for NC4HW4)
+} upconv_pitch;
+
+// An addition fused into the output: a tensor with the output's layout, type and pitches, in the role UPCONV_RESIDUAL.
+typedef enum upconv_residual {
+    UPCONV_RESIDUAL_NONE = 0,
+    UPCONV_RESIDUAL_BEFORE_ACT, // y = act(sum + bias + residual)
+    UPCONV_RESIDUAL_AFTER_ACT,  // y = act(sum + bias) + residual
+    UPCONV_RESIDUAL_COUNT
+} upconv_residual;
 
 // Fused activations: y = act(sum). a and b are act_param[0] and act_param[1].
 typedef enum upconv_act {
@@ -113,10 +137,14 @@ typedef struct upconv_problem {
     int32_t dilation[3];  // above 0, 1 is dense; left wholly zero: ones
     int32_t pad[3];       // positions cut off the front of the full result; negative adds positions there
     int32_t out[3];       // each: 0 means (in-1)*stride + (kernel-1)*dilation + 1 - 2*pad; any positive size is legal
-    upconv_type type;
+    upconv_type type;     // of input, output and residual; bias and slopes are f32 always
     upconv_layout in_layout, out_layout;
     upconv_act act;
     float act_param[2];
+    upconv_type sum_type; // in which products are added up. F32: always; F16 (type F16 only): may lose all but 3 digits in
+                          // long sums, and needs a device with f16_math
+    upconv_residual residual;
+    upconv_pitch in_pitch, out_pitch; // zeros: dense
 } upconv_problem;
 
 // The most bytes a tensor may have, 2^40; larger products are UPCONV_ERROR_INVALID.
@@ -327,6 +355,7 @@ typedef struct upconv_plan_params {
     uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output and 4 MB,
                                  // and beside it what weights given at execution need in packed form
     const char *solver;          // NULL: any; "phase"; or with a configuration: "phase:tile=4,oc=8"
+    upconv_type weights_type;    // of weights, here or at execution; F16 or F32 for a problem of either type
 } upconv_plan_params;
 
 // Compiles a plan. Weights, bias and slopes are copied. Errors: INVALID, UNSUPPORTED, COMPILE, HOST_MEMORY, GPU_MEMORY,
@@ -411,7 +440,7 @@ typedef enum upconv_role {
     UPCONV_WEIGHTS,    // only where the plan was made without
     UPCONV_BIAS,       // out_channels f32; optional, only where the plan was made without
     UPCONV_SLOPES,     // out_channels f32; only for PRELU, where the plan was made without
-    UPCONV_RESIDUAL,   // reserved: no operation of this version reads it
+    UPCONV_RESIDUAL,   // like the output; only where the problem has a residual
     UPCONV_INDICES,    // reserved: no operation of this version uses it
     UPCONV_WORKSPACE,  // plan_info.workspace_bytes of scratch, offset a multiple of 256; optional except where a call says so
     UPCONV_ROLE_COUNT
