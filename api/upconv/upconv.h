@@ -329,6 +329,18 @@ typedef struct upconv_counters {
 } upconv_counters;
 UPCONV_API upconv_status upconv_context_counters(const upconv_context *context, upconv_counters *counters);
 
+// What a device can do at most, measured with kernels that do nothing else.
+typedef struct upconv_peaks {
+    size_t struct_size;
+    double f32_gflops;  // multiply-adds of f32, each counted as two, in 10^9 a second
+    double copy_gbytes; // copying within the device's memory, what is read and what is written, in 10^9 bytes a second
+} upconv_peaks;
+
+// Measures them: takes up to two seconds and 128 MiB of device memory, and gives too little while anything else runs on the
+// device. Set peaks->struct_size (or zero) before the call. Errors: UNSUPPORTED (the driver executes nothing: its clock stands
+// still), COMPILE, GPU_MEMORY, HOST_MEMORY, DEVICE_LOST, TIMEOUT.
+UPCONV_API upconv_status upconv_device_peaks(upconv_context *context, upconv_peaks *peaks);
+
 // -------------------------------------------------------------------------------------------------------------- plans
 
 // The order of a filter tensor's axes, slowest first. I: input channels, O: output channels, k: the kernel's axes.

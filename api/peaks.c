@@ -1,0 +1,274 @@
+// What a device can do at most: multiply-adds and copying, measured through the backend as everything else is. Each measurement
+// grows until one submission takes a while, so that fast and slow devices spend about the same time on it and no watchdog
+// bites, and is then repeated; the best of all counts.
+#include "internal.h"
+#include "peaks.h"
+
+#include <string.h>
+
+enum {
+    LONG_ENOUGH_NS = 10000000, // of one submission
+    REPEATS = 6,
+    GROWTHS = 40,
+    FMA_STEPS = 8,             // of the kernel's loop
+    VECTOR_BYTES = 16,
+    COPY_EACH = 4,             // vectors of an item of the kernel
+    MAX_PASSES = 64,           // copies of one submission
+};
+
+static const uint64_t budget_ns = 300000000; // of one measurement: no repetition is begun later
+
+typedef struct probe {
+    upconv_context *context;
+    upc_memory *memory[2];
+    upc_program *program;
+} probe;
+
+static upconv_status make_program(probe *p, const upc_program_desc *desc)
+{
+    upconv_context *context = p->context;
+    upc_string text;
+    upc_string_init(&text, &context->env);
+    upconv_status status = upc_source_assemble(&context->env, context->backend->id, &context->facts, desc, &text);
+    if (!status) {
+        upc_program_source source = {.name = desc->kernel, .text = text.data, .binding_count = desc->binding_count,
+                                     .arg_count = desc->arg_count};
+        memcpy(source.local, desc->local, sizeof source.local);
+        for (int i = 0; i < 2; i++)
+            source.key[i] = upc_hash(desc->local, sizeof desc->local, upc_hash(text.data, text.length, (uint64_t)i + 1));
+        status = context->backend->program_create(context->device, &source, &p->program);
+    }
+    upc_string_finish(&text);
+    return status;
+}
+
+static void drop_program(probe *p)
+{
+    upc_program_release(p->program);
+    p->program = NULL;
+}
+
+static upconv_status run(probe *p, const upc_launch *launches, uint32_t count, uint64_t *ns)
+{
+    upconv_context *context = p->context;
+    const upc_work work = {.launches = launches, .launch_count = count};
+    upconv_ticket ticket;
+    upconv_status status = context->backend->submit(context->device, &work, &ticket);
+    if (!status)
+        status = context->backend->wait(context->device, ticket, context->timeout_ns);
+    if (!status)
+        status = context->backend->ticket_time(context->device, ticket, ns);
+    return status;
+}
+
+// Some amount of work in one submission, from 1 up to `most`.
+typedef struct measurement {
+    upconv_status (*once)(probe *p, const void *how, int64_t amount, uint64_t *ns);
+    const void *how;
+    double work; // of an amount of 1, in operations or bytes
+    int64_t most;
+} measurement;
+
+static upconv_status measure(probe *p, const measurement *m, double *best)
+{
+    const uint64_t start = upc_now_ns();
+    int64_t amount = 1;
+    for (int i = 0, repeats = 0; i < GROWTHS && repeats < REPEATS && (!repeats || upc_now_ns() - start < budget_ns); i++) {
+        uint64_t ns;
+        const upconv_status status = m->once(p, m->how, amount, &ns);
+        if (status)
+            return status;
+        if (ns)
+            *best = UPC_MAX(*best, m->work * (double)amount / (double)ns);
+        if (ns >= LONG_ENOUGH_NS || amount >= m->most)
+            repeats++;
+        else
+            amount = UPC_MIN(amount * (ns < LONG_ENOUGH_NS / 16 ? 8 : 2), m->most);
+    }
+    return UPCONV_OK;
+}
+
+// ------------------------------------------------------------------------------------------------------ multiply-adds
+
+typedef struct fma_shape {
+    int32_t vector, chains;
+} fma_shape;
+
+// Processors behind OpenCL get vectors as wide as theirs, several of them. The items of other devices are lanes of a vector already,
+// and few sums leave room for many items.
+static const fma_shape narrow_shapes[] = {{4, 2}, {4, 4}};
+static const fma_shape wide_shapes[] = {{8, 12}, {16, 12}};
+
+typedef struct fma_how {
+    uint32_t local, group_count;
+    int32_t rounds;
+} fma_how;
+
+static upconv_status fma_once(probe *p, const void *with, int64_t amount, uint64_t *ns)
+{
+    const fma_how *how = with;
+    const float scale = 0.75f, step = 0.25f;
+    int32_t args[3] = {how->rounds, 0, 0};
+    memcpy(&args[1], &scale, sizeof scale);
+    memcpy(&args[2], &step, sizeof step);
+    const upc_launch launch = {.program = p->program, .groups = {(uint32_t)amount, 1, 1},
+                               .bound = {{p->memory[1], 0, (uint64_t)amount * how->local * VECTOR_BYTES}},
+                               .bound_count = 1, .args = args, .arg_count = 3};
+    return run(p, &launch, 1, ns);
+}
+
+static upconv_status fma_shape_rate(probe *p, const fma_shape *shape, double *best)
+{
+    const upc_facts *facts = &p->context->facts;
+    const uint32_t local = UPC_MIN(64, facts->info.limits.group_size);
+    const uint64_t items = UPC_MIN(p->memory[1]->bytes, facts->info.limits.binding_bytes) / VECTOR_BYTES;
+    const fma_how how = {.local = local, .rounds = (int32_t)(facts->loop_rounds ? UPC_MIN(512, facts->loop_rounds) : 512)};
+    upc_program_desc desc;
+    upc_program_desc_init(&desc, "peak_fma", (const uint32_t[3]){local, 1, 1}, 1);
+    upc_program_param(&desc, "VEC", UPC_PARAM_DEFINE, shape->vector);
+    upc_program_param(&desc, "CHAINS", UPC_PARAM_DEFINE, shape->chains);
+    upc_program_arg(&desc, "ROUNDS");
+    upc_program_arg(&desc, "SCALE");
+    upc_program_arg(&desc, "STEP");
+    upconv_status status = make_program(p, &desc);
+    if (status)
+        return status;
+    const measurement m = {.once = fma_once, .how = &how,
+                           .work = 2.0 * shape->vector * shape->chains * FMA_STEPS * how.rounds * local,
+                           .most = (int64_t)UPC_MAX(UPC_MIN(items / local, facts->info.limits.group_count), 1)};
+    status = measure(p, &m, best);
+    drop_program(p);
+    return status;
+}
+
+static upconv_status fma_host_once(probe *p, const void *with, int64_t amount, uint64_t *ns)
+{
+    upc_peak_work work = *(const upc_peak_work *)with;
+    work.rounds *= amount;
+    const upc_launch launch = {.host = upc_peak_host_fma, .host_arg = &work};
+    return run(p, &launch, 1, ns);
+}
+
+static upconv_status fma_rate(probe *p, double *best)
+{
+    const upc_facts *facts = &p->context->facts;
+    if (facts->info.backend == UPCONV_BACKEND_CPU) {
+        const upc_peak_work work = {.threads = upc_processors(), .rounds = 4096};
+        const measurement m = {.once = fma_host_once, .how = &work, .most = 1 << 30,
+                               .work = 2.0 * (double)(upc_peak_host_fmas() * work.rounds * work.threads)};
+        return measure(p, &m, best);
+    }
+    const bool wide = facts->family == UPC_FAMILY_CPU && facts->info.backend == UPCONV_BACKEND_OPENCL;
+    const fma_shape *shapes = wide ? wide_shapes : narrow_shapes;
+    const size_t count = wide ? UPC_COUNT(wide_shapes) : UPC_COUNT(narrow_shapes);
+    upconv_status status = UPCONV_OK;
+    for (size_t i = 0; i < count && !status; i++)
+        status = fma_shape_rate(p, &shapes[i], best);
+    return status;
+}
+
+// ------------------------------------------------------------------------------------------------------------ copying
+
+typedef struct copy_how {
+    upc_launch there, back; // so that both memories have been written, and are no shared page of zeros
+} copy_how;
+
+static upconv_status copy_once(probe *p, const void *with, int64_t amount, uint64_t *ns)
+{
+    const copy_how *how = with;
+    upc_launch launches[MAX_PASSES];
+    for (int64_t i = 0; i < amount; i++) {
+        launches[i] = i % 2 ? how->back : how->there;
+        launches[i].barrier = i > 0;
+    }
+    return run(p, launches, (uint32_t)amount, ns);
+}
+
+static upconv_status copy_measure(probe *p, const upc_launch *launch, uint64_t bytes, double *best)
+{
+    copy_how how = {*launch, *launch};
+    for (int i = 0; i < 2; i++) {
+        how.there.bound[i] = (upc_bound){p->memory[i], 0, bytes};
+        how.back.bound[i] = (upc_bound){p->memory[1 - i], 0, bytes};
+    }
+    how.there.bound_count = how.back.bound_count = 2;
+    const measurement m = {.once = copy_once, .how = &how, .work = 2.0 * (double)bytes, .most = MAX_PASSES};
+    return measure(p, &m, best);
+}
+
+static upconv_status copy_rate(probe *p, double *best)
+{
+    const upc_facts *facts = &p->context->facts;
+    uint64_t bytes = UPC_MIN(p->memory[0]->bytes, facts->info.limits.binding_bytes);
+    if (facts->info.backend == UPCONV_BACKEND_CPU) {
+        const upc_peak_work work = {.threads = upc_processors(), .bytes = bytes};
+        return copy_measure(p, &(upc_launch){.host = upc_peak_host_copy, .host_arg = &work}, bytes, best);
+    }
+    const uint64_t most = UPC_MAX(bytes / (VECTOR_BYTES * COPY_EACH), 1);
+    const uint32_t local = (uint32_t)UPC_MIN(most, UPC_MIN(128, facts->info.limits.group_size));
+    const uint64_t groups = UPC_MIN(most / local, facts->info.limits.group_count);
+    const int32_t items = (int32_t)(groups * local);
+    bytes = (uint64_t)items * VECTOR_BYTES * COPY_EACH;
+    upc_program_desc desc;
+    upc_program_desc_init(&desc, "peak_copy", (const uint32_t[3]){local, 1, 1}, 2);
+    upc_program_arg(&desc, "ITEMS");
+    upconv_status status = make_program(p, &desc);
+    if (status)
+        return status;
+    const upc_launch launch = {.program = p->program, .groups = {(uint32_t)groups, 1, 1}, .args = &items, .arg_count = 1};
+    status = copy_measure(p, &launch, bytes, best);
+    drop_program(p);
+    return status;
+}
+
+// ------------------------------------------------------------------------------------------------------------ the call
+
+// Far more than caches hold, where the device has it.
+static uint64_t memory_bytes(const upc_facts *facts)
+{
+    const upconv_limits *limits = &facts->info.limits;
+    uint64_t bytes = (uint64_t)64 << 20;
+    if (facts->info.memory_bytes)
+        bytes = UPC_MIN(bytes, facts->info.memory_bytes / 16);
+    return UPC_MAX(UPC_MIN(bytes, limits->alloc_bytes) / 256 * 256, 256);
+}
+
+static upconv_status prepare(probe *p)
+{
+    upconv_context *context = p->context;
+    const uint64_t bytes = memory_bytes(&context->facts);
+    for (int i = 0; i < 2; i++) {
+        void *pointer;
+        upconv_status status = context->backend->memory_create(context->device, bytes, &p->memory[i]);
+        if (!status)
+            status = context->backend->memory_map(p->memory[i], UPCONV_MAP_WRITE, context->timeout_ns, &pointer);
+        if (status)
+            return status;
+        memset(pointer, 1, bytes);
+        if ((status = context->backend->memory_unmap(p->memory[i], context->timeout_ns)))
+            return status;
+    }
+    return UPCONV_OK;
+}
+
+upconv_status upconv_device_peaks(upconv_context *context, upconv_peaks *peaks)
+{
+    if (!context || !peaks)
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", context ? "peaks" : "context");
+    probe p = {.context = context};
+    upconv_peaks found = {0};
+    upconv_status status = upc_context_check(context);
+    if (!status)
+        status = prepare(&p);
+    if (!status)
+        status = copy_rate(&p, &found.copy_gbytes);
+    if (!status)
+        status = fma_rate(&p, &found.f32_gflops);
+    upc_memory_release(p.memory[0]);
+    upc_memory_release(p.memory[1]);
+    if (!status && (found.f32_gflops <= 0 || found.copy_gbytes <= 0))
+        status = upc_fail(UPCONV_ERROR_UNSUPPORTED, "the clock of %s stood still", context->facts.info.name);
+    if (!status)
+        upc_params_return(peaks, &found, sizeof found, sizeof found);
+    return status;
+}
