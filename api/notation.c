@@ -34,15 +34,40 @@ const char *upc_act_name(upconv_act act)
 
 // --------------------------------------------------------------------------------------------------- reading
 
+// What a suffix says; each may be said once.
+enum { SAYS_ACT, SAYS_TYPE, SAYS_SUM, SAYS_IN, SAYS_OUT, SAYS_RESIDUAL, SAYS_IN_PITCH, SAYS_OUT_PITCH, SAYINGS };
+
+static const struct {
+    const char *name;
+    int says, value;
+} suffixes[] = {
+    {"f32", SAYS_TYPE, UPCONV_F32},
+    {"f16", SAYS_TYPE, UPCONV_F16},
+    {"sum16", SAYS_SUM, UPCONV_F16},
+    {"in:nchw", SAYS_IN, UPCONV_NCHW},
+    {"in:nhwc", SAYS_IN, UPCONV_NHWC},
+    {"in:nc4hw4", SAYS_IN, UPCONV_NC4HW4},
+    {"out:nchw", SAYS_OUT, UPCONV_NCHW},
+    {"out:nhwc", SAYS_OUT, UPCONV_NHWC},
+    {"out:nc4hw4", SAYS_OUT, UPCONV_NC4HW4},
+    {"residual", SAYS_RESIDUAL, UPCONV_RESIDUAL_BEFORE_ACT},
+    {"residual_after", SAYS_RESIDUAL, UPCONV_RESIDUAL_AFTER_ACT},
+    {"inpitch", SAYS_IN_PITCH, 0},
+    {"outpitch", SAYS_OUT_PITCH, 0},
+};
+
+static const char *const layout_names[UPCONV_LAYOUT_COUNT] = {"nchw", "nhwc", "nc4hw4"};
+
 typedef struct reader {
     const char *text;
     size_t at, error_at;
     bool named;
     bool set[FIELDS];
     int32_t value[FIELDS];
-    size_t where[FIELDS]; // of the number
-    upconv_act act;
-    float act_param[2];
+    size_t where[FIELDS];   // of the number
+    bool said[SAYINGS];
+    size_t said_at[SAYINGS]; // behind the plus
+    upconv_problem suffix;   // what the suffixes say
 } reader;
 
 static upconv_status fail_at(reader *r, size_t at, const char *format, ...) UPC_PRINTF(3, 4);
@@ -153,17 +178,52 @@ static upconv_status read_fields(reader *r)
     return status;
 }
 
-// The longest name wins ("gelu_tanh" over "gelu"); an underscore may also begin the problem's name.
+// Whether `name` stands at the beginning of the text. An underscore behind it may begin the problem's name.
+static bool begins(const char *text, const char *name)
+{
+    const size_t length = strlen(name);
+    return !strncmp(text, name, length) && !is_letter(text[length]);
+}
+
+// The longest name wins ("gelu_tanh" over "gelu").
 static int act_find(const char *text)
 {
     int found = -1;
-    for (int i = 0; i < UPCONV_ACT_COUNT; i++) {
-        const size_t length = strlen(acts[i].name);
-        if (!strncmp(text, acts[i].name, length) && !is_letter(text[length]) &&
-            (found < 0 || length > strlen(acts[found].name)))
+    for (int i = 0; i < UPCONV_ACT_COUNT; i++)
+        if (begins(text, acts[i].name) && (found < 0 || strlen(acts[i].name) > strlen(acts[found].name)))
             found = i;
-    }
     return found;
+}
+
+static int suffix_find(const char *text)
+{
+    int found = -1;
+    for (int i = 0; i < (int)UPC_COUNT(suffixes); i++)
+        if (begins(text, suffixes[i].name) && !is_digit(text[strlen(suffixes[i].name)]) &&
+            (found < 0 || strlen(suffixes[i].name) > strlen(suffixes[found].name)))
+            found = i;
+    return found;
+}
+
+// The layout whose name begins there ("+nhwc", of both tensors), or -1.
+static int layout_find(const char *text)
+{
+    for (int i = 0; i < UPCONV_LAYOUT_COUNT; i++)
+        if (begins(text, layout_names[i]) && !is_digit(text[strlen(layout_names[i])]))
+            return i;
+    return -1;
+}
+
+static upconv_status say(reader *r, int what, size_t at)
+{
+    static const char *const names[SAYINGS] = {"the activation",      "the type",          "the type of the sums",
+                                               "the input's layout",  "the output's layout", "the residual",
+                                               "the input's pitches", "the output's pitches"};
+    if (r->said[what])
+        return fail_at(r, at, "%s stands here a second time", names[what]);
+    r->said[what] = true;
+    r->said_at[what] = at;
+    return UPCONV_OK;
 }
 
 static upconv_status read_act_param(reader *r, const char *act, int i, int count)
@@ -173,31 +233,93 @@ static upconv_status read_act_param(reader *r, const char *act, int i, int count
     const char *start = r->text + ++r->at;
     const char *digits = start + (*start == '-');
     const bool infinite = !strncmp(digits, "inf", 3);
-    float *value = &r->act_param[i];
-    const char *end = is_digit(*digits) || *digits == '.' || infinite ? upc_parse_float(start, value) : NULL;
+    float *params = r->suffix.act_param;
+    const char *end = is_digit(*digits) || *digits == '.' || infinite ? upc_parse_float(start, &params[i]) : NULL;
     if (!end)
         return fail_at(r, r->at, "a number must stand here");
-    if (!infinite && (*value - *value) != 0)
+    if (!infinite && (params[i] - params[i]) != 0)
         return fail_at(r, r->at, "the number is too large for 32 bits");
-    if (i == 1 && r->act_param[0] > r->act_param[1])
+    if (i == 1 && params[0] > params[1])
         return fail_at(r, r->at, "the upper bound of %s is below the lower", act);
     r->at = (size_t)(end - r->text);
     return UPCONV_OK;
 }
 
-static upconv_status read_act(reader *r)
+static upconv_status read_act(reader *r, int act)
 {
-    if (r->text[r->at] != '+')
-        return UPCONV_OK;
-    r->at++;
-    const int act = act_find(r->text + r->at);
-    if (act < 0)
-        return fail_at(r, r->at, "no activation begins here");
-    r->act = (upconv_act)act;
+    upconv_status status = say(r, SAYS_ACT, r->at);
+    r->suffix.act = (upconv_act)act;
     r->at += strlen(acts[act].name);
-    upconv_status status = UPCONV_OK;
     for (int i = 0; status == UPCONV_OK && i < acts[act].params; i++)
         status = read_act_param(r, acts[act].name, i, acts[act].params);
+    return status;
+}
+
+// Up to five numbers, each behind a colon.
+static upconv_status read_pitches(reader *r, upconv_pitch *pitch)
+{
+    int64_t *const parts[] = {&pitch->image, &pitch->channel, &pitch->plane, &pitch->row, &pitch->pixel};
+    size_t i = 0;
+    for (; i < UPC_COUNT(parts) && r->text[r->at] == ':'; i++) {
+        const size_t start = ++r->at;
+        if (!is_digit(r->text[r->at]))
+            return fail_at(r, r->at, "a number must stand here");
+        uint64_t value = 0;
+        for (; is_digit(r->text[r->at]); r->at++) {
+            value = value * 10 + (uint64_t)(r->text[r->at] - '0');
+            if (value > UPCONV_MAX_TENSOR_BYTES)
+                return fail_at(r, start, "the number is too large; a tensor has at most 2^40 bytes");
+        }
+        *parts[i] = (int64_t)value;
+    }
+    return i ? UPCONV_OK : fail_at(r, r->at, "':' and a number must stand here; there are up to five pitches");
+}
+
+static upconv_status read_layouts(reader *r, int layout)
+{
+    upconv_status status = say(r, SAYS_IN, r->at);
+    if (status == UPCONV_OK)
+        status = say(r, SAYS_OUT, r->at);
+    r->suffix.in_layout = r->suffix.out_layout = (upconv_layout)layout;
+    r->at += strlen(layout_names[layout]);
+    return status;
+}
+
+// Whatever follows a plus.
+static upconv_status read_suffix(reader *r)
+{
+    const char *text = r->text + r->at;
+    const int act = act_find(text), layout = layout_find(text), found = suffix_find(text);
+    if (act >= 0)
+        return read_act(r, act);
+    if (layout >= 0)
+        return read_layouts(r, layout);
+    if (found < 0)
+        return fail_at(r, r->at, "no activation, type, layout, residual or pitch begins here");
+    const upconv_status status = say(r, suffixes[found].says, r->at);
+    const int value = suffixes[found].value;
+    r->at += strlen(suffixes[found].name);
+    if (status != UPCONV_OK)
+        return status;
+    switch (suffixes[found].says) {
+    case SAYS_TYPE: r->suffix.type = (upconv_type)value; break;
+    case SAYS_SUM: r->suffix.sum_type = (upconv_type)value; break;
+    case SAYS_IN: r->suffix.in_layout = (upconv_layout)value; break;
+    case SAYS_OUT: r->suffix.out_layout = (upconv_layout)value; break;
+    case SAYS_RESIDUAL: r->suffix.residual = (upconv_residual)value; break;
+    case SAYS_IN_PITCH: return read_pitches(r, &r->suffix.in_pitch);
+    default: return read_pitches(r, &r->suffix.out_pitch);
+    }
+    return UPCONV_OK;
+}
+
+static upconv_status read_suffixes(reader *r)
+{
+    upconv_status status = UPCONV_OK;
+    while (status == UPCONV_OK && r->text[r->at] == '+') {
+        r->at++;
+        status = read_suffix(r);
+    }
     return status;
 }
 
@@ -257,7 +379,7 @@ static upconv_status check_complete(reader *r, int dims)
 
 static void fill_in(const reader *r, int dims, upconv_problem *problem)
 {
-    memset(problem, 0, sizeof *problem);
+    *problem = r->suffix;
     problem->struct_size = sizeof *problem;
     problem->dims = dims;
     problem->batch = r->set[MB] ? r->value[MB] : 1;
@@ -274,12 +396,10 @@ static void fill_in(const reader *r, int dims, upconv_problem *problem)
         problem->pad[i] = r->value[field_source(r, KIND_P, axis)];
         problem->dilation[i] = r->value[field_source(r, KIND_D, axis)] + 1;
     }
-    problem->act = r->act;
-    memcpy(problem->act_param, r->act_param, sizeof r->act_param);
 }
 
 // Where to point for a rule that several fields break together: at the padding (or the input) of an axis
-// whose computed output is impossible, else at the beginning.
+// whose computed output is impossible, at a suffix without which all were well, else at the beginning.
 static size_t find_culprit(const reader *r, const upconv_problem *problem)
 {
     upc_axis axes[3];
@@ -292,6 +412,19 @@ static size_t find_culprit(const reader *r, const upconv_problem *problem)
         if (problem->out[i] == 0 && (out < 1 || out > INT32_MAX))
             return r->set[pad] ? r->where[pad] : r->where[field_source(r, KIND_I, axis)];
     }
+    static const int suspects[] = {SAYS_SUM, SAYS_IN_PITCH, SAYS_OUT_PITCH};
+    upconv_problem less = *problem;
+    upc_problem unused;
+    for (size_t i = 0; i < UPC_COUNT(suspects); i++) {
+        if (!r->said[suspects[i]])
+            continue;
+        if (suspects[i] == SAYS_SUM)
+            less.sum_type = UPCONV_F32;
+        else
+            *(suspects[i] == SAYS_IN_PITCH ? &less.in_pitch : &less.out_pitch) = (upconv_pitch){0};
+        if (upc_problem_from(&less, &unused) == UPCONV_OK)
+            return r->said_at[suspects[i]];
+    }
     return 0;
 }
 
@@ -299,7 +432,7 @@ static upconv_status read_all(reader *r, upc_problem *problem)
 {
     upconv_status status = read_fields(r);
     if (status == UPCONV_OK)
-        status = read_act(r);
+        status = read_suffixes(r);
     if (status == UPCONV_OK)
         status = read_end(r);
     if (status != UPCONV_OK)
@@ -339,6 +472,47 @@ upconv_status upconv_problem_parse(const char *text, upconv_problem *problem, si
 
 // -------------------------------------------------------------------------------------------------- printing
 
+static void print_act(const upc_problem *problem, upc_text *text)
+{
+    if (problem->act == UPCONV_ACT_NONE)
+        return;
+    upc_text_add(text, "+%s", upc_act_name(problem->act));
+    for (int i = 0; i < acts[problem->act].params; i++) {
+        char number[32];
+        upc_print_float(number, sizeof number, problem->act_param[i]);
+        upc_text_add(text, ":%s", number);
+    }
+}
+
+static void print_layouts(const upc_problem *problem, upc_text *text)
+{
+    if (problem->in_layout == problem->out_layout) {
+        if (problem->in_layout != UPCONV_NCHW)
+            upc_text_add(text, "+%s", layout_names[problem->in_layout]);
+        return;
+    }
+    if (problem->in_layout != UPCONV_NCHW)
+        upc_text_add(text, "+in:%s", layout_names[problem->in_layout]);
+    if (problem->out_layout != UPCONV_NCHW)
+        upc_text_add(text, "+out:%s", layout_names[problem->out_layout]);
+}
+
+static void print_pitch(const upc_problem *problem, bool in, upc_text *text)
+{
+    upc_tensor_form form;
+    upconv_pitch pitch;
+    upc_problem_form(problem, in, &form);
+    upc_tensor_pitch(&form, in ? &problem->in : &problem->out, &pitch);
+    const int64_t parts[] = {pitch.image, pitch.channel, pitch.plane, pitch.row, pitch.pixel};
+    int count = UPC_COUNT(parts);
+    while (count && !parts[count - 1])
+        count--;
+    if (count)
+        upc_text_add(text, "+%spitch", form.name);
+    for (int i = 0; i < count; i++)
+        upc_text_add(text, ":%lld", (long long)parts[i]);
+}
+
 void upc_problem_print(const upc_problem *problem, upc_text *text)
 {
     upc_text_add(text, "g%lldmb%lldic%lldoc%lld", (long long)problem->groups, (long long)problem->batch,
@@ -351,14 +525,14 @@ void upc_problem_print(const upc_problem *problem, upc_text *text)
             upc_text_add(text, "%s%c%c%lld", kind ? "" : "_", kind_letters[kind], axis_letters[i],
                          (long long)values[kind]);
     }
-    if (problem->act == UPCONV_ACT_NONE)
-        return;
-    upc_text_add(text, "+%s", upc_act_name(problem->act));
-    for (int i = 0; i < acts[problem->act].params; i++) {
-        char number[32];
-        upc_print_float(number, sizeof number, problem->act_param[i]);
-        upc_text_add(text, ":%s", number);
-    }
+    print_act(problem, text);
+    if (problem->type == UPCONV_F16)
+        upc_text_add(text, "+f16%s", problem->sum_type == UPCONV_F16 ? "+sum16" : "");
+    print_layouts(problem, text);
+    if (problem->residual)
+        upc_text_add(text, "+residual%s", problem->residual == UPCONV_RESIDUAL_AFTER_ACT ? "_after" : "");
+    print_pitch(problem, true, text);
+    print_pitch(problem, false, text);
 }
 
 upconv_status upconv_problem_print(const upconv_problem *problem, char *text, size_t size, size_t *length)

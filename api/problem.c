@@ -153,48 +153,80 @@ static upconv_status check_act(const upconv_problem *given, upc_problem *problem
     return UPCONV_OK;
 }
 
-static upconv_status check_bytes(const char *name, int64_t outer, int64_t channels, const int64_t extents[3])
+static upconv_status check_bytes(const char *name, size_t element, int64_t outer, int64_t channels, const int64_t extents[3])
 {
     const int64_t factors[] = {outer, channels, extents[0], extents[1], extents[2]};
-    uint64_t bytes = sizeof(float);
+    uint64_t bytes = element;
     for (size_t i = 0; i < UPC_COUNT(factors); i++)
         if (!upc_mul_u64(&bytes, bytes, (uint64_t)factors[i]) || bytes > UPCONV_MAX_TENSOR_BYTES)
             return upc_fail(
                 UPCONV_ERROR_INVALID,
-                "the %s would have %lld x %lld x %lld x %lld x %lld elements of 4 bytes; a tensor has at "
+                "the %s would have %lld x %lld x %lld x %lld x %lld elements of %zu bytes; a tensor has at "
                 "most 2^40 bytes",
                 name, (long long)outer, (long long)channels, (long long)extents[0], (long long)extents[1],
-                (long long)extents[2]);
+                (long long)extents[2], element);
     return UPCONV_OK;
 }
 
-static upconv_status check_tensors(const upc_problem *problem)
-{
-    const upc_axis *axis = problem->axis;
-    const int64_t in[] = {axis[0].in, axis[1].in, axis[2].in};
-    const int64_t out[] = {axis[0].out, axis[1].out, axis[2].out};
-    const int64_t kernel[] = {axis[0].kernel, axis[1].kernel, axis[2].kernel};
-    upconv_status status = check_bytes("input", problem->batch, problem->groups * problem->icg, in);
-    if (status == UPCONV_OK)
-        status = check_bytes("output", problem->batch, problem->groups * problem->ocg, out);
-    if (status == UPCONV_OK)
-        status = check_bytes("filter", problem->groups * problem->icg, problem->ocg, kernel);
-    return status;
-}
-
-static void dense(const upc_problem *problem, bool in, upc_tensor *tensor)
+void upc_problem_form(const upc_problem *problem, bool in, upc_tensor_form *form)
 {
     const upc_axis *a = problem->axis;
-    const int64_t e[3] = {in ? a[0].in : a[0].out, in ? a[1].in : a[1].out, in ? a[2].in : a[2].out};
-    const int64_t channels = problem->groups * (in ? problem->icg : problem->ocg);
-    *tensor = (upc_tensor){.axis = {e[1] * e[2], e[2], 1}, .channel = e[0] * e[1] * e[2], .pack = 1};
-    tensor->image = channels * tensor->channel;
-    tensor->elements = problem->batch * tensor->image;
+    *form = (upc_tensor_form){.name = in ? "in" : "out", .dims = problem->dims, .batch = problem->batch,
+                              .channels = problem->groups * (in ? problem->icg : problem->ocg),
+                              .layout = in ? problem->in_layout : problem->out_layout,
+                              .element_bytes = upc_type_bytes(problem->type)};
+    for (int i = 0; i < 3; i++)
+        form->extent[i] = in ? a[i].in : a[i].out;
+}
+
+// type and layouts are known to be good.
+static upconv_status check_tensors(const upconv_problem *given, upc_problem *problem)
+{
+    const int64_t kernel[] = {problem->axis[0].kernel, problem->axis[1].kernel, problem->axis[2].kernel};
+    upc_tensor_form in, out;
+    upc_problem_form(problem, true, &in);
+    upc_problem_form(problem, false, &out);
+    upconv_status status = check_bytes("input", in.element_bytes, in.batch, in.channels, in.extent);
+    if (status == UPCONV_OK)
+        status = check_bytes("output", out.element_bytes, out.batch, out.channels, out.extent);
+    if (status == UPCONV_OK) // weights may be f32 with tensors of f16
+        status = check_bytes("filter", sizeof(float), in.channels, problem->ocg, kernel);
+    if (status == UPCONV_OK)
+        status = upc_tensor_from(&in, &given->in_pitch, &problem->in);
+    return status ? status : upc_tensor_from(&out, &given->out_pitch, &problem->out);
+}
+
+// Those that stand for themselves; `problem` gets them all, also where one is wrong.
+static upconv_status check_enums(const upconv_problem *given, upc_problem *problem)
+{
+    const struct {
+        const char *name;
+        int value, count;
+    } enums[] = {
+        {"op", (int)given->op, UPCONV_CONV_TRANSPOSE + 1},
+        {"type", (int)given->type, UPCONV_TYPE_COUNT},
+        {"sum_type", (int)given->sum_type, UPCONV_TYPE_COUNT},
+        {"in_layout", (int)given->in_layout, UPCONV_LAYOUT_COUNT},
+        {"out_layout", (int)given->out_layout, UPCONV_LAYOUT_COUNT},
+        {"residual", (int)given->residual, UPCONV_RESIDUAL_COUNT},
+    };
+    upconv_status status = UPCONV_OK;
+    for (size_t i = 0; i < UPC_COUNT(enums) && status == UPCONV_OK; i++)
+        status = check_enum(enums[i].name, enums[i].value, enums[i].count);
+    problem->op = given->op;
+    problem->type = given->type;
+    problem->sum_type = given->sum_type;
+    problem->in_layout = given->in_layout;
+    problem->out_layout = given->out_layout;
+    problem->residual = given->residual;
+    if (status == UPCONV_OK && given->sum_type == UPCONV_F16 && given->type != UPCONV_F16)
+        status = upc_fail(UPCONV_ERROR_INVALID, "sum_type is F16 while type is F32; sums in F16 are for problems of type F16");
+    return status;
 }
 
 static upconv_status check_all(const upconv_problem *given, upc_problem *problem)
 {
-    upconv_status status = check_enum("op", (int)given->op, UPCONV_CONV_TRANSPOSE + 1);
+    upconv_status status = check_enums(given, problem);
     if (status == UPCONV_OK)
         status = check_channels(given, problem);
     if (status == UPCONV_OK)
@@ -202,24 +234,8 @@ static upconv_status check_all(const upconv_problem *given, upc_problem *problem
     if (status == UPCONV_OK)
         status = fill_in_out(given, problem);
     if (status == UPCONV_OK)
-        status = check_enum("type", (int)given->type, UPCONV_F32 + 1);
-    if (status == UPCONV_OK)
-        status = check_enum("in_layout", (int)given->in_layout, UPCONV_NCHW + 1);
-    if (status == UPCONV_OK)
-        status = check_enum("out_layout", (int)given->out_layout, UPCONV_NCHW + 1);
-    if (status == UPCONV_OK)
         status = check_act(given, problem);
-    if (status == UPCONV_OK)
-        status = check_tensors(problem);
-    problem->op = given->op;
-    problem->type = given->type;
-    problem->in_layout = given->in_layout;
-    problem->out_layout = given->out_layout;
-    if (status == UPCONV_OK) {
-        dense(problem, true, &problem->in);
-        dense(problem, false, &problem->out);
-    }
-    return status;
+    return status ? status : check_tensors(given, problem);
 }
 
 upconv_status upc_problem_from(const upconv_problem *given, upc_problem *problem)
@@ -258,11 +274,18 @@ void upc_problem_to(const upc_problem *problem, upconv_problem *given)
         given->out[i] = (int32_t)axis->out;
     }
     given->type = problem->type;
+    given->sum_type = problem->sum_type;
     given->in_layout = problem->in_layout;
     given->out_layout = problem->out_layout;
     given->act = problem->act;
     given->act_param[0] = problem->act_param[0];
     given->act_param[1] = problem->act_param[1];
+    given->residual = problem->residual;
+    upc_tensor_form form;
+    upc_problem_form(problem, true, &form);
+    upc_tensor_pitch(&form, &problem->in, &given->in_pitch);
+    upc_problem_form(problem, false, &form);
+    upc_tensor_pitch(&form, &problem->out, &given->out_pitch);
 }
 
 // ----------------------------------------------------------------------------------------------------- sizes
@@ -311,8 +334,8 @@ upconv_status upconv_problem_sizes(const upconv_problem *problem, upconv_sizes *
     ours.output_elements = upc_output_elements(&checked);
     ours.weights_elements = upc_weights_elements(&checked);
     ours.bias_elements = (uint64_t)(checked.groups * checked.ocg);
-    ours.input_bytes = ours.input_elements * sizeof(float);
-    ours.output_bytes = ours.output_elements * sizeof(float);
+    ours.input_bytes = upc_input_bytes(&checked);
+    ours.output_bytes = upc_output_bytes(&checked);
     ours.weights_bytes = ours.weights_elements * sizeof(float);
     ours.bias_bytes = ours.bias_elements * sizeof(float);
     ours.flops = 2 * upc_problem_macs(&checked);

@@ -33,6 +33,25 @@ static inline int64_t upc_tensor_at(const upc_tensor *tensor, int64_t n, int64_t
 
 static inline size_t upc_type_bytes(upconv_type type) { return type == UPCONV_F16 ? 2 : 4; }
 
+// What api/tensor.c must know of one.
+typedef struct upc_tensor_form {
+    const char *name; // "in" or "out", for sentences
+    int dims;
+    int64_t batch, channels, extent[3]; // channels of all groups; d, h, w
+    upconv_layout layout;
+    size_t element_bytes;
+} upc_tensor_form;
+
+// Checks the pitches. Those of axes with one position are dropped, so that tensors that lie alike compare equal. INVALID.
+upconv_status upc_tensor_from(const upc_tensor_form *form, const upconv_pitch *pitch, upc_tensor *tensor);
+bool upc_tensor_dense(const upc_tensor_form *form, const upc_tensor *tensor); // as zero pitches make it
+// The way back: zeros where it is dense, else complete.
+void upc_tensor_pitch(const upc_tensor_form *form, const upc_tensor *tensor, upconv_pitch *pitch);
+// Whether four channels lie side by side wherever four begin, at multiples of four elements: what vector accesses need.
+bool upc_tensor_fours(const upc_tensor_form *form, const upc_tensor *tensor);
+// Copies the elements between two tensors that lie alike; what lies between them stays as it is.
+void upc_tensor_copy(const upc_tensor_form *form, const upc_tensor *tensor, void *to, const void *from);
+
 typedef struct upc_problem {
     upconv_op op;
     int dims;          // as given, for printing; axis[0 .. 2] are d, h, w, missing ones are unit axes
@@ -59,8 +78,20 @@ static inline int64_t upc_axis_full(const upc_axis *axis)
 // The way back: complete, no zeros standing for defaults.
 void upc_problem_to(const upc_problem *problem, upconv_problem *given);
 
+void upc_problem_form(const upc_problem *problem, bool in, upc_tensor_form *form); // of the input, or of the output
+
+// How many elements there are, however they lie.
 uint64_t upc_input_elements(const upc_problem *problem);
 uint64_t upc_output_elements(const upc_problem *problem);
+// From the first element to the last, with what lies between them.
+static inline uint64_t upc_input_bytes(const upc_problem *problem)
+{
+    return (uint64_t)problem->in.elements * upc_type_bytes(problem->type);
+}
+static inline uint64_t upc_output_bytes(const upc_problem *problem)
+{
+    return (uint64_t)problem->out.elements * upc_type_bytes(problem->type);
+}
 uint64_t upc_weights_elements(const upc_problem *problem);
 // Multiply-adds as GFLOPS counts them: batch * in extents * kernel * in_channels * out_channels / groups.
 double upc_problem_macs(const upc_problem *problem);

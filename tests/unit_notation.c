@@ -24,7 +24,7 @@ static upconv_problem parsed(const char *text)
 static void canonical_is(const char *text, const char *canonical)
 {
     const upconv_problem problem = parsed(text);
-    char printed[512];
+    char printed[768];
     size_t length = 0;
     assert_int_equal(upconv_problem_print(&problem, printed, sizeof printed, &length), UPCONV_OK);
     assert_string_equal(printed, canonical);
@@ -69,6 +69,42 @@ static void test_activations(void **state)
         assert_string_not_equal(upc_act_name((upconv_act)act), "unknown");
     assert_string_equal(upc_act_name(UPCONV_ACT_COUNT), "unknown");
     assert_string_equal(upc_act_name((upconv_act)-1), "unknown");
+}
+
+static void test_suffixes(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"+f16", "+f16"},
+        {"+f32", ""},
+        {"+sum16+f16+relu", "+relu+f16+sum16"},
+        {"+nhwc", "+nhwc"},
+        {"+in:nhwc+out:nhwc", "+nhwc"},
+        {"+in:nc4hw4", "+in:nc4hw4"},
+        {"+out:nc4hw4+in:nchw", "+out:nc4hw4"},
+        {"+out:nhwc+in:nc4hw4", "+in:nc4hw4+out:nhwc"},
+        {"+nchw", ""},
+        {"+residual", "+residual"},
+        {"+residual_after+gelu_tanh_n\"x\"", "+gelu_tanh+residual_after"},
+        {"+outpitch:40:10", "+outpitch:40:10"},
+        {"+inpitch:0:5", "+inpitch:10:5"},
+        {"+outpitch:12:6", ""},      // dense
+        {"+nhwc+outpitch:0:0:0:0:3", "+nhwc+outpitch:18:0:0:0:3"},
+        {"+f16+outpitch:18+nhwc+inpitch:9+clamp:0:6+residual",
+         "+clamp:0:6+f16+nhwc+residual+inpitch:9:0:0:0:2+outpitch:18:0:0:0:2"},
+    };
+    for (size_t i = 0; i < UPC_COUNT(texts); i++) {
+        char text[160], canonical[160];
+        snprintf(text, sizeof text, "mb2ic2oc2iw4kw3%s", texts[i][0]);
+        snprintf(canonical, sizeof canonical, "g1mb2ic2oc2_iw4ow6kw3sw1pw0dw0%s", texts[i][1]);
+        canonical_is(text, canonical);
+    }
+    canonical_is("ic3oc3id2kd1_ih2kh1_iw2kw1+nhwc+inpitch:99:0:40:20:9+outpitch:99:0:40:20:9",
+                 "g1mb1ic3oc3_id2od2kd1sd1pd0dd0_ih2oh2kh1sh1ph0dh0_iw2ow2kw1sw1pw0dw0+nhwc+inpitch:80:0:40:20:9"
+                 "+outpitch:80:0:40:20:9");
+    const upconv_problem p = parsed("ic8oc8iw4kw3+f16+sum16+residual_after+in:nc4hw4+out:nhwc");
+    assert_true(p.type == UPCONV_F16 && p.sum_type == UPCONV_F16 && p.residual == UPCONV_RESIDUAL_AFTER_ACT &&
+                p.in_layout == UPCONV_NC4HW4 && p.out_layout == UPCONV_NHWC);
 }
 
 // Every float comes back bit for bit, also in locales whose decimal mark is a comma or has several bytes.
@@ -146,6 +182,18 @@ static void test_errors(void **state)
     points_at("ic4oc4iw3kw3n\"x\"y", "                ^", "goes on");
     points_at("ic4oc4iw3kw3+", "             ^", "no activation");
     points_at("ic4oc4iw3kw3+relux", "             ^", "no activation");
+    points_at("ic4oc4iw3kw3+f160", "             ^", "no activation");
+    points_at("ic4oc4iw3kw3+in:nhw", "             ^", "no activation");
+    points_at("ic4oc4iw3kw3+relu+tanh", "                  ^", "activation stands here a second time");
+    points_at("ic4oc4iw3kw3+nhwc+out:nhwc", "                  ^", "output's layout stands here a second time");
+    points_at("ic4oc4iw3kw3+f16+f16", "                 ^", "type stands here a second time");
+    points_at("ic4oc4iw3kw3+sum16", "             ^", "sum_type is F16");
+    points_at("ic4oc4iw3kw3+inpitch", "                    ^", "up to five");
+    points_at("ic4oc4iw3kw3+inpitch:", "                     ^", "a number");
+    points_at("ic4oc4iw3kw3+inpitch:1:2:3:4:5:6", "                              ^", "goes on");
+    points_at("ic4oc4iw3kw3+inpitch:9999999999999", "                     ^", "too large");
+    points_at("ic4oc4iw3kw3+inpitch:11", "             ^", "in_pitch.image is 11");
+    points_at("ic4oc4iw3kw3+inpitch:12+outpitch:0:1", "                        ^", "out_pitch.channel is 1");
     points_at("ic4oc4iw3kw3+relu:3", "                 ^", "goes on");
     points_at("ic4oc4iw3kw3+leaky", "                  ^", "leaky has 1");
     points_at("ic4oc4iw3kw3+leaky:", "                   ^", "a number");
@@ -192,7 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_meaning), cmocka_unit_test(test_activations), cmocka_unit_test(test_floats),
-        cmocka_unit_test(test_errors),  cmocka_unit_test(test_print_cuts),
+        cmocka_unit_test(test_errors),  cmocka_unit_test(test_print_cuts),  cmocka_unit_test(test_suffixes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

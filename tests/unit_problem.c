@@ -119,8 +119,11 @@ static void test_rules(void **state)
     REFUSED(dilation[1] = 0, "dilation[1] is 0|dilation[0] is 1|wholly zero");
     REFUSED(out[0] = -1, "out[0] is -1");
     REFUSED(pad[0] = 6, "out[0] comes to -1|pad 6");
-    REFUSED(type = (upconv_type)1, "type is 1");
-    REFUSED(in_layout = (upconv_layout)2, "in_layout is 2");
+    REFUSED(type = UPCONV_TYPE_COUNT, "type is 2");
+    REFUSED(sum_type = (upconv_type)-1, "sum_type is -1");
+    REFUSED(sum_type = UPCONV_F16, "sum_type is F16|type is F32");
+    REFUSED(residual = UPCONV_RESIDUAL_COUNT, "residual is 3");
+    REFUSED(in_layout = UPCONV_LAYOUT_COUNT, "in_layout is 3");
     REFUSED(out_layout = (upconv_layout)-1, "out_layout is -1");
     REFUSED(act = UPCONV_ACT_COUNT, "act is 11");
     REFUSED(act = (upconv_act)-1, "act is -1");
@@ -215,6 +218,154 @@ static void test_canonical(void **state)
     assert_memory_equal(&problem, &again, sizeof again);
 }
 
+// The tensor of a canonical problem, with the pitch and layout given for its output.
+static upc_tensor out_of(const upconv_problem *given)
+{
+    upc_problem problem;
+    if (upc_problem_from(given, &problem) != UPCONV_OK)
+        fail_msg("%s", upconv_last_error());
+    return problem.out;
+}
+
+static void same_tensor(upc_tensor tensor, int64_t image, int64_t channel, const int64_t axis[3], int64_t pack,
+                        int64_t elements)
+{
+    assert_int_equal(tensor.image, image);
+    assert_int_equal(tensor.channel, channel);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(tensor.axis[i], axis[i]);
+    assert_int_equal(tensor.pack, pack);
+    assert_int_equal(tensor.elements, elements);
+}
+
+// 2 images of 6 channels of 4 x 3 x 5 positions.
+static upconv_problem solid(upconv_layout layout)
+{
+    return (upconv_problem){.batch = 2, .in_channels = 6, .out_channels = 6, .dims = 3, .in = {4, 3, 5},
+                            .kernel = {1, 1, 1}, .out_layout = layout};
+}
+
+static void test_layouts(void **state)
+{
+    (void)state;
+    upconv_problem problem = solid(UPCONV_NCHW);
+    same_tensor(out_of(&problem), 360, 60, (int64_t[]){15, 5, 1}, 1, 720);
+    problem = solid(UPCONV_NHWC);
+    same_tensor(out_of(&problem), 360, 1, (int64_t[]){90, 30, 6}, 1, 720);
+    problem = solid(UPCONV_NC4HW4);
+    const upc_tensor packed = out_of(&problem);
+    same_tensor(packed, 480, 240, (int64_t[]){60, 20, 4}, 4, 960);
+    assert_int_equal(upc_tensor_at(&packed, 1, 5, 3, 2, 4), 480 + 240 + 1 + 180 + 40 + 16);
+    problem.type = UPCONV_F16;
+    upconv_sizes sizes;
+    assert_int_equal(sizes_of(&problem, &sizes), UPCONV_OK);
+    assert_int_equal(sizes.output_elements, 720);
+    assert_int_equal(sizes.output_bytes, 1920);
+    assert_int_equal(sizes.input_bytes, 1440);
+    assert_int_equal(sizes.weights_bytes, 36 * 4);
+}
+
+static void test_pitches(void **state)
+{
+    (void)state;
+    upconv_problem problem = solid(UPCONV_NCHW);
+    problem.out_pitch.row = 7; // what is not given is as dense as this allows
+    same_tensor(out_of(&problem), 504, 84, (int64_t[]){21, 7, 1}, 1, 504 + 5 * 84 + 3 * 21 + 2 * 7 + 5);
+    problem.out_pitch.image = 5 * 84 + 3 * 21 + 2 * 7 + 5; // the next image begins right behind the last element
+    same_tensor(out_of(&problem), 502, 84, (int64_t[]){21, 7, 1}, 1, 1004);
+    problem = solid(UPCONV_NHWC);
+    problem.out_pitch.pixel = 10; // a slice of 10 channels
+    same_tensor(out_of(&problem), 600, 1, (int64_t[]){150, 50, 10}, 1, 1200 - 4);
+    problem = solid(UPCONV_NC4HW4);
+    problem.out_pitch.channel = 300;
+    same_tensor(out_of(&problem), 600, 300, (int64_t[]){60, 20, 4}, 4, 600 + 300 + 240);
+    problem = solid(UPCONV_NCHW); // of one image nothing is an image's pitch away
+    problem.batch = 1;
+    problem.out_pitch.image = INT64_MAX;
+    same_tensor(out_of(&problem), 360, 60, (int64_t[]){15, 5, 1}, 1, 360);
+    upc_problem checked;
+    upconv_problem back;
+    assert_int_equal(upc_problem_from(&problem, &checked), UPCONV_OK);
+    upc_problem_to(&checked, &back);
+    assert_true(back.out_pitch.image == 0 && back.out_pitch.channel == 0 && back.out_pitch.row == 0);
+    problem = solid(UPCONV_NHWC);
+    problem.out_pitch.row = 31;
+    assert_int_equal(upc_problem_from(&problem, &checked), UPCONV_OK);
+    upc_problem_to(&checked, &back);
+    const upconv_pitch *pitch = &back.out_pitch;
+    assert_true(pitch->image == 372 && pitch->channel == 0 && pitch->plane == 93 && pitch->row == 31 && pitch->pixel == 6);
+}
+
+#define REFUSED_SOLID(layout, change, words)                                                                 \
+    do {                                                                                                     \
+        upconv_problem problem = solid(layout);                                                              \
+        problem.change;                                                                                      \
+        refused(&problem, words);                                                                            \
+    } while (0)
+
+static void test_pitch_rules(void **state)
+{
+    (void)state;
+    REFUSED_SOLID(UPCONV_NCHW, out_pitch.row = 4, "out_pitch.row is 4|at least 5");
+    REFUSED_SOLID(UPCONV_NCHW, in_pitch.row = -1, "in_pitch.row is -1|at least 5");
+    REFUSED_SOLID(UPCONV_NCHW, out_pitch.plane = 14, "out_pitch.plane is 14|at least 15");
+    REFUSED_SOLID(UPCONV_NCHW, out_pitch.image = 359, "out_pitch.image is 359|at least 360");
+    REFUSED_SOLID(UPCONV_NCHW, out_pitch.pixel = 1, "out_pitch.pixel is 1|must be 0|NCHW|side by side");
+    REFUSED_SOLID(UPCONV_NHWC, out_pitch.pixel = 5, "out_pitch.pixel is 5|at least 6");
+    REFUSED_SOLID(UPCONV_NHWC, out_pitch.channel = 1, "out_pitch.channel is 1|must be 0|NHWC");
+    REFUSED_SOLID(UPCONV_NC4HW4, out_pitch.row = 22, "out_pitch.row is 22|multiple of 4");
+    REFUSED_SOLID(UPCONV_NC4HW4, out_pitch.channel = 236, "out_pitch.channel is 236|at least 240");
+    REFUSED_SOLID(UPCONV_NCHW, out_pitch.image = (int64_t)1 << 40, "out_pitch.image is 1099511627776|2^40");
+    REFUSED_SOLID(UPCONV_NCHW, out_pitch.channel = INT64_MAX, "out_pitch.channel is 9223372036854775807|2^40");
+    upconv_problem problem = legal();
+    problem.out_pitch.plane = 1000;
+    refused(&problem, "out_pitch.plane is 1000|must be 0|3-D");
+    upconv_problem line = {.batch = 1, .in_channels = 1, .out_channels = 1, .dims = 1, .in = {9}, .kernel = {1}};
+    line.in_pitch.row = 9;
+    refused(&line, "in_pitch.row is 9|must be 0|one row");
+    line.in_pitch.row = 0;
+    line.in_layout = UPCONV_NC4HW4; // filled up to four times as much
+    line.batch = 1 << 20;
+    line.in[0] = 1 << 17;
+    refused(&line, "in_pitch.image|2^40");
+}
+
+// Whatever the pitches: no two elements share a place, and the last is where `elements` ends.
+static void test_places(void **state)
+{
+    (void)state;
+    static unsigned char taken[4000];
+    uint32_t seed = 7;
+    for (int round = 0; round < 300; round++) {
+        upconv_problem problem = solid((upconv_layout)(round % 3));
+        const upc_tensor tight = out_of(&problem);
+        int64_t *const parts[] = {&problem.out_pitch.row, &problem.out_pitch.plane, &problem.out_pitch.image};
+        const int64_t least[] = {tight.axis[1], tight.axis[0], tight.image};
+        for (int i = 0; i < 3; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            if (seed >> 30)
+                *parts[i] = (least[i] + (int64_t)(seed >> 16) % 40 * i + 3) / 4 * 4;
+        }
+        upc_problem checked;
+        if (upc_problem_from(&problem, &checked) != UPCONV_OK)
+            continue; // too near each other
+        memset(taken, 0, sizeof taken);
+        int64_t last = 0;
+        for (int64_t i = 0; i < 720; i++) {
+            const int64_t at = upc_tensor_at(&checked.out, i / 360, i / 60 % 6, i / 15 % 4, i / 5 % 3, i % 5);
+            assert_true(at < (int64_t)sizeof taken && !taken[at]);
+            taken[at] = 1;
+            last = UPC_MAX(last, at);
+        }
+        assert_int_equal(last + (problem.out_layout == UPCONV_NC4HW4 ? 3 : 1), checked.out.elements); // 6 of 8 channels
+        upconv_problem back;
+        upc_problem again;
+        upc_problem_to(&checked, &back);
+        assert_int_equal(upc_problem_from(&back, &again), UPCONV_OK);
+        assert_memory_equal(&checked, &again, sizeof again);
+    }
+}
+
 // Walks a filter in its own order and asks that the strides count up by one.
 static void test_filter_strides(void **state)
 {
@@ -261,7 +412,9 @@ int main(void)
         cmocka_unit_test(test_sizes),          cmocka_unit_test(test_struct_size),
         cmocka_unit_test(test_rules),          cmocka_unit_test(test_activations),
         cmocka_unit_test(test_overflow),       cmocka_unit_test(test_canonical),
-        cmocka_unit_test(test_filter_strides),
+        cmocka_unit_test(test_filter_strides), cmocka_unit_test(test_layouts),
+        cmocka_unit_test(test_pitches),        cmocka_unit_test(test_pitch_rules),
+        cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,8 +82,9 @@ typedef enum upconv_layout {
     UPCONV_LAYOUT_COUNT
 } upconv_layout;
 
-// How far apart a tensor's parts lie, in elements; what is 0 is as dense as the others allow. So a tensor can be a slice of a
-// larger one (concatenation without a copy); where it begins is the binding's offset. No two elements may share a place.
+// How far apart a tensor's parts lie, in elements. 0: as far as the parts within take, one after the other. So a tensor can be a
+// slice of a larger one (concatenation without a copy); where it begins is the binding's offset. What lies between the elements is
+// never written. Each is at least the elements from the first to the last of what it steps over, and for NC4HW4 a multiple of 4.
 typedef struct upconv_pitch {
     int64_t image;   // from one image of the batch to the next
     int64_t channel; // NCHW: from one channel to the next; NC4HW4: from one block of 4; must be 0 for NHWC
@@ -153,10 +154,10 @@ typedef struct upconv_problem {
 typedef struct upconv_sizes {
     size_t struct_size;
     int32_t out[3];                               // as in the problem, with zeros filled in
-    uint64_t input_elements, output_elements;     // batch * channels * extents
+    uint64_t input_elements, output_elements;     // batch * channels * extents, however they lie
     uint64_t weights_elements, bias_elements;     // in_channels * out_channels / groups * kernel; out_channels
-    uint64_t input_bytes, output_bytes;           //
-    uint64_t weights_bytes, bias_bytes;           //
+    uint64_t input_bytes, output_bytes;           // from the first element to the last, as layout, pitches and type have them
+    uint64_t weights_bytes, bias_bytes;           // in f32; weights of type F16 take half
     double flops;                                 // 2 * batch * in extents * kernel * in_channels * out_channels / groups
 } upconv_sizes;
 
@@ -192,13 +193,15 @@ UPCONV_API upconv_status upconv_problem_onnx(upconv_problem *problem, const char
 
 // The problem notation: one line of text, oneDNN benchdnn's for deconvolution, with suffixes for what that has not:
 //
-//     [gG][mbN]icNocN_[idN][odN][kdN][sdN][pdN][ddN]_ihN ..._iwN ...[+ACT[:a[:b]]]      e.g. ic64oc32_ih32oh64kh4sh2ph1
+//     [gG][mbN]icNocN_[idN][odN][kdN][sdN][pdN][ddN]_ihN ..._iwN ...[+ACT[:a[:b]]][+...]      e.g. ic64oc32_ih32oh64kh4sh2ph1
 //
 // g groups, mb batch, ic and oc channels; i input, o output, k kernel, s stride, p front padding (may be negative),
 // d dilation minus one, each followed by d, h or w. Underscores may stand between any two fields. Where only h is given, w
 // is the same; with id, ih and iw the problem is 3-D, with ih (and iw) 2-D, with iw alone 1-D. Left out: g1, mb1, s1, p0, d0, and o
-// as in upconv_problem. ACT: relu leaky:a prelu clamp:a:b sigmoid tanh hardswish silu gelu gelu_tanh. Numbers are read
-// and written the same in every locale.
+// as in upconv_problem. ACT: relu leaky:a prelu clamp:a:b sigmoid tanh hardswish silu gelu gelu_tanh. After it, or in any order
+// with it, each at most once: +f16 (type), +sum16 (sum_type F16), +nhwc or +nc4hw4 (both layouts) or +in:LAYOUT and +out:LAYOUT,
+// +residual or +residual_after, +inpitch:image:channel:plane:row:pixel and +outpitch:... (missing ones at the end are 0).
+// Numbers are read and written the same in every locale.
 // upconv_problem_parse: set problem->struct_size (or zero) before the call. On UPCONV_ERROR_INVALID *error_at (may be NULL)
 // is the offset of the offending character: the text's length where something is missing, 0 where it is the whole.
 UPCONV_API upconv_status upconv_problem_parse(const char *text, upconv_problem *problem, size_t *error_at);
@@ -448,7 +451,8 @@ UPCONV_API upconv_status upconv_buffer_unmap(upconv_buffer *buffer);
 // What a plan reads and writes, by name.
 typedef enum upconv_role {
     UPCONV_INPUT = 0,  // batch x in_channels x in
-    UPCONV_OUTPUT,     // batch x out_channels x out; wholly written; must not overlap anything else
+    UPCONV_OUTPUT,     // batch x out_channels x out; all elements are written; must not overlap anything else, but may be the
+                       // residual itself (the same buffer and offset)
     UPCONV_WEIGHTS,    // only where the plan was made without
     UPCONV_BIAS,       // out_channels f32; optional, only where the plan was made without
     UPCONV_SLOPES,     // out_channels f32; only for PRELU, where the plan was made without
@@ -458,7 +462,8 @@ typedef enum upconv_role {
     UPCONV_ROLE_COUNT
 } upconv_role;
 
-// One of buffer and host is set, or none. offset: bytes into the buffer, a multiple of the element size.
+// One of buffer and host is set, or none. offset: bytes into the buffer, a multiple of the element size; of four elements for an
+// NC4HW4 tensor, and for an NHWC one whose channels and pitches are all multiples of 4.
 typedef struct upconv_binding {
     upconv_buffer *buffer;
     uint64_t offset;

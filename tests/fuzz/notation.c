@@ -18,7 +18,7 @@ static void require(bool condition, const char *what)
 
 static void check_round_trip(const upconv_problem *problem)
 {
-    char text[512], again_text[512];
+    char text[768], again_text[768];
     size_t length = 0;
     require(upconv_problem_print(problem, text, sizeof text, &length) == UPCONV_OK,
             "a parsed problem prints");
