@@ -6,30 +6,33 @@ typedef struct weight_range {
     int64_t g0, gn, b0, bn, k0, kn, i0, in;
 } weight_range;
 
-typedef struct packing {
+typedef struct pack_cooking {
     const upc_problem *problem;
     const upc_facts *facts;
     const upc_taps *taps;
     upc_recipe *recipe;
     upc_filter_strides raw;
     int64_t raw_tap; // taps are equally far apart in every filter order
-    int64_t oc, blocks, all_taps;
+    int64_t oc, icg, blocks, all_taps; // icg: of the packed weights
+    size_t raw_bytes, bytes;           // of an element
     upc_program_desc program;
     int32_t steps;
-} packing;
+} pack_cooking;
 
-static upc_window raw_window(const packing *p, const weight_range *part)
+static upc_window raw_window(const pack_cooking *p, const weight_range *part)
 {
     const int64_t c0 = part->b0 * p->oc, last_c = UPC_MIN((part->b0 + part->bn) * p->oc, p->problem->ocg) - 1;
     const int64_t first = part->g0 * p->raw.group + c0 * p->raw.out + part->k0 * p->raw_tap + part->i0 * p->raw.in;
+    const int64_t last_i = UPC_MIN(part->i0 + part->in, p->problem->icg) - 1;
     const int64_t last = (part->g0 + part->gn - 1) * p->raw.group + last_c * p->raw.out +
-                         (part->k0 + part->kn - 1) * p->raw_tap + (part->i0 + part->in - 1) * p->raw.in;
-    return (upc_window){first, last - first + 1};
+                         (part->k0 + part->kn - 1) * p->raw_tap + UPC_MAX(last_i, part->i0) * p->raw.in;
+    const int64_t start = first / 4 * 4; // whole words also where weights are f16
+    return (upc_window){start, last - start + 1};
 }
 
-static upc_window packed_window(const packing *p, const weight_range *part)
+static upc_window packed_window(const pack_cooking *p, const weight_range *part)
 {
-    const int64_t tap = p->problem->icg * p->oc, block = p->all_taps * tap;
+    const int64_t tap = p->icg * p->oc, block = p->all_taps * tap;
     const int64_t first = part->g0 * p->blocks + part->b0;
     if (part->kn == 1) {
         const int64_t kh = p->problem->axis[1].kernel, kw = p->problem->axis[2].kernel;
@@ -40,9 +43,9 @@ static upc_window packed_window(const packing *p, const weight_range *part)
     return (upc_window){first * block, ((part->gn - 1) * p->blocks + part->bn) * block};
 }
 
-static upconv_status emit(packing *p, const weight_range *part, const upc_window *raw, const upc_window *packed)
+static upconv_status emit(pack_cooking *p, const weight_range *part, const upc_window *raw, const upc_window *packed)
 {
-    const int32_t at_group = (int32_t)((packed->first - part->g0 * p->blocks * p->all_taps * p->problem->icg * p->oc) / 4);
+    const int32_t at_group = (int32_t)((packed->first - part->g0 * p->blocks * p->all_taps * p->icg * p->oc) / 4);
     // where the window begins, relative to the first weight of the part's first group, first tap and channel i = 0
     const int64_t raw_from = raw->first - part->g0 * p->raw.group - part->k0 * p->raw_tap;
     upc_step step = {.kind = UPC_STEP_KERNEL, .bind_count = 3};
@@ -53,8 +56,8 @@ static upconv_status emit(packing *p, const weight_range *part, const upc_window
     const int64_t items[3] = {part->in, part->kn, part->gn * part->bn};
     for (int i = 0; i < 3; i++)
         step.groups[i] = (uint32_t)upc_ceil_div(items[i], p->program.local[i]);
-    step.bind[0] = (upc_bind){UPC_WEIGHTS, (uint64_t)raw->first * 4, (uint64_t)raw->count * 4};
-    step.bind[1] = (upc_bind){UPC_WORKSPACE, (uint64_t)packed->first * 4, (uint64_t)packed->count * 4};
+    step.bind[0] = (upc_bind){UPC_WEIGHTS, (uint64_t)raw->first * p->raw_bytes, (uint64_t)raw->count * p->raw_bytes};
+    step.bind[1] = (upc_bind){UPC_WORKSPACE, (uint64_t)packed->first * p->bytes, (uint64_t)packed->count * p->bytes};
     step.bind[2] = (upc_bind){UPC_TABLE, 0, p->recipe->table_count * 4};
     // a workspace that the app lends may still be read by the submission before
     step.barrier = p->steps == 0;
@@ -65,10 +68,10 @@ static upconv_status emit(packing *p, const weight_range *part, const upc_window
     return status ? status : upc_recipe_step(p->recipe, &step);
 }
 
-static upconv_status run(packing *p, const weight_range *whole);
+static upconv_status run(pack_cooking *p, const weight_range *whole);
 
 // first and count point into *half.
-static upconv_status halves(packing *p, weight_range *half, int64_t *first, int64_t *count)
+static upconv_status halves(pack_cooking *p, weight_range *half, int64_t *first, int64_t *count)
 {
     const int64_t all = *count;
     *count = all / 2;
@@ -80,13 +83,13 @@ static upconv_status halves(packing *p, weight_range *half, int64_t *first, int6
     return run(p, half);
 }
 
-static upconv_status run(packing *p, const weight_range *whole)
+static upconv_status run(pack_cooking *p, const weight_range *whole)
 {
     const upc_window raw = raw_window(p, whole), packed = packed_window(p, whole);
     const upconv_limits *limits = &p->facts->info.limits;
-    const int64_t room = ((int64_t)limits->binding_bytes - (int64_t)p->facts->info.offset_alignment) / 4;
+    const int64_t room = (int64_t)limits->binding_bytes - (int64_t)p->facts->info.offset_alignment;
     const int64_t most = limits->group_count;
-    const bool large = raw.count > room || packed.count > room;
+    const bool large = raw.count > room / (int64_t)p->raw_bytes || packed.count > room / (int64_t)p->bytes;
     weight_range half = *whole;
     const int64_t z = upc_ceil_div(whole->gn * whole->bn, p->program.local[2]);
     if (whole->gn > 1 && (large || z > most))
@@ -99,27 +102,27 @@ static upconv_status run(packing *p, const weight_range *whole)
         return halves(p, &half, &half.i0, &half.in);
     if (large)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "weights given at execution: %lld output channels lie %lld bytes "
-                        "apart, beyond a binding of %llu bytes", (long long)p->oc, (long long)p->raw.out * 4,
+                        "apart, beyond a binding of %llu bytes", (long long)p->oc, (long long)p->raw.out * (long long)p->raw_bytes,
                         (unsigned long long)limits->binding_bytes);
     return emit(p, whole, &raw, &packed);
 }
 
-upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps,
-                            const int32_t taps_at[3], int64_t oc, upconv_filter_order order, upc_recipe *recipe)
+upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps, const int32_t taps_at[3],
+                            const upc_packing *packing, const upc_request *request, upc_recipe *recipe)
 {
     const upc_axis *axis = problem->axis;
-    packing p = {.problem = problem, .facts = facts, .taps = taps, .recipe = recipe, .oc = oc,
-                 .blocks = upc_ceil_div(problem->ocg, oc),
-                 .all_taps = axis[0].kernel * axis[1].kernel * axis[2].kernel};
-    upc_filter_strides_get(problem, order, &p.raw);
+    pack_cooking p = {.problem = problem, .facts = facts, .taps = taps, .recipe = recipe, .oc = packing->oc, .icg = packing->icg,
+                 .blocks = upc_ceil_div(problem->ocg, packing->oc), .raw_bytes = upc_type_bytes(request->weights_type),
+                 .bytes = upc_type_bytes(packing->type), .all_taps = axis[0].kernel * axis[1].kernel * axis[2].kernel};
+    upc_filter_strides_get(problem, request->order, &p.raw);
     p.raw_tap = p.raw.tap[2];
     uint32_t local[3] = {1, 1, 1};
-    const int64_t items[3] = {problem->icg, p.all_taps, p.blocks};
+    const int64_t items[3] = {p.icg, p.all_taps, p.blocks};
     upc_group_guess(facts, items, 64, local);
     upc_program_desc_init(&p.program, "pack", local, 3);
-    upc_program_param(&p.program, "ACT", UPC_PARAM_DEFINE, 0); // the epilogue's, which this kernel does not use
-    upc_program_param(&p.program, "ACCUMULATE", UPC_PARAM_DEFINE, 0);
-    upc_program_param(&p.program, "OC", UPC_PARAM_DEFINE, (int32_t)oc);
+    upc_program_param(&p.program, "IN_STORE", UPC_PARAM_DEFINE, (int32_t)upc_store_of(facts, request->weights_type));
+    upc_program_param(&p.program, "W_STORE", UPC_PARAM_DEFINE, (int32_t)upc_store_of(facts, packing->type));
+    upc_program_param(&p.program, "OC", UPC_PARAM_DEFINE, (int32_t)packing->oc);
     static const char *const args[] = {"IC_N", "K_N", "K_0", "G_N", "OB_0", "OB_N", "C_END", "SRC_0", "DST_0", "IC_0"};
     for (size_t i = 0; i < UPC_COUNT(args); i++)
         upc_program_arg(&p.program, args[i]);
@@ -132,7 +135,7 @@ upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, 
         {"DD", axis[0].dilation}, {"DH", axis[1].dilation}, {"DW", axis[2].dilation},
         {"STEP_D", taps->axis[0].tap_step}, {"STEP_H", taps->axis[1].tap_step}, {"STEP_W", taps->axis[2].tap_step},
         {"KH", axis[1].kernel}, {"KW", axis[2].kernel}, {"OB_ALL", p.blocks}, {"TAPS", p.all_taps},
-        {"ICG", problem->icg}, {"RAW_G", p.raw.group}, {"RAW_I", p.raw.in}, {"RAW_O", p.raw.out},
+        {"ICG", p.icg}, {"RAW_ICG", problem->icg}, {"RAW_G", p.raw.group}, {"RAW_I", p.raw.in}, {"RAW_O", p.raw.out},
         {"RAW_K", p.raw_tap},
     };
     for (size_t i = 0; i < UPC_COUNT(fixed); i++) {
@@ -141,6 +144,6 @@ upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, 
         if (status)
             return status;
     }
-    const weight_range whole = {.gn = problem->groups, .bn = p.blocks, .kn = p.all_taps, .in = problem->icg};
+    const weight_range whole = {.gn = problem->groups, .bn = p.blocks, .kn = p.all_taps, .in = p.icg};
     return run(&p, &whole);
 }

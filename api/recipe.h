@@ -7,9 +7,9 @@
 #include "problem.h"
 
 enum {
-    UPC_MAX_BINDINGS = 6, // buffers of one kernel
-    UPC_MAX_ARGS = 26,    // run-time integers of one kernel; with a base per binding, within 128 bytes of push constants
-    UPC_MAX_PARAMS = 64,
+    UPC_MAX_BINDINGS = 7, // buffers of one kernel
+    UPC_MAX_ARGS = 25,    // run-time integers of one kernel; with a base per binding, within 128 bytes of push constants
+    UPC_MAX_PARAMS = 80,
 };
 
 // Where the bytes of a binding are: the roles of the public API, and two that the plan keeps for itself.

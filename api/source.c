@@ -73,8 +73,25 @@ static void add_define(const upc_param *param, upc_string *text)
 {
     if (param->value == INT32_MIN)
         upc_string_add(text, "#define %s (-2147483647 - 1)\n", param->name);
-    else
-        upc_string_add(text, "#define %s (%d)\n", param->name, param->value);
+    else // without brackets where there is no sign: some names are pasted to others
+        upc_string_add(text, param->value < 0 ? "#define %s (%d)\n" : "#define %s %d\n", param->name, param->value);
+}
+
+// What a program does not say of the names that the shells and the common part ask for.
+static void add_defaults(const upc_program_desc *program, upc_string *text)
+{
+    static const struct {
+        const char *name;
+        int32_t value;
+    } defaults[] = {{"IN_STORE", 32}, {"OUT_STORE", 32}, {"W_STORE", 32}, {"IN_PACK", 1}, {"OUT_PACK", 1},
+                    {"RESIDUAL", 0},  {"ACCUMULATE", 0}, {"ACT", 0}};
+    for (size_t i = 0; i < UPC_COUNT(defaults); i++) {
+        bool said = false;
+        for (uint32_t j = 0; j < program->param_count && !said; j++)
+            said = !strcmp(program->params[j].name, defaults[i].name);
+        if (!said)
+            upc_string_add(text, "#define %s %d\n", defaults[i].name, defaults[i].value);
+    }
 }
 
 static void add_defines(bool glsl, const upc_facts *facts, const upc_program_desc *program, upc_string *text)
@@ -89,6 +106,7 @@ static void add_defines(bool glsl, const upc_facts *facts, const upc_program_des
         else if (param->kind == UPC_PARAM_TABLE)
             upc_string_add(text, "#define %s TAB(%d)\n", param->name, param->value);
     }
+    add_defaults(program, text);
     if (program->binding_count)
         upc_string_add(text, "#define UPC_TABLE_BASE BASE(%u)\n", program->binding_count - 1);
 }

@@ -18,59 +18,65 @@ static void in_range(const upc_split *split, const upc_box *box, int a, int64_t 
     out_range(split, box, a, &from, &to);
     if (a == 2) // the last tile of a row loads for all its positions, also for those that are not wanted
         to = UPC_MAX(to, (box->q0[a] + upc_ceil_div(box->qn[a], split->tile) * split->tile) * split->stride[a] - 1 - axis->pad);
-    *first = UPC_MAX(upc_ceil_div(from + axis->pad - (axis->kernel - 1) * axis->dilation, axis->stride), 0);
-    *last = UPC_MIN(upc_floor_div(to + axis->pad, axis->stride), axis->in - 1);
-    *first = UPC_MIN(*first, axis->in - 1);
+    if (split->padded) // items read for outputs that are not there, too
+        from = box->q0[a] * split->stride[a] - axis->pad;
+    const int64_t least = -split->front[a], most = axis->in - 1 + split->back[a];
+    *first = UPC_MAX(upc_ceil_div(from + axis->pad - (axis->kernel - 1) * axis->dilation, axis->stride), least);
+    *last = UPC_MIN(upc_floor_div(to + axis->pad, axis->stride), most);
+    *first = UPC_MIN(*first, most);
     *last = UPC_MAX(*last, *first);
 }
 
-static int64_t plane(const upc_problem *problem, bool in)
+void upc_split_init(upc_split *split, const upc_problem *problem, const upc_facts *facts)
 {
-    const upc_axis *a = problem->axis;
-    return in ? a[0].in * a[1].in * a[2].in : a[0].out * a[1].out * a[2].out;
+    *split = (upc_split){.problem = problem, .facts = facts, .in = problem->in, .out = problem->out, .icg = problem->icg,
+                         .in_bytes = upc_type_bytes(problem->type), .out_bytes = upc_type_bytes(problem->type),
+                         .weight_bytes = upc_type_bytes(problem->type), .in_step = 1, .out_step = 1, .phases = 1};
 }
 
-static void spatial(const upc_split *split, const upc_box *box, bool in, int64_t *start, int64_t *end)
+// From the first to the last element of a box, and some more so that it begins, and where blocks of channels are read ends, with a
+// whole vector.
+static upc_window in_window(const upc_split *split, const upc_box *box)
 {
-    *start = *end = 0;
-    for (int a = 0; a < 3; a++) {
-        const int64_t extent = in ? split->problem->axis[a].in : split->problem->axis[a].out;
-        int64_t first, last;
-        if (in)
-            in_range(split, box, a, &first, &last);
-        else
-            out_range(split, box, a, &first, &last);
-        *start = *start * extent + first;
-        *end = *end * extent + last;
-    }
+    const upc_tensor *in = &split->in;
+    int64_t first[3], last[3];
+    for (int a = 0; a < 3; a++)
+        in_range(split, box, a, &first[a], &last[a]);
+    const int64_t from = upc_tensor_at(in, box->n0, box->g0 * split->icg + box->i0, first[0], first[1], first[2]);
+    int64_t to = upc_tensor_at(in, box->n0 + box->nn - 1, (box->g0 + box->gn - 1) * split->icg + box->i0 + box->in - 1, last[0],
+                               last[1], last[2]);
+    if (in->pack > 1)
+        to = upc_floor_div(to, in->pack) * in->pack + in->pack - 1;
+    const int64_t start = upc_floor_div(split->in_origin + from, 4) * 4;
+    return (upc_window){start, split->in_origin + to - start + 1};
 }
 
-int64_t upc_split_in_start(const upc_split *split, const upc_box *box)
+static upc_window out_window(const upc_split *split, const upc_box *box)
 {
-    int64_t start, end;
-    spatial(split, box, true, &start, &end);
-    return start;
+    const upc_tensor *out = &split->out;
+    int64_t first[3], last[3];
+    for (int a = 0; a < 3; a++)
+        out_range(split, box, a, &first[a], &last[a]);
+    const int64_t ocg = split->problem->ocg;
+    const int64_t from = upc_tensor_at(out, box->n0, box->g0 * ocg + box->c0, first[0], first[1], first[2]);
+    int64_t to = upc_tensor_at(out, box->n0 + box->nn - 1, (box->g0 + box->gn - 1) * ocg + box->c0 + box->cn - 1, last[0], last[1],
+                               last[2]);
+    if (out->pack > 1)
+        to = upc_floor_div(to, out->pack) * out->pack + out->pack - 1;
+    const int64_t start = upc_floor_div(from, 4) * 4;
+    return (upc_window){start, to - start + 1};
 }
 
-int64_t upc_split_out_start(const upc_split *split, const upc_box *box)
+int64_t upc_split_in_start(const upc_split *split, const upc_box *box, const upc_window *in)
 {
-    int64_t start, end;
-    spatial(split, box, false, &start, &end);
-    return start;
+    const int64_t channel = box->g0 * split->icg + box->i0;
+    return in->first - split->in_origin - upc_tensor_at(&split->in, box->n0, channel - channel % split->in.pack, 0, 0, 0);
 }
 
-static void tensor_window(const upc_split *split, const upc_box *box, bool in, upc_window *window)
+int64_t upc_split_out_start(const upc_split *split, const upc_box *box, const upc_window *out)
 {
-    const upc_problem *problem = split->problem;
-    const int64_t per_group = in ? problem->icg : problem->ocg;
-    const int64_t c0 = in ? box->i0 : box->c0, cn = in ? box->in : box->cn;
-    int64_t start, end;
-    spatial(split, box, in, &start, &end);
-    const int64_t size = plane(problem, in);
-    window->first = ((box->n0 * problem->groups + box->g0) * per_group + c0) * size + start;
-    const int64_t last = (((box->n0 + box->nn - 1) * problem->groups + box->g0 + box->gn - 1) * per_group + c0 + cn - 1) *
-                             size + end;
-    window->count = last - window->first + 1;
+    const int64_t channel = box->g0 * split->problem->ocg + box->c0;
+    return out->first - upc_tensor_at(&split->out, box->n0, channel - channel % split->out.pack, 0, 0, 0);
 }
 
 void upc_split_grid(const upc_split *split, const upc_box *box, int64_t items[3])
@@ -102,14 +108,18 @@ static int64_t *cut_range(upc_box *box, enum cut cut, int64_t **first)
     }
 }
 
+// A range is cut at multiples of this: whole tiles, so that no position is made twice, and whole vectors of channels.
+static int64_t cut_step(const upc_split *split, enum cut cut)
+{
+    return cut == CUT_W ? split->tile : cut == CUT_I ? split->in_step : cut == CUT_C ? split->out_step : 1;
+}
+
 static bool can_cut(const upc_split *split, const upc_box *box, enum cut cut)
 {
     upc_box copy = *box;
     int64_t *first;
     const int64_t count = *cut_range(&copy, cut, &first);
-    if (cut == CUT_W)
-        return count > split->tile;
-    return count > 1;
+    return count > cut_step(split, cut);
 }
 
 static enum cut first_of(const upc_split *split, const upc_box *box, const enum cut *order)
@@ -127,6 +137,9 @@ static enum cut choose_cut(const upc_split *split, const upc_box *box, const upc
     static const enum cut for_out[] = {CUT_N, CUT_G, CUT_B, CUT_C, CUT_D, CUT_H, CUT_W, CUT_NONE};
     static const enum cut for_in[] = {CUT_N, CUT_G, CUT_D, CUT_H, CUT_W, CUT_I, CUT_NONE};
     static const enum cut for_in_channels[] = {CUT_N, CUT_G, CUT_I, CUT_NONE};
+    // where the channels of a position lie side by side, fewer channels make no window smaller
+    static const enum cut for_out_inner[] = {CUT_N, CUT_D, CUT_H, CUT_W, CUT_G, CUT_B, CUT_C, CUT_NONE};
+    static const enum cut for_in_inner[] = {CUT_N, CUT_D, CUT_H, CUT_W, CUT_G, CUT_I, CUT_NONE};
     static const enum cut for_weights[] = {CUT_G, CUT_B, CUT_P, CUT_NONE};
     static const enum cut for_x[] = {CUT_W, CUT_NONE};
     static const enum cut for_y[] = {CUT_D, CUT_H, CUT_P, CUT_NONE};
@@ -134,18 +147,21 @@ static enum cut choose_cut(const upc_split *split, const upc_box *box, const upc
     static const enum cut for_time[] = {CUT_N, CUT_G, CUT_B, CUT_D, CUT_H, CUT_P, CUT_W, CUT_I, CUT_NONE};
     const upconv_limits *limits = &split->facts->info.limits;
     // a window begins at a multiple of the device's alignment, so up to that much of it is lost
-    const int64_t room = ((int64_t)limits->binding_bytes - (int64_t)split->facts->info.offset_alignment) / 4;
+    const int64_t room = (int64_t)limits->binding_bytes - (int64_t)split->facts->info.offset_alignment;
+    const bool in_inner = split->in.channel < split->in.axis[2], out_inner = split->out.channel < split->out.axis[2];
     int64_t items[3];
     upc_split_grid(split, box, items);
     *why = "the output's window";
-    if (out->count > room)
-        return first_of(split, box, for_out);
+    if (out->count > room / (int64_t)split->out_bytes)
+        return first_of(split, box, out_inner ? for_out_inner : for_out);
     *why = "the input's window";
-    if (in->count > room) // channels are a plane apart: where that alone is too far, fewer positions do not help
-        return first_of(split, box,
-                        (box->in - 1) * plane(split->problem, true) > room / 2 ? for_in_channels : for_in);
+    const int64_t in_room = room / (int64_t)split->in_bytes;
+    if (in->count > in_room && in_inner)
+        return first_of(split, box, for_in_inner);
+    if (in->count > in_room) // channels are a plane apart: where that alone is too far, fewer positions do not help
+        return first_of(split, box, (box->in - 1) / split->in.pack * split->in.channel > in_room / 2 ? for_in_channels : for_in);
     *why = "the weights' window";
-    if (weights->count > room)
+    if (weights->count > room / (int64_t)split->weight_bytes)
         return first_of(split, box, for_weights);
     *why = "the grid";
     if (upc_ceil_div(items[0], split->local[0]) > limits->group_count)
@@ -176,9 +192,7 @@ static upconv_status run_halves(upc_split *split, const upc_box *box, enum cut c
     upc_box half = *box;
     int64_t *first, *count = cut_range(&half, cut, &first);
     const int64_t all = *count, from = *first;
-    int64_t lower = all / 2;
-    if (cut == CUT_W) // whole tiles, so that no position is made twice
-        lower = UPC_MAX(lower / split->tile, 1) * split->tile;
+    const int64_t step = cut_step(split, cut), lower = UPC_MAX(all / 2 / step, 1) * step;
     *count = lower;
     if (cut == CUT_B)
         channels_of_blocks(split, &half);
@@ -198,9 +212,8 @@ static upconv_status run(upc_split *split, const upc_box *box)
     for (int a = 0; a < 3; a++)
         if (!out_range(split, box, a, &first, &last))
             return UPCONV_OK; // positions that make no output
-    upc_window in, out, weights;
-    tensor_window(split, box, true, &in);
-    tensor_window(split, box, false, &out);
+    const upc_window in = in_window(split, box), out = out_window(split, box);
+    upc_window weights;
     split->weights(split, box, &weights);
     const char *why;
     const enum cut cut = choose_cut(split, box, &in, &out, &weights, &why);
@@ -220,7 +233,7 @@ upconv_status upc_split_run(upc_split *split)
 {
     const upc_problem *problem = split->problem;
     upc_box box = {.nn = problem->batch, .gn = problem->groups, .bn = upc_ceil_div(problem->ocg, split->oc),
-                   .cn = problem->ocg, .pn = split->phases, .in = problem->icg};
+                   .cn = problem->ocg, .pn = split->phases, .in = split->icg};
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
         box.q0[a] = upc_floor_div(axis->pad, split->stride[a]);

@@ -18,7 +18,7 @@ typedef struct upc_box {
     int64_t i0, in;       // input channels of a group; fewer than all: sums are accumulated over several dispatches
 } upc_box;
 
-// A contiguous range of a tensor.
+// A contiguous range of a tensor. It begins at a multiple of 4 elements, so that vectors stay vectors and f16 begins at a whole word.
 typedef struct upc_window {
     int64_t first, count; // elements
 } upc_window;
@@ -26,6 +26,13 @@ typedef struct upc_window {
 typedef struct upc_split {
     const upc_problem *problem;
     const upc_facts *facts;
+    upc_tensor in, out;    // where input and output are; positions of the input may lie before or behind (see front)
+    int64_t in_origin;     // element of the input's position (0, 0, 0) of the first image and channel
+    bool padded;           // nothing is clipped: items also read what lies around the input's positions, which the tensor has
+    int64_t front[3], back[3]; // positions before the first and behind the last that the input's tensor has too
+    int64_t icg;           // input channels of a group, as the input's tensor has them
+    size_t in_bytes, out_bytes, weight_bytes; // of an element
+    int64_t in_step, out_step; // channels are cut at multiples of this
     int64_t oc;            // channels of a block
     int64_t stride[3];     // outputs of a position q: q * stride - pad up to the next position's first
     int64_t phases;        // 1, or the product of the strides
@@ -46,9 +53,13 @@ typedef struct upc_split {
 // small for any cut.
 upconv_status upc_split_run(upc_split *split);
 
-// Where the spatial part of a tensor's window begins, within a channel's plane.
-int64_t upc_split_in_start(const upc_split *split, const upc_box *box);
-int64_t upc_split_out_start(const upc_split *split, const upc_box *box);
+// Sets tensors, channels, types and steps from the problem: the input as the app gives it.
+void upc_split_init(upc_split *split, const upc_problem *problem, const upc_facts *facts);
+
+// Where a window begins relative to what its kernel counts from: position (0, 0, 0) of the box's first image, and of the block of
+// channels that holds the box's first channel.
+int64_t upc_split_in_start(const upc_split *split, const upc_box *box, const upc_window *in);
+int64_t upc_split_out_start(const upc_split *split, const upc_box *box, const upc_window *out);
 
 // Grid of a box in items: x tiles, y phases * planes * lines, z images * groups * blocks.
 void upc_split_grid(const upc_split *split, const upc_box *box, int64_t items[3]);

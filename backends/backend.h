@@ -6,7 +6,7 @@
 #include "../api/gemm.h"
 #include "../api/util/util.h"
 
-enum { UPC_LAUNCH_BINDINGS = 6 };
+enum { UPC_LAUNCH_BINDINGS = 7 };
 
 typedef enum upc_family {
     UPC_FAMILY_UNKNOWN = 0,
@@ -79,11 +79,11 @@ typedef struct upc_program_source {
     uint32_t spec_count;
 } upc_program_source;
 // The kernel's integers, as push constants and as OpenCL arguments, in this order: one base per binding (where its window starts
-// relative to what could be bound, in 4-byte elements; set by the backend), then the args. Entry point: main / upc_main.
+// relative to what could be bound, in units of 2 bytes; set by the backend), then the args. Entry point: main / upc_main.
 
 typedef struct upc_bound {
     upc_memory *memory;      // NULL: the submission's own workspace, which the backend provides
-    uint64_t offset, range;  // bytes; any multiple of 4
+    uint64_t offset, range;  // bytes; any multiple of 2
 } upc_bound;
 
 typedef upconv_status (*upc_host_fn)(const upc_env *env, const void *arg, void *const *pointers);

@@ -5,24 +5,58 @@
 #define REAL(x)     ((float)(x##f))
 #define ABS(x)      fabs(x)
 #define AS_FLOAT(i) as_float(i)
+#define UPC_CAT_(a, b) a##b
+#define UPC_CAT(a, b)  UPC_CAT_(a, b)
 #define UPC_SEP_0
 #define UPC_SEP_1 ,
 #define UPC_SEP_2 ,
 #define UPC_SEP_3 ,
 #define UPC_SEP_4 ,
 #define UPC_SEP_5 ,
-#define IN(slot, name)    UPC_SEP_##slot __global const float *restrict name
-#define IN4(slot, name)   UPC_SEP_##slot __global const float *restrict name
-#define OUT(slot, name)   UPC_SEP_##slot __global float *restrict name
-#define INOUT(slot, name) UPC_SEP_##slot __global float *restrict name
-#define OUT4(slot, name)  UPC_SEP_##slot __global float *restrict name
-#define TABLE(slot)       UPC_SEP_##slot __global const int *restrict upc_table
-#define LOAD(b, i)        b[i]
-#define LOAD4(b, i)       vload4(i, b)
-#define STORE(b, i, v)    b[i] = (v)
-#define STORE4(b, i, v)   vstore4(v, i, b)
+#define UPC_SEP_6 ,
+
+// How an element is stored: 32 f32; 16 f16, which every device can load and store.
+#define UPC_ITEM32 float
+#define UPC_ITEM16 half
+#define UPC_GET32(b, i)      b[i]
+#define UPC_GET16(b, i)      vload_half(i, b)
+#define UPC_GET4_32(b, i)    vload4(i, b)
+#define UPC_GET4_16(b, i)    vload_half4(i, b)
+#define UPC_PUT32(b, i, v)   b[i] = (v)
+#define UPC_PUT16(b, i, v)   vstore_half_rte(v, i, b)
+#define UPC_PUT4_32(b, i, v) vstore4(v, i, b)
+#define UPC_PUT4_16(b, i, v) vstore_half4_rte(v, i, b)
+#define UPC_FROM(slot, item, name) UPC_SEP_##slot __global const item *restrict name
+#define UPC_TO(slot, item, name)   UPC_SEP_##slot __global item *restrict name
+
+#define IN(slot, name)        UPC_FROM(slot, float, name)
+#define IN4(slot, name)       UPC_FROM(slot, float, name)
+#define OUT(slot, name)       UPC_TO(slot, float, name)
+#define OUT4(slot, name)      UPC_TO(slot, float, name)
+#define TABLE(slot)           UPC_FROM(slot, int, upc_table)
+#define SRC(slot, name)       UPC_FROM(slot, UPC_CAT(UPC_ITEM, IN_STORE), name)
+#define SRC4(slot, name)      UPC_FROM(slot, UPC_CAT(UPC_ITEM, IN_STORE), name)
+#define DST_IN(slot, name)    UPC_FROM(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_IN4(slot, name)   UPC_FROM(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_OUT(slot, name)   UPC_TO(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_OUT4(slot, name)  UPC_TO(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define W_IN4(slot, name)     UPC_FROM(slot, UPC_CAT(UPC_ITEM, W_STORE), name)
+#define W_OUT4(slot, name)    UPC_TO(slot, UPC_CAT(UPC_ITEM, W_STORE), name)
+#define LOAD(b, i)            b[i]
+#define LOAD4(b, i)           vload4(i, b)
+#define STORE(b, i, v)        b[i] = (v)
+#define STORE4(b, i, v)       vstore4(v, i, b)
+#define SRC_LOAD(b, i)        UPC_CAT(UPC_GET, IN_STORE)(b, i)
+#define SRC_LOAD4(b, i)       UPC_CAT(UPC_GET4_, IN_STORE)(b, i)
+#define DST_LOAD(b, i)        UPC_CAT(UPC_GET, OUT_STORE)(b, i)
+#define DST_LOAD4(b, i)       UPC_CAT(UPC_GET4_, OUT_STORE)(b, i)
+#define DST_STORE(b, i, v)    UPC_CAT(UPC_PUT, OUT_STORE)(b, i, v)
+#define DST_STORE4(b, i, v)   UPC_CAT(UPC_PUT4_, OUT_STORE)(b, i, v)
+#define W_LOAD4(b, i)         UPC_CAT(UPC_GET4_, W_STORE)(b, i)
+#define W_STORE4(b, i, v)     UPC_CAT(UPC_PUT4_, W_STORE)(b, i, v)
+
 #define TAB(i)            upc_table[UPC_TABLE_BASE + (i)]
-#define BASE(slot)        upc_base##slot
+#define UPC_HALVES(slot)  upc_base##slot
 #if UPC_REQD_GROUP
 #define UPC_GROUP __attribute__((reqd_work_group_size(GROUP_X, GROUP_Y, GROUP_Z)))
 #else

@@ -1,4 +1,7 @@
 // The dialect in GLSL: see README.md. api/source.c puts #version, the #defines and UPC_ARGS before this file.
+#if IN_STORE == 16 || OUT_STORE == 16 || W_STORE == 16
+#extension GL_EXT_shader_16bit_storage : require
+#endif
 #define real        float
 #define real4       vec4
 #define SPLAT4(s)   vec4(s)
@@ -6,17 +9,64 @@
 #define ABS(x)      abs(x)
 #define AS_FLOAT(i) intBitsToFloat(i)
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
-#define IN(slot, name)    layout(binding = slot, std430) restrict readonly buffer upc_b##slot { float name[]; };
-#define IN4(slot, name)   layout(binding = slot, std430) restrict readonly buffer upc_b##slot { vec4 name[]; };
-#define OUT(slot, name)   layout(binding = slot, std430) restrict writeonly buffer upc_b##slot { float name[]; };
-#define INOUT(slot, name) layout(binding = slot, std430) restrict buffer upc_b##slot { float name[]; };
-#define OUT4(slot, name)  layout(binding = slot, std430) restrict writeonly buffer upc_b##slot { vec4 name[]; };
-#define TABLE(slot)       layout(binding = slot, std430) restrict readonly buffer upc_b##slot { int upc_table[]; };
-#define LOAD(b, i)        b[i]
-#define LOAD4(b, i)       b[i]
-#define STORE(b, i, v)    b[i] = (v)
-#define STORE4(b, i, v)   b[i] = (v)
+#define UPC_CAT_(a, b)    a##b
+#define UPC_CAT(a, b)     UPC_CAT_(a, b)
+
+// How an element is stored: 32 f32; 16 f16; 17 f16, two in a word, for devices without 16-bit storage. There a lone element is stored
+// by two atomic operations, since its neighbour in the word belongs to another item.
+#define UPC_ITEM32 float
+#define UPC_ITEM16 float16_t
+#define UPC_ITEM17 uint
+#define UPC_ITEM4_32 vec4
+#define UPC_ITEM4_16 f16vec4
+#define UPC_ITEM4_17 uvec2
+#define UPC_GET32(b, i)      b[i]
+#define UPC_GET16(b, i)      float(b[i])
+#define UPC_GET17(b, i)      unpackHalf2x16(b[(i) >> 1])[(i) & 1]
+#define UPC_GET4_32(b, i)    b[i]
+#define UPC_GET4_16(b, i)    vec4(b[i])
+#define UPC_GET4_17(b, i)    vec4(unpackHalf2x16(b[i].x), unpackHalf2x16(b[i].y))
+#define UPC_PUT32(b, i, v)   b[i] = (v)
+#define UPC_PUT16(b, i, v)   b[i] = float16_t(v)
+#define UPC_PUT17(b, i, v)                                                                  \
+    {                                                                                       \
+        const int upc_word = (i) >> 1, upc_shift = ((i) & 1) << 4;                          \
+        atomicAnd(b[upc_word], 0xffff0000u >> upc_shift);                                   \
+        atomicOr(b[upc_word], packHalf2x16(vec2(v, 0.0)) << upc_shift);                     \
+    }
+#define UPC_PUT4_32(b, i, v) b[i] = (v)
+#define UPC_PUT4_16(b, i, v) b[i] = f16vec4(v)
+#define UPC_PUT4_17(b, i, v) b[i] = uvec2(packHalf2x16((v).xy), packHalf2x16((v).zw))
+#define UPC_BUFFER(slot, access, item, name) layout(binding = slot, std430) restrict access buffer upc_b##slot { item name[]; };
+#define UPC_BOTH
+
+#define IN(slot, name)        UPC_BUFFER(slot, readonly, float, name)
+#define IN4(slot, name)       UPC_BUFFER(slot, readonly, vec4, name)
+#define OUT(slot, name)       UPC_BUFFER(slot, writeonly, float, name)
+#define OUT4(slot, name)      UPC_BUFFER(slot, writeonly, vec4, name)
+#define TABLE(slot)           UPC_BUFFER(slot, readonly, int, upc_table)
+#define SRC(slot, name)       UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM, IN_STORE), name)
+#define SRC4(slot, name)      UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM4_, IN_STORE), name)
+#define DST_IN(slot, name)    UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_OUT(slot, name)   UPC_BUFFER(slot, UPC_BOTH, UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_OUT4(slot, name)  UPC_BUFFER(slot, UPC_BOTH, UPC_CAT(UPC_ITEM4_, OUT_STORE), name)
+#define DST_IN4(slot, name)   UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM4_, OUT_STORE), name)
+#define W_IN4(slot, name)     UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM4_, W_STORE), name)
+#define W_OUT4(slot, name)    UPC_BUFFER(slot, writeonly, UPC_CAT(UPC_ITEM4_, W_STORE), name)
+#define LOAD(b, i)            b[i]
+#define LOAD4(b, i)           b[i]
+#define STORE(b, i, v)        b[i] = (v)
+#define STORE4(b, i, v)       b[i] = (v)
+#define SRC_LOAD(b, i)        UPC_CAT(UPC_GET, IN_STORE)(b, i)
+#define SRC_LOAD4(b, i)       UPC_CAT(UPC_GET4_, IN_STORE)(b, i)
+#define DST_LOAD(b, i)        UPC_CAT(UPC_GET, OUT_STORE)(b, i)
+#define DST_LOAD4(b, i)       UPC_CAT(UPC_GET4_, OUT_STORE)(b, i)
+#define DST_STORE(b, i, v)    UPC_CAT(UPC_PUT, OUT_STORE)(b, i, v)
+#define DST_STORE4(b, i, v)   UPC_CAT(UPC_PUT4_, OUT_STORE)(b, i, v)
+#define W_LOAD4(b, i)         UPC_CAT(UPC_GET4_, W_STORE)(b, i)
+#define W_STORE4(b, i, v)     UPC_CAT(UPC_PUT4_, W_STORE)(b, i, v)
+
 #define TAB(i)            upc_table[UPC_TABLE_BASE + (i)]
-#define BASE(slot)        upc_u.upc_base##slot
+#define UPC_HALVES(slot)  upc_u.upc_base##slot
 #define KERNEL(buffers)   buffers layout(push_constant) uniform upc_args { UPC_ARGS } upc_u; void main()
 #define GLOBAL_ID(d)      int(gl_GlobalInvocationID[d])

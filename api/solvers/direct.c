@@ -52,28 +52,26 @@ static int64_t block(const upc_config *config)
     return OC;
 }
 
-static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
-                          const upc_request *request, upc_recipe *recipe)
+static upc_gather gather_of(const upc_config *config)
 {
-    const upc_gather gather = {
+    return (upc_gather){
         .kernel = "direct", .oc = OC, .tile = 1,
         .local = {(uint32_t)config->value[GROUP_X], (uint32_t)config->value[GROUP_Y], 1},
     };
+}
+
+static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
+{
+    const upc_gather gather = gather_of(config);
     return upc_gather_cook(&gather, problem, facts, request, recipe);
 }
 
 static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_facts *facts,
                           const upc_config *config, const float *weights, upconv_filter_order order, void *packed)
 {
-    (void)facts;
-    (void)config;
-    upc_taps taps;
-    const upconv_status status = upc_taps_init(&taps, env, problem, false);
-    if (status)
-        return status;
-    upc_taps_pack(&taps, problem, OC, weights, order, packed);
-    upc_taps_finish(&taps);
-    return UPCONV_OK;
+    const upc_gather gather = gather_of(config);
+    return upc_gather_pack(&gather, env, problem, facts, weights, order, packed);
 }
 
 const upc_solver upc_solver_direct = {

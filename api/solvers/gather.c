@@ -7,16 +7,49 @@
 #include <stdio.h>
 #include <string.h>
 
-static int64_t product(const upc_problem *problem, bool in)
+// From the first position of a channel to the last.
+static int64_t reach_of(const upc_problem *problem, bool in)
 {
-    const upc_axis *a = problem->axis;
-    return in ? a[0].in * a[1].in * a[2].in : a[0].out * a[1].out * a[2].out;
+    const upc_tensor *tensor = in ? &problem->in : &problem->out;
+    int64_t reach = 1;
+    for (int a = 0; a < 3; a++)
+        reach += ((in ? problem->axis[a].in : problem->axis[a].out) - 1) * tensor->axis[a];
+    return reach;
+}
+
+upc_store upc_store_of(const upc_facts *facts, upconv_type type)
+{
+    return type != UPCONV_F16 ? UPC_STORE_F32 : facts->info.f16_storage ? UPC_STORE_F16 : UPC_STORE_F16_PAIRS;
+}
+
+upc_packing upc_gather_packing(const upc_gather *gather, const upc_problem *problem, const upc_facts *facts)
+{
+    if (facts->info.backend == UPCONV_BACKEND_CPU) // host functions read the input where it is, and f32
+        return (upc_packing){gather->oc, problem->icg, UPCONV_F32};
+    return (upc_packing){gather->oc, gather->stage ? gather->stage->icg : problem->icg, problem->type};
+}
+
+upconv_status upc_gather_pack(const upc_gather *gather, const upc_env *env, const upc_problem *problem, const upc_facts *facts,
+                              const float *weights, upconv_filter_order order, void *packed)
+{
+    upc_taps taps;
+    const upc_packing packing = upc_gather_packing(gather, problem, facts);
+    const upconv_status status = upc_taps_init(&taps, env, problem, gather->phases);
+    if (status)
+        return status;
+    upc_taps_pack(&taps, problem, &packing, weights, order, packed);
+    upc_taps_finish(&taps);
+    return UPCONV_OK;
 }
 
 const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sentence)
 {
     const int64_t most = INT32_MAX;
     int64_t all_phases = 1;
+    if (problem->sum_type != UPCONV_F32) {
+        snprintf(sentence, UPC_SENTENCE, "its sums are f32");
+        return sentence;
+    }
     for (int a = 0; a < 3 && phases; a++) {
         const int64_t stride = upc_taps_stride(&problem->axis[a]);
         if (stride > UPC_MAX_STRIDE || (all_phases *= stride) > UPC_MAX_PHASES) {
@@ -26,9 +59,9 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
         }
     }
     for (int in = 0; in < 2; in++)
-        if (product(problem, in) > most / 4) {
-            snprintf(sentence, UPC_SENTENCE, "an %s plane of %lld elements is beyond 32-bit byte offsets",
-                     in ? "input" : "output", (long long)product(problem, in));
+        if (reach_of(problem, in) > most / 4) {
+            snprintf(sentence, UPC_SENTENCE, "an %s whose positions lie up to %lld elements apart is beyond 32-bit byte offsets",
+                     in ? "input" : "output", (long long)reach_of(problem, in));
             return sentence;
         }
     for (int a = 0; a < 3; a++) {
@@ -42,7 +75,7 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
             return sentence;
         }
     }
-    if (upc_taps_packed_bytes(problem, 16) / 16 > (uint64_t)most || upc_weights_elements(problem) > (uint64_t)most) {
+    if (upc_taps_packed_bytes(problem, &(upc_packing){16, problem->icg + 3, UPCONV_F32}) / 16 > (uint64_t)most || upc_weights_elements(problem) > (uint64_t)most) {
         snprintf(sentence, UPC_SENTENCE, "%llu weights are beyond 32-bit indices",
                  (unsigned long long)upc_weights_elements(problem));
         return sentence;
@@ -106,6 +139,8 @@ typedef struct cooking {
     const upc_taps *taps;
     upc_split split;
     int32_t taps_at[3];
+    uint64_t stage_at;           // in the workspace
+    bool prepared;               // steps that the next must wait for have been added
     upc_program_desc program[2]; // [1]: accumulates
 } cooking;
 
@@ -141,36 +176,49 @@ static upconv_status static_param(cooking *c, const char *name, int64_t value)
     return kind == UPC_PARAM_TABLE ? upc_recipe_table(c->recipe, (int32_t)value) : UPCONV_OK;
 }
 
+// The geometry comes before the taps, so that its place, and with it the program, is the same for every stride.
+enum { COMMON = 26, OF_PHASES = 9, OF_DIRECT = 9 };
+
+static void place_taps(cooking *c)
+{
+    c->taps_at[0] = (int32_t)c->recipe->table_count;
+    if (!c->gather->spec)
+        c->taps_at[0] += COMMON + (c->gather->phases ? OF_PHASES : OF_DIRECT);
+    for (int a = 1; a < 3; a++)
+        c->taps_at[a] = c->taps_at[a - 1] + 3 * (int32_t)c->taps->axis[a - 1].stride;
+}
+
 static upconv_status static_params(cooking *c)
 {
     const upc_problem *p = c->problem;
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const upc_tap_axis *t = c->taps->axis;
-    const int64_t in = product(p, true), out = product(p, false);
+    const upc_tensor *in = &c->split.in, *out = &c->split.out;
     const upc_epilogue act = upc_epilogue_of(p);
     const struct {
         const char *name;
         int64_t value;
-    } common[] = {
+    } common[COMMON] = {
         {"DI", d->in}, {"HI", h->in}, {"WI", w->in}, {"DO", d->out}, {"HO", h->out}, {"WO", w->out},
-        {"PD", d->pad}, {"PH", h->pad}, {"PW", w->pad}, {"ICG", p->icg}, {"OCG", p->ocg},
-        {"IN_PLANE", in}, {"OUT_PLANE", out},
-        {"IN_G", clamp32(p->icg * in)}, {"IN_N", clamp32(p->groups * p->icg * in)},
-        {"OUT_G", clamp32(p->ocg * out)}, {"OUT_N", clamp32(p->groups * p->ocg * out)},
+        {"PD", d->pad}, {"PH", h->pad}, {"PW", w->pad}, {"ICG", c->split.icg}, {"OCG", p->ocg},
+        {"IN_N", clamp32(in->image)}, {"IN_C", clamp32(in->channel)}, {"IN_D", in->axis[0]}, {"IN_H", in->axis[1]},
+        {"IN_W", in->axis[2]}, {"OUT_N", clamp32(out->image)}, {"OUT_C", clamp32(out->channel)}, {"OUT_D", out->axis[0]},
+        {"OUT_H", out->axis[1]}, {"OUT_W", out->axis[2]},
         {"OB_ALL", upc_ceil_div(p->ocg, c->gather->oc)}, {"TAPS", d->kernel * h->kernel * w->kernel},
         {"ACT_A", act.bits[0]}, {"ACT_LO", act.bits[1]}, {"ACT_HI", act.bits[2]},
-    }, phase[] = {
+    }, phase[OF_PHASES] = {
         {"SD", t[0].stride}, {"SH", t[1].stride}, {"SW", t[2].stride},
         {"DGD", t[0].input_step}, {"DGH", t[1].input_step}, {"DGW", t[2].input_step},
         {"TAPS_D", c->taps_at[0]}, {"TAPS_H", c->taps_at[1]}, {"TAPS_W", c->taps_at[2]},
-    }, direct[] = {
+    }, direct[OF_DIRECT] = {
         {"SD", d->stride}, {"SH", h->stride}, {"SW", w->stride}, {"KD", d->kernel}, {"KH", h->kernel},
         {"KW", w->kernel}, {"DD", d->dilation}, {"DH", h->dilation}, {"DW", w->dilation},
     };
     upconv_status status = UPCONV_OK;
     for (size_t i = 0; i < UPC_COUNT(common) && !status; i++)
         status = static_param(c, common[i].name, common[i].value);
-    for (size_t i = 0; i < UPC_COUNT(phase) && !status; i++)
+    const size_t own = c->gather->phases ? OF_PHASES : OF_DIRECT;
+    for (size_t i = 0; i < own && !status; i++)
         status = c->gather->phases ? static_param(c, phase[i].name, phase[i].value)
                                    : static_param(c, direct[i].name, direct[i].value);
     return status;
@@ -179,44 +227,66 @@ static upconv_status static_params(cooking *c)
 // In the order of `values` in emit.
 static const char *const arg_names[] = {
     "ROWS", "BLOCKS", "PHASE_0", "QD_0", "QD_N", "QH_0", "QH_N", "QW_0", "QW_END", "OB_0", "OB_N",
-    "G_N", "IC_0", "IC_N", "C_0", "C_N", "SRC_0", "DST_0", "W_0", "FIRST", "LAST",
+    "G_N", "IC_0", "IC_N", "C_0", "C_N", "SRC_0", "DST_0", "W_0", "FIRST", "LAST", "IN_C0", "OUT_C0",
 };
+
+// Of the weights that a box reads, the first, relative to the group's first, because the kernel counts groups from this dispatch's
+// first.
+static int64_t weights_start(const cooking *c, const upc_box *box, const upc_window *weights)
+{
+    const upc_problem *p = c->problem;
+    const int64_t taps = p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel;
+    const int64_t group = upc_ceil_div(p->ocg, c->gather->oc) * taps * c->split.icg * c->gather->oc;
+    return (weights->first - box->g0 * group) / 4;
+}
+
+static void bind(const cooking *c, const upc_box *box, const upc_window *in, const upc_window *out, const upc_window *weights,
+                 upc_step *step)
+{
+    const upc_problem *p = c->problem;
+    const upc_split *split = &c->split;
+    const uint64_t channel = (uint64_t)(box->g0 * p->ocg + box->c0) * 4;
+    const uint64_t channels = (uint64_t)((box->gn - 1) * p->ocg + box->cn) * 4;
+    const bool prelu = p->act == UPCONV_ACT_PRELU;
+    const upc_bind written = {UPC_OUTPUT, (uint64_t)out->first * split->out_bytes, (uint64_t)out->count * split->out_bytes};
+    uint32_t n = 0;
+    step->bind[n++] = (upc_bind){c->gather->stage ? UPC_WORKSPACE : UPC_INPUT,
+                                 c->stage_at + (uint64_t)in->first * split->in_bytes, (uint64_t)in->count * split->in_bytes};
+    step->bind[n++] = (upc_bind){c->request->dynamic_weights ? UPC_WORKSPACE : UPC_PACKED,
+                                 (uint64_t)weights->first * split->weight_bytes, (uint64_t)weights->count * split->weight_bytes};
+    step->bind[n++] = (upc_bind){UPC_BIAS, channel, channels};
+    step->bind[n++] = (upc_bind){prelu ? UPC_SLOPES : UPC_BIAS, channel, channels};
+    step->bind[n++] = written;
+    if (p->residual) {
+        step->bind[n] = written;
+        step->bind[n++].place = (upc_place)UPCONV_RESIDUAL;
+    }
+    step->bind[n++] = (upc_bind){UPC_TABLE, 0, c->recipe->table_count * 4};
+    step->bind_count = n;
+}
 
 static upconv_status emit(void *to, const upc_box *box, const upc_window *in, const upc_window *out,
                           const upc_window *weights)
 {
     cooking *c = to;
     const upc_problem *p = c->problem;
-    const bool accumulate = box->in < p->icg;
+    const bool accumulate = box->in < c->split.icg;
     int64_t items[3];
     upc_split_grid(&c->split, box, items);
     const int64_t values[UPC_COUNT(arg_names)] = {
         items[1], items[2], box->p0, box->q0[0], box->qn[0], box->q0[1], box->qn[1], box->q0[2],
         box->q0[2] + box->qn[2], box->b0, box->bn, box->gn, box->i0, box->in, box->c0, box->cn,
-        upc_split_in_start(&c->split, box), upc_split_out_start(&c->split, box),
-        // relative to the group's first weights, because the kernel counts groups from this dispatch's first
-        (weights->first - box->g0 * upc_ceil_div(p->ocg, c->gather->oc) * (p->axis[0].kernel * p->axis[1].kernel *
-         p->axis[2].kernel) * p->icg * c->gather->oc) / 4,
-        box->i0 == 0, box->i0 + box->in == p->icg,
+        upc_split_in_start(&c->split, box, in), upc_split_out_start(&c->split, box, out), weights_start(c, box, weights),
+        box->i0 == 0, box->i0 + box->in == c->split.icg, (box->g0 * c->split.icg + box->i0) % c->split.in.pack,
+        (box->g0 * p->ocg + box->c0) % p->out.pack,
     };
-    upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = box->i0 > 0, .bind_count = UPC_MAX_BINDINGS};
+    upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = box->i0 > 0 || c->prepared};
+    c->prepared = false; // what came before, the first waited for
     for (size_t i = 0; i < UPC_COUNT(values); i++)
         step.args[i] = (int32_t)values[i];
     for (int i = 0; i < 3; i++)
         step.groups[i] = (uint32_t)upc_ceil_div(items[i], c->gather->local[i]);
-    const uint64_t channel = (uint64_t)(box->g0 * p->ocg + box->c0) * 4;
-    const uint64_t channels = (uint64_t)((box->gn - 1) * p->ocg + box->cn) * 4;
-    const bool prelu = p->act == UPCONV_ACT_PRELU;
-    step.bind[0] = (upc_bind){UPC_INPUT, (uint64_t)in->first * 4, (uint64_t)in->count * 4};
-    step.bind[1] = (upc_bind){c->request->dynamic_weights ? UPC_WORKSPACE : UPC_PACKED, (uint64_t)weights->first * 4,
-                              (uint64_t)weights->count * 4};
-    step.bind[2] = (upc_bind){UPC_BIAS, channel, channels};
-    step.bind[3] = (upc_bind){prelu ? UPC_SLOPES : UPC_BIAS, channel, channels};
-    step.bind[4] = (upc_bind){UPC_OUTPUT, (uint64_t)out->first * 4, (uint64_t)out->count * 4};
-    step.bind[5] = (upc_bind){UPC_TABLE, 0, c->recipe->table_count * 4};
-    if (c->recipe->step_count > 0 && c->request->dynamic_weights &&
-        c->recipe->steps[c->recipe->step_count - 1].bind_count != UPC_MAX_BINDINGS)
-        step.barrier = true; // the first after the packing
+    bind(c, box, in, out, weights, &step);
     const upconv_status status = upc_recipe_program(c->recipe, &c->program[accumulate], &step.program);
     return status ? status : upc_recipe_step(c->recipe, &step);
 }
@@ -227,7 +297,7 @@ static void weights_window(const upc_split *split, const upc_box *box, upc_windo
 {
     const cooking *c = split->user;
     const upc_problem *p = split->problem;
-    const int64_t tap = p->icg * split->oc, blocks = upc_ceil_div(p->ocg, split->oc);
+    const int64_t tap = split->icg * split->oc, blocks = upc_ceil_div(p->ocg, split->oc);
     const int64_t all = p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel;
     const int64_t first = box->g0 * blocks + box->b0;
     const int64_t last = (box->g0 + box->gn - 1) * blocks + box->b0 + box->bn - 1;
@@ -243,8 +313,18 @@ static void prepare(cooking *c, const upc_facts *facts)
 {
     const upc_gather *gather = c->gather;
     upc_split *split = &c->split;
-    *split = (upc_split){.problem = c->problem, .facts = facts, .oc = gather->oc, .tile = gather->tile,
-                         .weights = weights_window, .user = c, .emit = emit, .to = c, .phases = 1};
+    upc_split_init(split, c->problem, facts);
+    split->oc = gather->oc;
+    split->tile = gather->tile;
+    split->weights = weights_window;
+    split->emit = emit;
+    split->user = split->to = c;
+    if (gather->stage)
+        upc_stage_split(gather->stage, split);
+    if (split->in.pack > 1)
+        split->in_step = split->in.pack;
+    if (split->out.pack > 1)
+        split->out_step = split->out.pack;
     memcpy(split->local, gather->local, sizeof split->local);
     split->taps = split->rounds_per_channel = 1;
     split->rounds = 2;
@@ -258,9 +338,18 @@ static void prepare(cooking *c, const upc_facts *facts)
     }
     split->taps /= (double)split->phases;
     for (int i = 0; i < 2; i++) {
-        upc_program_desc_init(&c->program[i], gather->kernel, gather->local, UPC_MAX_BINDINGS);
-        upc_program_param(&c->program[i], "ACCUMULATE", UPC_PARAM_DEFINE, i);
-        upc_program_param(&c->program[i], "ACT", UPC_PARAM_DEFINE, upc_epilogue_of(c->problem).act);
+        const struct {
+            const char *name;
+            int64_t value;
+        } defines[] = {
+            {"ACCUMULATE", i}, {"ACT", upc_epilogue_of(c->problem).act}, {"RESIDUAL", c->problem->residual},
+            {"IN_STORE", upc_store_of(facts, gather->stage ? gather->stage->type : c->problem->type)},
+            {"OUT_STORE", upc_store_of(facts, c->problem->type)}, {"W_STORE", upc_store_of(facts, c->problem->type)},
+            {"IN_PACK", split->in.pack}, {"OUT_PACK", split->out.pack}, {"PADDED", gather->stage != NULL},
+        };
+        upc_program_desc_init(&c->program[i], gather->kernel, gather->local, c->problem->residual ? 7 : 6);
+        for (size_t j = 0; j < UPC_COUNT(defines); j++)
+            upc_program_param(&c->program[i], defines[j].name, UPC_PARAM_DEFINE, (int32_t)defines[j].value);
         if (gather->defines)
             gather->defines(gather, &c->program[i]);
         for (size_t j = 0; j < UPC_COUNT(arg_names); j++)
@@ -271,21 +360,30 @@ static void prepare(cooking *c, const upc_facts *facts)
 upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *problem, const upc_facts *facts,
                               const upc_request *request, upc_recipe *recipe)
 {
+    const upc_packing packing = upc_gather_packing(gather, problem, facts);
+    const uint64_t packed = upc_taps_packed_bytes(problem, &packing);
     if (facts->info.backend == UPCONV_BACKEND_CPU)
-        return upc_host_cook(gather->kernel, problem, request, upc_taps_packed_bytes(problem, gather->oc), recipe);
+        return upc_host_cook(gather->kernel, problem, request, packed, recipe);
     upc_taps taps;
     upconv_status status = upc_taps_init(&taps, recipe->env, problem, gather->phases);
     if (status)
         return status;
     cooking c = {.gather = gather, .problem = problem, .request = request, .recipe = recipe, .taps = &taps};
     prepare(&c, facts);
-    if ((status = upc_table_taps(recipe, problem, &taps, c.taps_at)) || (status = static_params(&c)))
+    place_taps(&c);
+    if ((status = static_params(&c)) || (status = upc_table_taps(recipe, problem, &taps, c.taps_at)))
         goto finish;
     if (request->dynamic_weights) {
-        recipe->workspace_bytes = upc_taps_packed_bytes(problem, gather->oc);
-        status = upc_pack_cook(problem, facts, &taps, c.taps_at, gather->oc, request->order, recipe);
+        recipe->workspace_bytes = packed;
+        status = upc_pack_cook(problem, facts, &taps, c.taps_at, &packing, request, recipe);
+        c.prepared = true;
     } else {
-        recipe->packed_bytes = upc_taps_packed_bytes(problem, gather->oc);
+        recipe->packed_bytes = packed;
+    }
+    if (!status && gather->stage) {
+        c.stage_at = upc_round_up(recipe->workspace_bytes, 256);
+        status = upc_stage_cook(gather->stage, problem, facts, c.stage_at, recipe);
+        c.prepared = true;
     }
     if (!status && recipe->table_count * 4 > facts->info.limits.binding_bytes)
         status = upc_fail(UPCONV_ERROR_UNSUPPORTED, "the table of taps has %zu bytes, a binding at most %llu",

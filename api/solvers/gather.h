@@ -4,17 +4,32 @@
 #define UPC_GATHER_H
 
 #include "../split.h"
+#include "stage.h"
 #include "taps.h"
+
+// How a kernel stores elements of a type (IN_STORE and its sisters in shaders/shell.*).
+typedef enum upc_store {
+    UPC_STORE_F32 = 32,
+    UPC_STORE_F16 = 16,
+    UPC_STORE_F16_PAIRS = 17, // two in a word: the device has no 16-bit storage
+} upc_store;
+upc_store upc_store_of(const upc_facts *facts, upconv_type type);
 
 typedef struct upc_gather {
     const char *kernel;
     bool phases;           // positions are per phase
     int64_t oc, tile;      // channels and positions of an item
     uint32_t local[3];
+    const upc_stage *stage; // NULL: the kernel reads the input as it is; else filled in, and not refused
     bool spec;             // geometry as specialisation constants, not from the table
     // adds the kernel's own #defines
     void (*defines)(const struct upc_gather *gather, upc_program_desc *program);
 } upc_gather;
+
+upc_packing upc_gather_packing(const upc_gather *gather, const upc_problem *problem, const upc_facts *facts);
+// The pack of a gathering solver. HOST_MEMORY.
+upconv_status upc_gather_pack(const upc_gather *gather, const upc_env *env, const upc_problem *problem, const upc_facts *facts,
+                              const float *weights, upconv_filter_order order, void *packed);
 
 // NULL, or why no gathering solver can do this problem (sizes beyond 32-bit indices).
 const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sentence);
@@ -24,8 +39,8 @@ upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *probl
 
 // Adds the steps that pack weights given at execution into the workspace (api/pack.c).
 // taps_at: where upc_table_taps put the axes.
-upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps,
-                            const int32_t taps_at[3], int64_t oc, upconv_filter_order order, upc_recipe *recipe);
+upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps, const int32_t taps_at[3],
+                            const upc_packing *packing, const upc_request *request, upc_recipe *recipe);
 
 // Appends the residues of all axes to the table: for each, count, input and before (multiplied up, so that the place of a phase is
 // TAPS_D.before + count_d * (TAPS_H.before + count_h * TAPS_W.before)); at[] gets where each axis begins.

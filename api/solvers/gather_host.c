@@ -144,13 +144,14 @@ static upconv_status gather(const upc_env *env, const upc_host_arg *arg, void *c
         return status;
     gathering g = {.arg = arg, .taps = &taps, .input = pointers[0], .weights = pointers[1], .bias = pointers[2],
                    .slopes = pointers[3], .output = pointers[4], .oc = arg->oc, .blocks = upc_ceil_div(p->ocg, arg->oc)};
+    const upc_packing packing = {arg->oc, p->icg, UPCONV_F32};
     if (!arg->packed) {
-        const uint64_t bytes = upc_taps_packed_bytes(p, arg->oc);
+        const uint64_t bytes = upc_taps_packed_bytes(p, &packing);
         if (!(packed = upc_alloc(env, bytes))) {
             upc_taps_finish(&taps);
             return upc_no_memory(bytes);
         }
-        upc_taps_pack(&taps, p, arg->oc, pointers[1], arg->order, packed);
+        upc_taps_pack(&taps, p, &packing, pointers[1], arg->order, packed);
         g.weights = packed;
     }
     for (int a = 0; a < 3; a++) {

@@ -38,6 +38,17 @@ static int64_t room_of(const upc_facts *facts)
     return ((int64_t)facts->info.limits.binding_bytes - (int64_t)facts->info.offset_alignment) / 4;
 }
 
+// NCHW without gaps within an image.
+static bool is_dense(const upc_problem *problem, bool in)
+{
+    const upc_tensor *tensor = in ? &problem->in : &problem->out;
+    const upc_axis *a = problem->axis;
+    const int64_t w = in ? a[2].in : a[2].out, h = in ? a[1].in : a[1].out;
+    const int64_t channels = problem->groups * (in ? problem->icg : problem->ocg);
+    return tensor->pack == 1 && tensor->axis[2] == 1 && tensor->axis[1] == w && tensor->axis[0] == w * h &&
+           tensor->channel == plane(problem, in) && tensor->image == channels * tensor->channel;
+}
+
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
 {
     if (!facts->gemm) {
@@ -46,6 +57,10 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
     }
     if (upc_gather_refuse(problem, true, sentence))
         return sentence;
+    if (problem->type != UPCONV_F32 || problem->residual || !is_dense(problem, true) || !is_dense(problem, false)) {
+        snprintf(sentence, UPC_SENTENCE, "products are made of dense NCHW tensors of f32, without a residual");
+        return sentence;
+    }
     const struct {
         const char *what;
         int64_t elements;
@@ -307,7 +322,7 @@ static upconv_status params_add(cooking *c, const upc_taps *taps, bool spec)
         const char *name;
         int64_t value;
     } fixed[] = {
-        {"HO", a[1].out}, {"WO", a[2].out}, {"OUT_PLANE", plane(c->problem, false)}, {"OCG", c->problem->ocg},
+        {"HO", a[1].out}, {"WO", a[2].out}, {"OUT_C", plane(c->problem, false)}, {"OCG", c->problem->ocg},
         {"PD", a[0].pad + shift[0] * t[0].stride}, {"PH", a[1].pad + shift[1] * t[1].stride},
         {"PW", a[2].pad + shift[2] * t[2].stride}, {"SD", t[0].stride}, {"SH", t[1].stride}, {"SW", t[2].stride},
         {"DGD", t[0].input_step}, {"DGH", t[1].input_step}, {"DGW", t[2].input_step},

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-enum { TILE, OC, GROUP_X, GROUP_Y, SPEC };
+enum { TILE, OC, GROUP_X, GROUP_Y, SPEC, STAGE };
 
-static const int32_t tiles[] = {1, 2, 4, 8}, channels[] = {4, 8, 16}, yes_no[] = {0, 1};
+static const int32_t tiles[] = {1, 2, 4, 8}, channels[] = {4, 8, 16}, yes_no[] = {0, 1}, stages[] = {0, 1, 4};
 
 static const upc_knob knobs[] = {
     [TILE] = {"tile", tiles, UPC_COUNT(tiles)},       // positions of an item along w
@@ -13,6 +13,7 @@ static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},     // 1: the geometry is compiled in, a program per problem
+    [STAGE] = {"stage", stages, UPC_COUNT(stages)},   // 0: reads the input as it is; else a copy, with so many channels in a block
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -81,28 +82,50 @@ static void defines(const upc_gather *gather, upc_program_desc *program)
     upc_program_param(program, "OC", UPC_PARAM_DEFINE, (int32_t)gather->oc);
 }
 
-static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
-                          const upc_request *request, upc_recipe *recipe)
+// stage: filled in where the configuration asks for a copy of the input.
+static upconv_status gather_of(const upc_env *env, const upc_problem *problem, const upc_config *config, upc_stage *stage,
+                               upc_gather *gather)
 {
-    const upc_gather gather = {
+    *gather = (upc_gather){
         .kernel = "phase", .phases = true, .oc = config->value[OC], .tile = config->value[TILE],
         .local = {(uint32_t)config->value[GROUP_X], (uint32_t)config->value[GROUP_Y], 1},
         .spec = config->value[SPEC] != 0, .defines = defines,
     };
+    if (!config->value[STAGE])
+        return UPCONV_OK;
+    gather->stage = stage;
+    *stage = (upc_stage){.type = problem->type, .pack = config->value[STAGE]};
+    upc_taps taps;
+    const upconv_status status = upc_taps_init(&taps, env, problem, true);
+    if (status)
+        return status;
+    upc_stage_surround(stage, problem, &taps, gather->tile);
+    upc_taps_finish(&taps);
+    upc_stage_fill(stage, problem);
+    return UPCONV_OK;
+}
+
+static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
+{
+    upc_gather gather;
+    upc_stage stage;
+    char sentence[UPC_SENTENCE];
+    const upconv_status status = gather_of(recipe->env, problem, config, &stage, &gather);
+    if (status)
+        return status;
+    if (gather.stage && upc_stage_refuse(&stage, problem, facts, sentence))
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s", sentence);
     return upc_gather_cook(&gather, problem, facts, request, recipe);
 }
 
 static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_facts *facts,
                           const upc_config *config, const float *weights, upconv_filter_order order, void *packed)
 {
-    (void)facts;
-    upc_taps taps;
-    const upconv_status status = upc_taps_init(&taps, env, problem, true);
-    if (status)
-        return status;
-    upc_taps_pack(&taps, problem, config->value[OC], weights, order, packed);
-    upc_taps_finish(&taps);
-    return UPCONV_OK;
+    upc_gather gather;
+    upc_stage stage;
+    const upconv_status status = gather_of(env, problem, config, &stage, &gather);
+    return status ? status : upc_gather_pack(&gather, env, problem, facts, weights, order, packed);
 }
 
 const upc_solver upc_solver_phase = {

@@ -1,5 +1,7 @@
 #include "taps.h"
 
+#include "../util/half.h"
+
 #include <string.h>
 
 static int64_t gcd(int64_t a, int64_t b)
@@ -99,30 +101,37 @@ int64_t upc_taps_before(const upc_taps *taps, const upc_problem *problem, int64_
     return before(r, problem);
 }
 
-uint64_t upc_taps_packed_bytes(const upc_problem *problem, int64_t oc)
+uint64_t upc_taps_packed_bytes(const upc_problem *problem, const upc_packing *packing)
 {
-    const uint64_t blocks = (uint64_t)(problem->groups * upc_ceil_div(problem->ocg, oc));
+    const uint64_t blocks = (uint64_t)(problem->groups * upc_ceil_div(problem->ocg, packing->oc));
     const uint64_t taps =
         (uint64_t)(problem->axis[0].kernel * problem->axis[1].kernel * problem->axis[2].kernel);
-    return blocks * taps * (uint64_t)problem->icg * (uint64_t)oc * sizeof(float);
+    return blocks * taps * (uint64_t)packing->icg * (uint64_t)packing->oc * upc_type_bytes(packing->type);
 }
 
-// One tap of one block: icg x oc weights.
-static void pack_tap(const upc_problem *problem, int64_t oc, int64_t channels, const float *from,
-                     const upc_filter_strides *strides, float *to)
+// One tap of one block: icg x oc weights, from element `at` of the packed ones.
+static void pack_tap(const upc_problem *problem, const upc_packing *packing, int64_t channels, const float *from,
+                     const upc_filter_strides *strides, void *packed, int64_t at)
 {
-    for (int64_t i = 0; i < problem->icg; i++)
-        for (int64_t o = 0; o < oc; o++)
-            to[i * oc + o] = o < channels ? from[i * strides->in + o * strides->out] : 0;
+    float *singles = packed;
+    uint16_t *halves = packed;
+    for (int64_t i = 0; i < packing->icg; i++)
+        for (int64_t o = 0; o < packing->oc; o++, at++) {
+            const float value = o < channels && i < problem->icg ? from[i * strides->in + o * strides->out] : 0;
+            if (packing->type == UPCONV_F16)
+                halves[at] = upc_half_from(value);
+            else
+                singles[at] = value;
+        }
 }
 
-void upc_taps_pack(const upc_taps *taps, const upc_problem *problem, int64_t oc, const float *weights,
-                   upconv_filter_order order, float *packed)
+void upc_taps_pack(const upc_taps *taps, const upc_problem *problem, const upc_packing *packing, const float *weights,
+                   upconv_filter_order order, void *packed)
 {
     upc_filter_strides strides;
     upc_filter_strides_get(problem, order, &strides);
     const upc_axis *axis = problem->axis;
-    const int64_t blocks = upc_ceil_div(problem->ocg, oc), size = problem->icg * oc;
+    const int64_t oc = packing->oc, blocks = upc_ceil_div(problem->ocg, oc), size = packing->icg * oc;
     const int64_t all = axis[0].kernel * axis[1].kernel * axis[2].kernel;
     for (int64_t block = 0; block < problem->groups * blocks; block++) {
         const int64_t group = block / blocks, channel = block % blocks * oc;
@@ -131,8 +140,8 @@ void upc_taps_pack(const upc_taps *taps, const upc_problem *problem, int64_t oc,
                                     k % axis[2].kernel};
             const float *from = weights + group * strides.group + channel * strides.out + tap[0] * strides.tap[0] +
                                 tap[1] * strides.tap[1] + tap[2] * strides.tap[2];
-            float *to = packed + (block * all + upc_taps_position(taps, problem, tap)) * size;
-            pack_tap(problem, oc, UPC_MIN(oc, problem->ocg - channel), from, &strides, to);
+            pack_tap(problem, packing, UPC_MIN(oc, problem->ocg - channel), from, &strides, packed,
+                     (block * all + upc_taps_position(taps, problem, tap)) * size);
         }
     }
 }

@@ -44,9 +44,15 @@ int64_t upc_taps_position(const upc_taps *taps, const upc_problem *problem, cons
 int64_t upc_taps_before(const upc_taps *taps, const upc_problem *problem, int64_t phase);
 int64_t upc_taps_phases(const upc_taps *taps);
 
-// Weights in the layout [group][block][phase][tap][input channel][oc], zeros beyond the last channel.
-void upc_taps_pack(const upc_taps *taps, const upc_problem *problem, int64_t oc, const float *weights,
-                   upconv_filter_order order, float *packed);
-uint64_t upc_taps_packed_bytes(const upc_problem *problem, int64_t oc);
+// How weights are packed: [group][block][phase][tap][input channel][oc], zeros beyond the last channels.
+typedef struct upc_packing {
+    int64_t oc;      // output channels of a block
+    int64_t icg;     // input channels of a group: the problem's, or more
+    upconv_type type;
+} upc_packing;
+
+void upc_taps_pack(const upc_taps *taps, const upc_problem *problem, const upc_packing *packing, const float *weights,
+                   upconv_filter_order order, void *packed);
+uint64_t upc_taps_packed_bytes(const upc_problem *problem, const upc_packing *packing);
 
 #endif

@@ -83,7 +83,7 @@ typedef struct upc_cl_device {
     cl_command_queue queue;     // in order, for submissions
     cl_command_queue map_queue; // so that a map waits for no submission; the lent queue when there is one
     bool profiling;             // of queue
-    uint64_t reach;             // bytes that an int base and index reach: 2^33, less in tests
+    uint64_t reach;             // bytes that an int base and index reach: 2^32, less in tests
     uint64_t sub_alignment;     // bytes, of a sub-buffer's origin
     uint64_t identity[2];       // hash of all that a binary depends on beside its source
     pthread_mutex_t queue_lock; // kernel arguments, enqueue and flush as one; order of tickets
@@ -170,7 +170,7 @@ typedef struct upc_cl_waits {
 upconv_status upc_cl_launch(upc_cl_device *device, cl_command_queue queue, const upc_launch *launch, cl_mem workspace,
                             upc_cl_waits waits, cl_event *event, cl_mem *subs, size_t *sub_count);
 
-// Where a binding's window is: an object, and how many elements into it.
+// Where a binding's window is: an object, and how far into it, in units of 2 bytes.
 typedef struct upc_cl_window {
     cl_mem object;
     cl_int base;

@@ -244,7 +244,7 @@ static upc_cl_device *device_make(upc_env *env, upc_cl *cl, const upc_cl_where *
     atomic_init(&device->base.state, UPCONV_OK);
     device->cl = *cl;
     device->where = *where;
-    device->reach = (uint64_t)1 << 33;
+    device->reach = (uint64_t)1 << 32;
     upc_cl_facts_read(cl, where, index, &device->base.facts);
     upc_cl_identity(cl, where, upc_cl_build_options, device->identity);
     device->sub_alignment = device->base.facts.info.offset_alignment;

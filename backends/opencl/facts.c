@@ -189,7 +189,7 @@ static void read_limits(const upc_cl *cl, cl_device_id device, upc_facts *facts)
     if (upc_cl_device_value(cl, device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, &bytes, sizeof bytes) && bytes) {
         limits->alloc_bytes = bytes;
         // Bases and indices are 32-bit counts of elements; a base can be up to one alignment above 0.
-        const uint64_t reach = ((uint64_t)1 << 33) - UPC_MAX(4096u, facts->info.offset_alignment);
+        const uint64_t reach = ((uint64_t)1 << 32) - UPC_MAX(4096u, facts->info.offset_alignment);
         limits->binding_bytes = UPC_MIN(bytes, reach) & ~(uint64_t)3;
     }
     if (upc_cl_device_value(cl, device, CL_DEVICE_LOCAL_MEM_SIZE, &bytes, sizeof bytes) && bytes)

@@ -122,8 +122,8 @@ upconv_status upc_cl_product(upc_cl_device *device, cl_command_queue queue, cons
     // kernel, and nothing is transposed first.
     const int code = device->blas.sgemm(
         COLUMN_MAJOR, gemm->b_transposed ? TRANSPOSED : PLAIN, gemm->a_transposed ? TRANSPOSED : PLAIN, gemm->n, gemm->m,
-        gemm->k, 1.0f, b->object, (size_t)b->base, gemm->ldb, a->object, (size_t)a->base, gemm->lda,
-        gemm->accumulate ? 1.0f : 0.0f, c->object, (size_t)c->base, gemm->ldc, &queue, event);
+        gemm->k, 1.0f, b->object, (size_t)b->base / 2, gemm->ldb, a->object, (size_t)a->base / 2, gemm->lda,
+        gemm->accumulate ? 1.0f : 0.0f, c->object, (size_t)c->base / 2, gemm->ldc, &queue, event);
     return code == 0 ? UPCONV_OK : product_fail(device, code, gemm);
 }
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-// The object as it is, when a 32-bit count of elements reaches the whole window; else a sub-buffer from the last place
+// The object as it is, when a 32-bit count of units of 2 bytes reaches the whole window; else a sub-buffer from the last place
 // before the window where one may start.
 static upconv_status window_find(upc_cl_device *device, const upc_bound *bound, cl_mem workspace,
                                  upc_cl_window *found, cl_mem *subs, size_t *sub_count)
@@ -11,7 +11,7 @@ static upconv_status window_find(upc_cl_device *device, const upc_bound *bound, 
     const upc_cl_memory *memory = (const upc_cl_memory *)bound->memory;
     const cl_mem object = memory ? memory->buffer : workspace;
     if (bound->offset + bound->range <= device->reach) {
-        *found = (upc_cl_window){object, (cl_int)(bound->offset / 4)};
+        *found = (upc_cl_window){object, (cl_int)(bound->offset / 2)};
         return UPCONV_OK;
     }
     const cl_mem root = memory ? memory->root : workspace; // a sub-buffer can have none of its own
@@ -24,7 +24,7 @@ static upconv_status window_find(upc_cl_device *device, const upc_bound *bound, 
         return upc_cl_fail(device, error, UPCONV_ERROR_GPU_MEMORY, "a window of %llu bytes from byte %llu of a buffer",
                            (unsigned long long)region.size, (unsigned long long)region.origin);
     subs[(*sub_count)++] = sub;
-    *found = (upc_cl_window){sub, (cl_int)((start - origin) / 4)};
+    *found = (upc_cl_window){sub, (cl_int)((start - origin) / 2)};
     return UPCONV_OK;
 }
 

@@ -89,8 +89,8 @@ upconv_status upc_vk_job_prepare(upc_vk_device *device, upc_vk_job *job, const u
     return status;
 }
 
-// Descriptors of one launch; the part of each offset that the device cannot bind goes to bases, in 4-byte
-// elements.
+// Descriptors of one launch; the part of each offset that the device cannot bind goes to bases, in units of
+// 2 bytes.
 static upconv_status bind(upc_vk_device *device, const upc_vk_job *job, const upc_launch *launch,
                           VkDescriptorSet set, int32_t *bases)
 {
@@ -110,7 +110,7 @@ static upconv_status bind(upc_vk_device *device, const upc_vk_job *job, const up
             return upc_fail(UPCONV_ERROR_UNSUPPORTED, "binding %u covers %llu bytes; the device binds %u",
                             (unsigned)i, (unsigned long long)(rest + bound->range),
                             (unsigned)limits->maxStorageBufferRange);
-        bases[i] = (int32_t)(rest / 4);
+        bases[i] = (int32_t)(rest / 2);
         infos[i] = (VkDescriptorBufferInfo){memory->buffer, bound->offset - rest, rest + bound->range};
         writes[i] = (VkWriteDescriptorSet){VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, NULL, set,       i,   0, 1,
                                            VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,      NULL, &infos[i], NULL};
