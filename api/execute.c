@@ -26,6 +26,9 @@ static int takes(const upconv_plan *plan, upconv_role role, const char **why)
     case UPCONV_SLOPES:
         *why = prelu ? "the plan was made with its slopes" : "only prelu has slopes";
         return prelu && !plan->own_slopes ? REQUIRED : FORBIDDEN;
+    case UPCONV_RESIDUAL:
+        *why = "the problem has no residual";
+        return plan->problem.residual ? REQUIRED : FORBIDDEN;
     default: return FORBIDDEN;
     }
 }
@@ -33,18 +36,40 @@ static int takes(const upconv_plan *plan, upconv_role role, const char **why)
 static uint64_t role_bytes(const upconv_plan *plan, upconv_role role)
 {
     switch (role) {
-    case UPCONV_INPUT: return upc_input_elements(&plan->problem) * sizeof(float);
-    case UPCONV_OUTPUT: return upc_output_elements(&plan->problem) * sizeof(float);
-    case UPCONV_WEIGHTS: return upc_weights_elements(&plan->problem) * sizeof(float);
+    case UPCONV_INPUT: return upc_input_bytes(&plan->problem);
+    case UPCONV_OUTPUT:
+    case UPCONV_RESIDUAL: return upc_output_bytes(&plan->problem);
+    case UPCONV_WEIGHTS: return upc_weights_elements(&plan->problem) * upc_type_bytes(plan->request.weights_type);
     case UPCONV_WORKSPACE: return plan->recipe.workspace_bytes;
     default: return (uint64_t)(plan->problem.groups * plan->problem.ocg) * sizeof(float);
     }
 }
 
+static bool is_tensor(upconv_role role)
+{
+    return role == UPCONV_INPUT || role == UPCONV_OUTPUT || role == UPCONV_RESIDUAL;
+}
+
+static const upc_tensor *role_tensor(const upconv_plan *plan, upconv_role role, upc_tensor_form *form)
+{
+    const bool in = role == UPCONV_INPUT;
+    upc_problem_form(&plan->problem, in, form);
+    return in ? &plan->problem.in : &plan->problem.out;
+}
+
+static uint64_t role_alignment(const upconv_plan *plan, upconv_role role)
+{
+    if (!is_tensor(role))
+        return role == UPCONV_WORKSPACE ? 256 : role == UPCONV_WEIGHTS ? upc_type_bytes(plan->request.weights_type) : sizeof(float);
+    upc_tensor_form form;
+    const upc_tensor *tensor = role_tensor(plan, role, &form);
+    return form.element_bytes * (upc_tensor_fours(&form, tensor) ? 4 : 1);
+}
+
 static upconv_status check_buffer(const upconv_plan *plan, upconv_role role, const upconv_binding *binding)
 {
     upconv_buffer *buffer = binding->buffer;
-    const uint64_t bytes = role_bytes(plan, role), align = role == UPCONV_WORKSPACE ? 256 : sizeof(float);
+    const uint64_t bytes = role_bytes(plan, role), align = role_alignment(plan, role);
     if (buffer->context != plan->context)
         return upc_fail(UPCONV_ERROR_INVALID, "%s: the buffer is of another context than the plan", role_names[role]);
     if (binding->offset % align)
@@ -60,6 +85,23 @@ static upconv_status check_buffer(const upconv_plan *plan, upconv_role role, con
     return mapped ? upc_fail(UPCONV_ERROR_INVALID, "%s: the buffer is mapped; unmap it first", role_names[role]) : UPCONV_OK;
 }
 
+// Whether sums go through the output from dispatch to dispatch; what was there before is gone when the last one ends.
+static bool accumulates(const upc_recipe *recipe)
+{
+    for (size_t i = 0; i < recipe->program_count; i++)
+        for (uint32_t j = 0; j < recipe->programs[i].param_count; j++)
+            if (!strcmp(recipe->programs[i].params[j].name, "ACCUMULATE") && recipe->programs[i].params[j].value)
+                return true;
+    return false;
+}
+
+// The output may be the residual itself: each of its elements is read by what then writes the output there.
+static bool in_place(const upconv_plan *plan, upconv_role written, int role, const upconv_io *io)
+{
+    return written == UPCONV_OUTPUT && role == UPCONV_RESIDUAL &&
+           io->at[UPCONV_OUTPUT].offset == io->at[UPCONV_RESIDUAL].offset && !accumulates(&plan->recipe);
+}
+
 // What is written must not overlap anything else.
 static upconv_status check_overlap(const upconv_plan *plan, const upconv_io *io)
 {
@@ -69,7 +111,8 @@ static upconv_status check_overlap(const upconv_plan *plan, const upconv_io *io)
         const uint64_t w_end = w->offset + role_bytes(plan, written[i]);
         for (int role = 0; w->buffer && role < UPCONV_ROLE_COUNT; role++) {
             const upconv_binding *other = &io->at[role];
-            if ((int)written[i] == role || !other->buffer || other->buffer->memory != w->buffer->memory)
+            if ((int)written[i] == role || !other->buffer || other->buffer->memory != w->buffer->memory ||
+                in_place(plan, written[i], role, io))
                 continue;
             if (other->offset < w_end && w->offset < other->offset + role_bytes(plan, (upconv_role)role))
                 return upc_fail(UPCONV_ERROR_INVALID, "%s and %s overlap in one buffer", role_names[written[i]],
@@ -270,14 +313,25 @@ static void give_staging(upconv_context *context, upc_memory *memory, bool keep)
     upc_memory_release(drop);
 }
 
-static upconv_status copy(upconv_context *context, upc_memory *memory, void *host, uint64_t bytes, bool in)
+// Between host memory and what stands in for it. Of tensors the elements only: what lies between the output's is not ours.
+static upconv_status copy(const upconv_plan *plan, upconv_role role, upc_memory *memory, void *host)
 {
+    upconv_context *context = plan->context;
+    const bool in = role != UPCONV_OUTPUT;
     void *pointer;
     upconv_status status = context->backend->memory_map(memory, in ? UPCONV_MAP_WRITE : UPCONV_MAP_READ,
                                                         context->timeout_ns, &pointer);
     if (status)
         return status;
-    memcpy(in ? pointer : host, in ? host : pointer, bytes);
+    void *to = in ? pointer : host;
+    const void *from = in ? host : pointer;
+    if (is_tensor(role)) {
+        upc_tensor_form form;
+        const upc_tensor *tensor = role_tensor(plan, role, &form);
+        upc_tensor_copy(&form, tensor, to, from);
+    } else {
+        memcpy(to, from, role_bytes(plan, role));
+    }
     return context->backend->memory_unmap(memory, context->timeout_ns);
 }
 
@@ -291,10 +345,9 @@ static upconv_status run_staged(upconv_plan *plan, const upconv_io *given, upcon
         const upconv_role role = (upconv_role)i;
         if (!given->at[role].host)
             continue;
-        const uint64_t bytes = role_bytes(plan, role);
-        if ((status = take_staging(context, bytes, &staged[role].memory)))
+        if ((status = take_staging(context, role_bytes(plan, role), &staged[role].memory)))
             return status;
-        if (role != UPCONV_OUTPUT && (status = copy(context, staged[role].memory, given->at[role].host, bytes, true)))
+        if (role != UPCONV_OUTPUT && (status = copy(plan, role, staged[role].memory, given->at[role].host)))
             return status;
         io.at[role] = (upconv_binding){.buffer = &staged[role]};
     }
@@ -303,8 +356,7 @@ static upconv_status run_staged(upconv_plan *plan, const upconv_io *given, upcon
         (status = context->backend->wait(context->device, ticket, context->timeout_ns)))
         return status;
     if (given->at[UPCONV_OUTPUT].host)
-        status = copy(context, staged[UPCONV_OUTPUT].memory, given->at[UPCONV_OUTPUT].host,
-                      role_bytes(plan, UPCONV_OUTPUT), false);
+        status = copy(plan, UPCONV_OUTPUT, staged[UPCONV_OUTPUT].memory, given->at[UPCONV_OUTPUT].host);
     return status;
 }
 

@@ -3,18 +3,36 @@
 #define UPC_HOST_H
 
 #include "solver.h"
+#include "util/half.h"
 
 // What launch.host_arg points to for every host function.
 typedef struct upc_host_arg {
     const upc_problem *problem;
     upconv_filter_order order; // of the weights, where they come at execution
+    upconv_type weights_type;  // the same
     bool packed;               // the weights that are bound are what the solver's pack made
     int64_t oc;                // phase, direct: channels of a block
 } upc_host_arg;
 
-// pointers: input, weights, bias, slopes (or bias), output.
+// An element of a tensor of either type, rounded to nearest.
+static inline float upc_host_load(const void *data, upconv_type type, int64_t at)
+{
+    return type == UPCONV_F16 ? upc_half_to(((const uint16_t *)data)[at]) : ((const float *)data)[at];
+}
+static inline void upc_host_store(void *data, upconv_type type, int64_t at, float value)
+{
+    if (type == UPCONV_F16)
+        ((uint16_t *)data)[at] = upc_half_from(value);
+    else
+        ((float *)data)[at] = value;
+}
+
+// Weights that come at execution, in f32: *f32 gets memory to upc_free where they are not, else NULL. HOST_MEMORY.
+upconv_status upc_host_weights(const upc_env *env, const upc_host_arg *arg, const void *given, float **f32);
+
+// pointers: input, weights, bias, slopes (or bias), output, and the residual where there is one.
 upconv_status upc_host_reference(const upc_env *env, const void *arg, void *const *pointers);
-// The gathering solvers in plain C and f32, as their kernels have it.
+// The gathering solvers in plain C, with sums in f32 as in their kernels.
 upconv_status upc_host_phase(const upc_env *env, const void *arg, void *const *pointers);
 upconv_status upc_host_direct(const upc_env *env, const void *arg, void *const *pointers);
 
@@ -25,9 +43,17 @@ upconv_status upc_host_cook(const char *name, const upc_problem *problem, const 
 // An activation in double precision; a is the channel's slope for PReLU.
 double upc_activate(double x, upconv_act act, double a, double b);
 
-// One output element by the definition, in double precision. at: image, channel, and the position on each axis.
-double upc_reference_point(const upc_host_arg *arg, const float *input, const float *weights, const float *bias,
-                           const float *slopes, const int64_t at[5]);
+// The output from a sum with its bias: activation and residual. slope: the channel's, for PReLU.
+double upc_host_finish(const upc_problem *problem, double sum, double slope, double residual);
+
+// Where an element of the output, or of the residual, lies. at: image, channel, and the position on each axis.
+static inline int64_t upc_output_at(const upc_problem *problem, const int64_t at[5])
+{
+    return upc_tensor_at(&problem->out, at[0], at[1], at[2], at[3], at[4]);
+}
+
+// One output element by the definition, in double precision, from the pointers of a host function with weights in f32.
+double upc_reference_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
 
 // NULL for an unknown name.
 upc_host_fn upc_host_find(const char *name);

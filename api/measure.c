@@ -15,15 +15,16 @@ typedef struct measuring {
     const upc_problem *problem;
     upconv_plan_params params; // with our own weights
     const upconv_plan_params *given;
-    float *x, *w, *b, *y;      // small integers: sums are exact
-    upconv_buffer *input, *output;
+    float *w, *b;              // small integers: sums are exact
+    void *x, *r, *y;           // of the problem's type, as its tensors lie: input, residual or NULL, output
+    upconv_buffer *input, *residual, *output;
 } measuring;
 
-static void fill_integers(float *values, uint64_t count, uint32_t seed)
+static void fill_integers(void *values, upconv_type type, uint64_t count, uint32_t seed)
 {
     for (uint64_t i = 0; i < count; i++) {
         seed = seed * 1664525u + 1013904223u;
-        values[i] = (float)((int)(seed >> 24) % 9 - 4);
+        upc_host_store(values, type, (int64_t)i, (float)((int)(seed >> 24) % 9 - 4));
     }
 }
 
@@ -37,25 +38,50 @@ static upconv_status write_buffer(upconv_buffer *buffer, const void *data, uint6
     return upconv_buffer_unmap(buffer);
 }
 
+static upconv_status make_values(measuring *m)
+{
+    const upc_problem *p = m->problem;
+    void *w = NULL, *b = NULL;
+    const struct {
+        void **at;
+        uint64_t count;
+        upconv_type type;
+    } arrays[] = {
+        {&m->x, (uint64_t)p->in.elements, p->type},
+        {&w, upc_weights_elements(p), UPCONV_F32},
+        {&b, (uint64_t)(p->groups * p->ocg), UPCONV_F32},
+        {&m->y, (uint64_t)p->out.elements, p->type},
+        {&m->r, p->residual ? (uint64_t)p->out.elements : 0, p->type},
+    };
+    upconv_status status = UPCONV_OK;
+    for (size_t i = 0; i < UPC_COUNT(arrays) && !status; i++) {
+        if (!arrays[i].count)
+            continue;
+        if ((*arrays[i].at = upc_alloc_array(&m->context->env, arrays[i].count, upc_type_bytes(arrays[i].type))))
+            fill_integers(*arrays[i].at, arrays[i].type, arrays[i].count, (uint32_t)i + 1);
+        else
+            status = upc_no_memory(arrays[i].count * upc_type_bytes(arrays[i].type));
+    }
+    m->w = w;
+    m->b = b;
+    return status;
+}
+
 static upconv_status prepare(measuring *m)
 {
-    const upc_env *env = &m->context->env;
-    const uint64_t in = upc_input_elements(m->problem), out = upc_output_elements(m->problem);
-    const uint64_t weights = upc_weights_elements(m->problem), channels = (uint64_t)(m->problem->groups * m->problem->ocg);
-    float **const arrays[] = {&m->x, &m->w, &m->b, &m->y};
-    const uint64_t counts[] = {in, weights, channels, out};
-    for (size_t i = 0; i < UPC_COUNT(counts); i++) {
-        if (!(*arrays[i] = upc_alloc_array(env, counts[i], sizeof(float))))
-            return upc_no_memory(counts[i] * sizeof(float));
-        fill_integers(*arrays[i], counts[i], (uint32_t)i + 1);
-    }
+    const uint64_t in = upc_input_bytes(m->problem), out = upc_output_bytes(m->problem);
+    upconv_status status = make_values(m);
+    if (status)
+        return status;
     m->params = (upconv_plan_params){.weights = m->w, .bias = m->b};
     if (m->problem->act == UPCONV_ACT_PRELU)
         m->params.slopes = m->b;
-    upconv_status status = upconv_buffer_create(m->context, in * sizeof(float), &m->input);
-    if (!status)
-        status = upconv_buffer_create(m->context, out * sizeof(float), &m->output);
-    return status ? status : write_buffer(m->input, m->x, in * sizeof(float));
+    if ((status = upconv_buffer_create(m->context, in, &m->input)) ||
+        (status = upconv_buffer_create(m->context, out, &m->output)) || (status = write_buffer(m->input, m->x, in)))
+        return status;
+    if (m->r && !(status = upconv_buffer_create(m->context, out, &m->residual)))
+        status = write_buffer(m->residual, m->r, out);
+    return status;
 }
 
 static void finish(measuring *m)
@@ -63,16 +89,19 @@ static void finish(measuring *m)
     const upc_env *env = &m->context->env;
     upconv_buffer_destroy(m->input);
     upconv_buffer_destroy(m->output);
+    upconv_buffer_destroy(m->residual);
     upc_free(env, m->x);
     upc_free(env, m->w);
     upc_free(env, m->b);
     upc_free(env, m->y);
+    upc_free(env, m->r);
 }
 
 static upconv_status run(const measuring *m, upconv_plan *plan, double *us)
 {
     const upconv_io io = {.struct_size = sizeof io,
-                          .at = {[UPCONV_INPUT] = {.buffer = m->input}, [UPCONV_OUTPUT] = {.buffer = m->output}}};
+                          .at = {[UPCONV_INPUT] = {.buffer = m->input}, [UPCONV_OUTPUT] = {.buffer = m->output},
+                                 [UPCONV_RESIDUAL] = {.buffer = m->residual}}};
     upconv_ticket ticket;
     uint64_t ns = 0;
     upconv_status status = upconv_submit(plan, &io, &ticket);
@@ -83,15 +112,30 @@ static upconv_status run(const measuring *m, upconv_plan *plan, double *us)
     return UPCONV_OK;
 }
 
-// Every output must have been written (the poison is NaN), and a sample of them must be right.
+// Every element must have been written: what was there before is NaN.
+static bool written(const measuring *m)
+{
+    const upc_problem *p = m->problem;
+    const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
+    const int64_t channels = p->groups * p->ocg;
+    for (int64_t row = 0; row < p->batch * channels * d->out * h->out; row++) {
+        const int64_t plane = row / h->out, channel = plane / d->out;
+        const int64_t at = upc_tensor_at(&p->out, channel / channels, channel % channels, plane % d->out, row % h->out, 0);
+        for (int64_t i = 0; i < w->out; i++)
+            if (isnan(upc_host_load(m->y, p->type, at + i * p->out.axis[2])))
+                return false;
+    }
+    return true;
+}
+
+// A sample must be right.
 static bool right(const measuring *m)
 {
     const upc_problem *p = m->problem;
     const uint64_t count = upc_output_elements(p);
-    for (uint64_t i = 0; i < count; i++)
-        if (isnan(m->y[i]))
-            return false;
     const upc_host_arg arg = {.problem = p, .order = UPCONV_FILTER_IOK};
+    const void *const pointers[] = {m->x, m->w, m->b, m->b, m->y, m->r};
+    const double rounding = p->type == UPCONV_F16 ? 1e-3 : 1e-5; // of one that truncates
     const int64_t ow = p->axis[2].out, oh = p->axis[1].out, od = p->axis[0].out, channels = p->groups * p->ocg;
     uint64_t at = 0;
     for (int i = 0; i < SAMPLES; i++) {
@@ -100,8 +144,10 @@ static bool right(const measuring *m)
         const int64_t o = (int64_t)index;
         const int64_t where[5] = {o / ow / oh / od / channels, o / ow / oh / od % channels, o / ow / oh % od, o / ow % oh,
                                   o % ow};
-        const double expected = upc_reference_point(&arg, m->x, m->w, m->b, m->params.slopes, where);
-        if (fabs(m->y[index] - expected) > 1e-5 * (1 + fabs(expected)))
+        const double expected = upc_reference_point(&arg, pointers, where);
+        const double found = upc_host_load(m->y, p->type, upc_output_at(p, where));
+        const bool beyond = p->type == UPCONV_F16 && fabs(expected) > 65000; // f16 ends there
+        if (!beyond && !(fabs(found - expected) <= rounding * (1 + fabs(expected))))
             return false;
     }
     return true;
@@ -109,19 +155,19 @@ static bool right(const measuring *m)
 
 static upconv_status verify(const measuring *m, upconv_plan *plan, bool *ok)
 {
-    const uint64_t count = upc_output_elements(m->problem);
-    for (uint64_t i = 0; i < count; i++)
-        m->y[i] = NAN;
+    const upc_problem *p = m->problem;
+    for (int64_t i = 0; i < p->out.elements; i++)
+        upc_host_store(m->y, p->type, i, NAN);
     double us;
     void *pointer;
-    upconv_status status = write_buffer(m->output, m->y, count * sizeof(float));
+    upconv_status status = write_buffer(m->output, m->y, upc_output_bytes(p));
     if (status || (status = run(m, plan, &us)) ||
         (status = upconv_buffer_map(m->output, UPCONV_MAP_READ, &pointer)))
         return status;
-    memcpy(m->y, pointer, count * sizeof(float));
+    memcpy(m->y, pointer, upc_output_bytes(p));
     if ((status = upconv_buffer_unmap(m->output)))
         return status;
-    *ok = right(m);
+    *ok = written(m) && right(m);
     return UPCONV_OK;
 }
 

@@ -1,5 +1,6 @@
 // Plans: choose, cook, compile, pack. After that a plan is immutable.
 #include "internal.h"
+#include "util/half.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -132,6 +133,23 @@ static uint64_t place(uint64_t *total, uint64_t bytes)
     return at;
 }
 
+// The solvers pack f32.
+static upconv_status pack_weights(upconv_plan *plan, const upconv_plan_params *params, void *packed)
+{
+    const upc_env *env = &plan->context->env;
+    const uint64_t count = upc_weights_elements(&plan->problem);
+    float *f32 = NULL;
+    if (params->weights_type == UPCONV_F16) {
+        if (!(f32 = upc_alloc_array(env, count, sizeof *f32)))
+            return upc_no_memory(count * sizeof *f32);
+        upc_half_to_many(f32, params->weights, count);
+    }
+    const upconv_status status = plan->solver->pack(env, &plan->problem, &plan->context->facts, &plan->config,
+                                                    f32 ? f32 : params->weights, params->order, packed);
+    upc_free(env, f32);
+    return status;
+}
+
 static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params *params)
 {
     upconv_context *context = plan->context;
@@ -151,8 +169,7 @@ static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params 
         return status;
     char *bytes = pointer;
     if (params->weights)
-        status = plan->solver->pack(&context->env, &plan->problem, &context->facts, &plan->config, params->weights,
-                                    params->order, bytes + plan->packed_at);
+        status = pack_weights(plan, params, bytes + plan->packed_at);
     if (recipe->table_count)
         memcpy(bytes + plan->table_at, recipe->table, recipe->table_count * sizeof *recipe->table);
     if (params->bias)
@@ -169,7 +186,7 @@ static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params 
 
 uint64_t upc_workspace_default(const upc_problem *problem)
 {
-    const uint64_t most = UPC_MAX(upc_input_elements(problem), upc_output_elements(problem)) * sizeof(float);
+    const uint64_t most = UPC_MAX(upc_input_bytes(problem), upc_output_bytes(problem));
     return UPC_MAX(most, (uint64_t)4 << 20);
 }
 
@@ -182,11 +199,11 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
     plan->tier = choice->tier;
     plan->predicted_us = choice->predicted_us;
     plan->request = (upc_request){.dynamic_weights = !params->weights, .order = params->order,
-                                   .workspace_limit = params->workspace_limit};
+                                   .workspace_limit = params->workspace_limit, .weights_type = params->weights_type};
     plan->own_bias = params->bias != NULL;
     plan->own_slopes = params->slopes != NULL;
     plan->host_arg = (upc_host_arg){.problem = &plan->problem, .order = params->order, .packed = params->weights != NULL,
-                                    .oc = choice->solver->block ? choice->solver->block(&choice->config) : 0};
+                                    .weights_type = params->weights_type, .oc = choice->solver->block ? choice->solver->block(&choice->config) : 0};
     char config[512] = "";
     upc_text text = {config, sizeof config, 0};
     upc_config_print(choice->solver, &choice->config, &text);
@@ -229,6 +246,9 @@ static upconv_status check(const upc_problem *problem, const upconv_plan_params 
     if ((int)params->order < 0 || params->order > UPCONV_FILTER_OIK)
         return upc_fail(UPCONV_ERROR_INVALID, "params.order is %d; it must be 0 to %d", (int)params->order,
                         (int)UPCONV_FILTER_OIK);
+    if ((int)params->weights_type < 0 || params->weights_type >= UPCONV_TYPE_COUNT)
+        return upc_fail(UPCONV_ERROR_INVALID, "params.weights_type is %d; it must be 0 to %d", (int)params->weights_type,
+                        (int)UPCONV_TYPE_COUNT - 1);
     if ((int)params->effort < 0 || params->effort > UPCONV_KNOWN)
         return upc_fail(UPCONV_ERROR_INVALID, "params.effort is %d; it must be 0 to %d", (int)params->effort,
                         (int)UPCONV_KNOWN);

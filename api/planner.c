@@ -37,7 +37,8 @@ const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *
 const char *upc_config_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                               const upc_solver *solver, const upc_config *config, char *sentence)
 {
-    const upc_request request = {!params->weights, params->order, params->workspace_limit};
+    const upc_request request = {.dynamic_weights = !params->weights, .order = params->order,
+                                 .weights_type = params->weights_type, .workspace_limit = params->workspace_limit};
     const char *refusal = NULL; // nor where memory runs out: building the plan will say so
     upc_recipe recipe;
     upc_recipe_init(&recipe, &context->env);

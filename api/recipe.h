@@ -19,6 +19,7 @@ typedef enum upc_place {
     UPC_WEIGHTS = UPCONV_WEIGHTS, // as the app gives them at execution
     UPC_BIAS = UPCONV_BIAS,       // out_channels f32; the plan's own copy (or zeros) unless given at execution
     UPC_SLOPES = UPCONV_SLOPES,
+    UPC_RESIDUAL = UPCONV_RESIDUAL,
     UPC_WORKSPACE = UPCONV_WORKSPACE,
     UPC_PACKED = UPCONV_ROLE_COUNT, // weights in the kernel's layout, made by the solver's pack
     UPC_TABLE,                      // the recipe's table

@@ -12,11 +12,11 @@
 enum {
     FORMAT = 1,
     DEEPEST = 16,    // nesting that is read; cJSON recurses, and a phone's thread has little stack
-    NAME_BYTES = 512 // of a device's, driver's or problem's text once it is decoded
+    NAME_BYTES = 640 // of a device's, driver's or problem's text once it is decoded
 };
 
 static const char *const backend_names[UPCONV_BACKEND_COUNT] = {"any", "vulkan", "opencl", "cpu"};
-static const char *const type_names[] = {"f32"};
+static const char *const type_names[UPCONV_TYPE_COUNT] = {"f32", "f16"};
 
 // -------------------------------------------------------------------------------------------------- identity
 
@@ -315,10 +315,9 @@ static bool read_problem(const source *from, upc_record_fields *fields, bool *kn
         return refuse(from, "\"problem\": %s", upc_last_error());
     *known = false;
     for (size_t i = 0; i < UPC_COUNT(type_names); i++)
-        if (!strcmp(type, type_names[i])) {
-            fields->problem.type = (upconv_type)i;
-            *known = true;
-        }
+        *known = *known || !strcmp(type, type_names[i]);
+    if (*known && strcmp(type, type_names[fields->problem.type]))
+        return refuse(from, "\"type\" is %s, but the problem's is %s", type, type_names[fields->problem.type]);
     fields->problem_key = *known ? upc_record_problem(&fields->problem) : hash_text(type, hash_text(text, 1));
     return true;
 }

@@ -22,8 +22,8 @@ typedef struct upc_config {
 typedef struct upc_request {
     bool dynamic_weights;        // weights come at execution, in `order`
     upconv_filter_order order;
-    uint64_t workspace_limit;    // the app's, 0 without one; a recipe that needs more is turned down
     upconv_type weights_type;    // of weights that come at execution
+    uint64_t workspace_limit;    // the app's, 0 without one; a recipe that needs more is turned down
 } upc_request;
 
 // Scratch that a recipe may need without being asked, beside weights that come at execution in packed form: the largest of input,

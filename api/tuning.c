@@ -180,8 +180,8 @@ static int groups_kind(const upc_problem *problem)
 
 static bool same_class(const upc_problem *a, const upc_problem *b)
 {
-    if (a->op != b->op || a->dims != b->dims || a->type != b->type || a->in_layout != b->in_layout ||
-        a->out_layout != b->out_layout || groups_kind(a) != groups_kind(b))
+    if (a->op != b->op || a->dims != b->dims || a->type != b->type || a->sum_type != b->sum_type ||
+        a->in_layout != b->in_layout || a->out_layout != b->out_layout || groups_kind(a) != groups_kind(b))
         return false;
     for (int i = 0; i < 3; i++)
         if (a->axis[i].kernel != b->axis[i].kernel || a->axis[i].stride != b->axis[i].stride ||

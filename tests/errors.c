@@ -81,7 +81,13 @@ static void problem_rules(void **state)
     RULE(p.out[0] = -1, "out[0] is -1");
     RULE((p.pad[0] = 1000, p.out[0] = 0), "out[0]");
     RULE(p.type = (upconv_type)3, "type is 3");
-    RULE(p.in_layout = (upconv_layout)2, "in_layout is 2");
+    RULE(p.sum_type = UPCONV_F16, "sum_type is F16");
+    RULE(p.in_layout = UPCONV_LAYOUT_COUNT, "in_layout is 3");
+    RULE(p.residual = (upconv_residual)-1, "residual is -1");
+    RULE(p.in_pitch.row = 5, "in_pitch.row is 5");
+    RULE(p.out_pitch.channel = -1, "out_pitch.channel is -1");
+    RULE((p.in_layout = UPCONV_NC4HW4, p.in_pitch.row = 30), "in_pitch.row is 30");
+    RULE((p.out_layout = UPCONV_NHWC, p.out_pitch.channel = 1), "out_pitch.channel is 1");
     RULE(p.out_layout = (upconv_layout)-1, "out_layout is -1");
     RULE(p.act = UPCONV_ACT_COUNT, "act is 11");
     RULE((p.act = UPCONV_ACT_CLAMP, p.act_param[0] = 2, p.act_param[1] = 1), "act_param");
@@ -247,6 +253,7 @@ static void plan_params(void **state)
         assert_ptr_equal(plan, kept);                                                                        \
     } while (0)
     RULE(params.order = (upconv_filter_order)5, UPCONV_ERROR_INVALID, "order is 5");
+    RULE(params.weights_type = UPCONV_TYPE_COUNT, UPCONV_ERROR_INVALID, "weights_type is 2");
     RULE(params.effort = (upconv_effort)-2, UPCONV_ERROR_INVALID, "effort is -2");
     RULE(params.time_limit_ns = -9, UPCONV_ERROR_INVALID, "time_limit_ns is -9");
     RULE(params.slopes = slopes, UPCONV_ERROR_INVALID, "slopes");

@@ -185,6 +185,46 @@ static void io_dynamic(void **state)
     RULE((void)0, "SLOPES is not given");
     roles_finish(&r);
 }
+
+static void io_residual(void **state)
+{
+    (void)state;
+    upconv_ticket ticket = 4711;
+    roles r = roles_init(PROBLEM "+residual", true);
+    RULE((void)0, "RESIDUAL is not given");
+    upconv_buffer *residual = buffer_of(errors_context, OUT_BYTES + 16);
+    r.io.at[UPCONV_RESIDUAL].buffer = residual;
+    RULE(io.at[UPCONV_RESIDUAL].buffer = r.bias, "RESIDUAL");
+    RULE(io.at[UPCONV_RESIDUAL].offset = 6, "offset is 6");
+    RULE(io.at[UPCONV_RESIDUAL].offset = 20, "20");
+    RULE((io.at[UPCONV_RESIDUAL].buffer = r.out, io.at[UPCONV_RESIDUAL].offset = 4), "overlap");
+    RULE((io.at[UPCONV_RESIDUAL].buffer = r.out, io.at[UPCONV_OUTPUT].offset = 128), "overlap");
+    r.io.at[UPCONV_RESIDUAL].buffer = r.out; // the very same place
+    EXPECT_OK(upconv_execute_io(r.plan, &r.io));
+    upconv_buffer_destroy(residual);
+    roles_finish(&r);
+}
+
+// What vectors of four channels reach begins at a multiple of four elements; everything else at any.
+static void io_alignment(void **state)
+{
+    (void)state;
+    upconv_ticket ticket = 4711;
+    roles r = roles_init(PROBLEM "+f16+nc4hw4", true);
+    RULE(io.at[UPCONV_INPUT].offset = 4, "INPUT: offset is 4; it must be a multiple of 8");
+    RULE(io.at[UPCONV_OUTPUT].offset = 9, "offset is 9; it must be a multiple of 8");
+    roles_finish(&r);
+    r = roles_init(PROBLEM "+nhwc", true); // 4 channels, no gaps
+    RULE(io.at[UPCONV_INPUT].offset = 8, "INPUT: offset is 8; it must be a multiple of 16");
+    roles_finish(&r);
+    r = roles_init(PROBLEM "+nhwc+f16+inpitch:0:0:0:0:5", true);
+    RULE(io.at[UPCONV_INPUT].offset = 3, "offset is 3; it must be a multiple of 2");
+    RULE(io.at[UPCONV_OUTPUT].offset = 2, "offset is 2; it must be a multiple of 8");
+    r.io.at[UPCONV_INPUT].offset = 6;
+    r.io.at[UPCONV_OUTPUT].offset = 8;
+    EXPECT_OK(upconv_execute_io(r.plan, &r.io));
+    roles_finish(&r);
+}
 #undef RULE
 
 static void tickets(void **state)
@@ -236,6 +276,7 @@ static void files(void **state)
 
 const struct CMUnitTest errors_io_tests[] = {
     cmocka_unit_test(buffers),    cmocka_unit_test(largest_buffer), cmocka_unit_test(io_frozen),
-    cmocka_unit_test(io_dynamic), cmocka_unit_test(tickets),        cmocka_unit_test(files),
+    cmocka_unit_test(io_dynamic), cmocka_unit_test(io_residual),    cmocka_unit_test(io_alignment),
+    cmocka_unit_test(tickets),    cmocka_unit_test(files),
 };
 const size_t errors_io_count = UPC_COUNT(errors_io_tests);

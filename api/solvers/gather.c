@@ -259,7 +259,7 @@ static void bind(const cooking *c, const upc_box *box, const upc_window *in, con
     step->bind[n++] = written;
     if (p->residual) {
         step->bind[n] = written;
-        step->bind[n++].place = (upc_place)UPCONV_RESIDUAL;
+        step->bind[n++].place = UPC_RESIDUAL;
     }
     step->bind[n++] = (upc_bind){UPC_TABLE, 0, c->recipe->table_count * 4};
     step->bind_count = n;

@@ -1,5 +1,5 @@
-// The gathering solvers on the processor, in f32: the same algebra, tables and packed weights as their kernels. So the whole of the
-// planner works, and can be tested, where there is no GPU.
+// The gathering solvers on the processor: the same algebra and tables as their kernels, sums in f32 and packed weights in f32. So the
+// whole of the planner works, and can be tested, where there is no GPU.
 #include "gather.h"
 
 #include <string.h>
@@ -11,8 +11,9 @@ enum { TILE = 8, MOST_OC = 16 };
 typedef struct gathering {
     const upc_host_arg *arg;
     const upc_taps *taps;
-    const float *input, *weights, *bias, *slopes;
-    float *output;
+    const void *input, *residual;
+    const float *weights, *bias, *slopes;
+    void *output;
     int64_t oc, blocks;
     int64_t q0[3], qn[3]; // positions on each axis
 } gathering;
@@ -27,29 +28,29 @@ typedef struct place {
 static void store(const gathering *g, const place *at, int64_t ow, const float *sum)
 {
     const upc_problem *p = g->arg->problem;
-    const int64_t plane = p->axis[0].out * p->axis[1].out * p->axis[2].out;
-    const int64_t spatial = (at->out[0] * p->axis[1].out + at->out[1]) * p->axis[2].out + ow;
     for (int64_t c = 0; c < g->oc && at->block * g->oc + c < p->ocg; c++) {
         const int64_t channel = at->group * p->ocg + at->block * g->oc + c;
-        const double a = p->act == UPCONV_ACT_PRELU ? g->slopes[channel] : p->act_param[0];
-        g->output[(at->image * p->groups * p->ocg + channel) * plane + spatial] =
-            (float)upc_activate(sum[c] + g->bias[channel], p->act, a, p->act_param[1]);
+        const int64_t to = upc_tensor_at(&p->out, at->image, channel, at->out[0], at->out[1], ow);
+        const double residual = p->residual ? upc_host_load(g->residual, p->type, to) : 0;
+        upc_host_store(g->output, p->type, to,
+                       (float)upc_host_finish(p, sum[c] + g->bias[channel], g->slopes[channel], residual));
     }
 }
 
-// Adds one tap's products, for `count` positions whose inputs lie side by side from iw (outside the row: nothing).
+// Adds one tap's products, for `count` positions whose inputs lie next to each other from iw (outside the row: nothing).
 static void add_tap(const gathering *g, const place *at, int64_t id, int64_t ih, int64_t iw, int64_t count,
                     const float *weights, float sums[TILE][MOST_OC])
 {
     const upc_problem *p = g->arg->problem;
-    const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
-    const int64_t plane = d->in * h->in * w->in;
-    const float *row = g->input + (at->image * p->groups + at->group) * p->icg * plane + (id * h->in + ih) * w->in;
-    const int64_t first = UPC_MAX(-iw, 0), end = UPC_MIN(count, w->in - iw);
-    for (int64_t i = 0; i < p->icg; i++, row += plane, weights += g->oc)
-        for (int64_t t = first; t < end; t++)
+    const int64_t first = UPC_MAX(-iw, 0), end = UPC_MIN(count, p->axis[2].in - iw);
+    for (int64_t i = 0; i < p->icg; i++, weights += g->oc) {
+        const int64_t row = upc_tensor_at(&p->in, at->image, at->group * p->icg + i, id, ih, iw);
+        for (int64_t t = first; t < end; t++) {
+            const float x = upc_host_load(g->input, p->type, row + t * p->in.axis[2]);
             for (int64_t o = 0; o < g->oc; o++)
-                sums[t][o] += row[iw + t] * weights[o];
+                sums[t][o] += x * weights[o];
+        }
+    }
 }
 
 static const float *block_weights(const gathering *g, const place *at)
@@ -134,6 +135,24 @@ static void direct_row(void *data, int64_t index, int thread)
     }
 }
 
+// Where they come at execution: packed, in memory to upc_free.
+static upconv_status pack_given(const upc_env *env, const upc_host_arg *arg, const upc_taps *taps, const void *given,
+                                float **packed)
+{
+    float *f32;
+    upconv_status status = upc_host_weights(env, arg, given, &f32);
+    if (status)
+        return status;
+    const upc_packing packing = {arg->oc, arg->problem->icg, UPCONV_F32};
+    const uint64_t bytes = upc_taps_packed_bytes(arg->problem, &packing);
+    if ((*packed = upc_alloc(env, bytes)))
+        upc_taps_pack(taps, arg->problem, &packing, f32 ? f32 : given, arg->order, *packed);
+    else
+        status = upc_no_memory(bytes);
+    upc_free(env, f32);
+    return status;
+}
+
 static upconv_status gather(const upc_env *env, const upc_host_arg *arg, void *const *pointers, bool phases)
 {
     const upc_problem *p = arg->problem;
@@ -142,18 +161,13 @@ static upconv_status gather(const upc_env *env, const upc_host_arg *arg, void *c
     upconv_status status = upc_taps_init(&taps, env, p, phases);
     if (status)
         return status;
-    gathering g = {.arg = arg, .taps = &taps, .input = pointers[0], .weights = pointers[1], .bias = pointers[2],
-                   .slopes = pointers[3], .output = pointers[4], .oc = arg->oc, .blocks = upc_ceil_div(p->ocg, arg->oc)};
-    const upc_packing packing = {arg->oc, p->icg, UPCONV_F32};
-    if (!arg->packed) {
-        const uint64_t bytes = upc_taps_packed_bytes(p, &packing);
-        if (!(packed = upc_alloc(env, bytes))) {
-            upc_taps_finish(&taps);
-            return upc_no_memory(bytes);
-        }
-        upc_taps_pack(&taps, p, &packing, pointers[1], arg->order, packed);
-        g.weights = packed;
+    if (!arg->packed && (status = pack_given(env, arg, &taps, pointers[1], &packed))) {
+        upc_taps_finish(&taps);
+        return status;
     }
+    gathering g = {.arg = arg, .taps = &taps, .input = pointers[0], .weights = packed ? packed : pointers[1],
+                   .bias = pointers[2], .slopes = pointers[3], .output = pointers[4], .residual = pointers[5],
+                   .oc = arg->oc, .blocks = upc_ceil_div(p->ocg, arg->oc)};
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &p->axis[a];
         g.q0[a] = upc_floor_div(axis->pad, taps.axis[a].stride);

@@ -7,8 +7,9 @@
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
 {
-    (void)problem;
     (void)sentence;
+    if (problem->sum_type != UPCONV_F32)
+        return "its sums are of double precision, not f16";
     return facts->info.backend == UPCONV_BACKEND_CPU ? NULL : "it runs on the host, and this device's memory is its own";
 }
 
@@ -38,14 +39,17 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 upconv_status upc_host_cook(const char *name, const upc_problem *problem, const upc_request *request,
                             uint64_t packed_bytes, upc_recipe *recipe)
 {
-    upc_step step = {.kind = UPC_STEP_HOST, .host = name, .bind_count = 5};
+    upc_step step = {.kind = UPC_STEP_HOST, .host = name, .bind_count = problem->residual ? 6 : 5};
     const uint64_t channels = (uint64_t)(problem->groups * problem->ocg) * 4;
-    const uint64_t weights = request->dynamic_weights ? upc_weights_elements(problem) * 4 : packed_bytes;
-    step.bind[0] = (upc_bind){UPC_INPUT, 0, upc_input_elements(problem) * 4};
+    const uint64_t weights = request->dynamic_weights ? upc_weights_elements(problem) * upc_type_bytes(request->weights_type)
+                                                      : packed_bytes;
+    step.bind[0] = (upc_bind){UPC_INPUT, 0, upc_input_bytes(problem)};
     step.bind[1] = (upc_bind){request->dynamic_weights ? UPC_WEIGHTS : UPC_PACKED, 0, weights};
     step.bind[2] = (upc_bind){UPC_BIAS, 0, channels};
     step.bind[3] = (upc_bind){problem->act == UPCONV_ACT_PRELU ? UPC_SLOPES : UPC_BIAS, 0, channels};
-    step.bind[4] = (upc_bind){UPC_OUTPUT, 0, upc_output_elements(problem) * 4};
+    step.bind[4] = (upc_bind){UPC_OUTPUT, 0, upc_output_bytes(problem)};
+    if (problem->residual)
+        step.bind[5] = (upc_bind){UPC_RESIDUAL, 0, upc_output_bytes(problem)};
     recipe->packed_bytes = request->dynamic_weights ? 0 : weights;
     return upc_recipe_step(recipe, &step);
 }
@@ -94,12 +98,39 @@ double upc_activate(double x, upconv_act act, double a, double b)
     }
 }
 
+double upc_host_finish(const upc_problem *problem, double sum, double slope, double residual)
+{
+    const double a = problem->act == UPCONV_ACT_PRELU ? slope : problem->act_param[0];
+    const double before = problem->residual == UPCONV_RESIDUAL_BEFORE_ACT ? residual : 0;
+    const double y = upc_activate(sum + before, problem->act, a, problem->act_param[1]);
+    return problem->residual == UPCONV_RESIDUAL_AFTER_ACT ? y + residual : y;
+}
+
+upconv_status upc_host_weights(const upc_env *env, const upc_host_arg *arg, const void *given, float **f32)
+{
+    *f32 = NULL;
+    if (arg->packed || arg->weights_type == UPCONV_F32)
+        return UPCONV_OK;
+    const uint64_t count = upc_weights_elements(arg->problem);
+    if (!(*f32 = upc_alloc_array(env, count, sizeof **f32)))
+        return upc_no_memory(count * sizeof **f32);
+    upc_half_to_many(*f32, given, count);
+    return UPCONV_OK;
+}
+
+typedef struct scratch {
+    double *sum; // of a row of the output
+    float *row;  // of the input
+} scratch;
+
 typedef struct rows {
     const upc_host_arg *arg;
-    const float *input, *weights, *bias, *slopes;
-    float *output;
+    const void *input, *residual;
+    const float *weights, *bias, *slopes;
+    void *output;
     upc_filter_strides strides;
     double *sums; // a row for each thread
+    float *inputs; // the same
 } rows;
 
 // Adds one input row times one row of taps. The inputs that land within the output are a range, so nothing is tested inside.
@@ -115,7 +146,19 @@ static void scatter_row(const upc_axis *w, const float *x, const float *taps, in
     }
 }
 
-static void add_lines(const rows *r, int64_t image, int64_t group, int64_t oc, int64_t od, int64_t oh, double *sum)
+// A row of the input side by side and in f32: itself, or a copy in `row`.
+static const float *input_row(const rows *r, int64_t at, float *row)
+{
+    const upc_problem *p = r->arg->problem;
+    const int64_t step = p->in.axis[2];
+    if (p->type == UPCONV_F32 && step == 1)
+        return (const float *)r->input + at;
+    for (int64_t i = 0; i < p->axis[2].in; i++)
+        row[i] = upc_host_load(r->input, p->type, at + i * step);
+    return row;
+}
+
+static void add_lines(const rows *r, int64_t image, int64_t group, int64_t oc, int64_t od, int64_t oh, const scratch *own)
 {
     const upc_problem *p = r->arg->problem;
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
@@ -125,10 +168,9 @@ static void add_lines(const rows *r, int64_t image, int64_t group, int64_t oc, i
         for (int64_t kh = 0; id >= 0 && kh < h->kernel; kh++) {
             const int64_t ih = upc_axis_source(h, oh, kh);
             for (int64_t i = 0; ih >= 0 && i < p->icg; i++) {
-                const float *x = r->input +
-                                 ((((image * p->groups + group) * p->icg + i) * d->in + id) * h->in + ih) * w->in;
+                const int64_t at = upc_tensor_at(&p->in, image, group * p->icg + i, id, ih, 0);
                 const float *taps = weights + i * r->strides.in + kd * r->strides.tap[0] + kh * r->strides.tap[1];
-                scatter_row(w, x, taps, r->strides.tap[2], sum);
+                scatter_row(w, input_row(r, at, own->row), taps, r->strides.tap[2], own->sum);
             }
         }
     }
@@ -142,54 +184,66 @@ static void make_row(void *data, int64_t index, int thread)
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const int64_t oh = index % h->out, od = index / h->out % d->out, c = index / h->out / d->out;
     const int64_t channels = p->groups * p->ocg, channel = c % channels;
-    double *sum = r->sums + thread * w->out;
-    memset(sum, 0, (size_t)w->out * sizeof *sum);
-    add_lines(r, c / channels, channel / p->ocg, channel % p->ocg, od, oh, sum);
-    float *row = r->output + index * w->out;
-    const double a = p->act == UPCONV_ACT_PRELU ? r->slopes[channel] : p->act_param[0], b = p->act_param[1];
-    for (int64_t o = 0; o < w->out; o++)
-        row[o] = (float)upc_activate(sum[o] + r->bias[channel], p->act, a, b);
+    const scratch own = {r->sums + thread * w->out, r->inputs + thread * w->in};
+    memset(own.sum, 0, (size_t)w->out * sizeof *own.sum);
+    add_lines(r, c / channels, channel / p->ocg, channel % p->ocg, od, oh, &own);
+    const int64_t row = upc_tensor_at(&p->out, c / channels, channel, od, oh, 0);
+    for (int64_t o = 0; o < w->out; o++) {
+        const int64_t at = row + o * p->out.axis[2];
+        const double residual = p->residual ? upc_host_load(r->residual, p->type, at) : 0;
+        const double y = upc_host_finish(p, own.sum[o] + r->bias[channel], r->slopes[channel], residual);
+        upc_host_store(r->output, p->type, at, (float)y);
+    }
 }
 
 upconv_status upc_host_reference(const upc_env *env, const void *data, void *const *pointers)
 {
     const upc_host_arg *arg = data;
     const upc_problem *p = arg->problem;
-    rows r = {.arg = arg, .input = pointers[0], .weights = pointers[1], .bias = pointers[2], .slopes = pointers[3],
-              .output = pointers[4]};
+    float *weights;
+    upconv_status status = upc_host_weights(env, arg, pointers[1], &weights);
+    if (status)
+        return status;
+    rows r = {.arg = arg, .input = pointers[0], .weights = weights ? weights : pointers[1], .bias = pointers[2],
+              .slopes = pointers[3], .output = pointers[4], .residual = pointers[5]};
     upc_filter_strides_get(p, arg->order, &r.strides);
     const int64_t count = p->batch * p->groups * p->ocg * p->axis[0].out * p->axis[1].out;
-    // each thread has a row of sums; starting one costs more than a small problem
+    // each thread has a row of sums and one of inputs; starting one costs more than a small problem
     const int threads = upc_problem_macs(p) < 1e6 ? 1 : (int)UPC_MIN(count, upc_processors());
-    r.sums = upc_alloc_array(env, (size_t)threads * (size_t)p->axis[2].out, sizeof *r.sums);
-    if (!r.sums)
-        return upc_no_memory((size_t)threads * (size_t)p->axis[2].out * sizeof *r.sums);
-    upc_parallel(threads, count, make_row, &r);
+    const size_t sums = (size_t)threads * (size_t)p->axis[2].out, inputs = (size_t)threads * (size_t)p->axis[2].in;
+    r.sums = upc_alloc_array(env, sums, sizeof *r.sums);
+    r.inputs = upc_alloc_array(env, inputs, sizeof *r.inputs);
+    if (r.sums && r.inputs)
+        upc_parallel(threads, count, make_row, &r);
+    else
+        status = upc_no_memory(sums * sizeof *r.sums + inputs * sizeof *r.inputs);
     upc_free(env, r.sums);
-    return UPCONV_OK;
+    upc_free(env, r.inputs);
+    upc_free(env, weights);
+    return status;
 }
 
-double upc_reference_point(const upc_host_arg *arg, const float *input, const float *weights, const float *bias,
-                           const float *slopes, const int64_t at[5])
+double upc_reference_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5])
 {
     const upc_problem *p = arg->problem;
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const int64_t channel = at[1], group = channel / p->ocg;
+    const float *bias = pointers[2], *slopes = pointers[3];
     upc_filter_strides strides;
     upc_filter_strides_get(p, arg->order, &strides);
-    const float *taps = weights + group * strides.group + channel % p->ocg * strides.out;
-    double sum = 0;
+    const float *taps = (const float *)pointers[1] + group * strides.group + channel % p->ocg * strides.out;
+    double sum = bias[channel];
     for (int64_t k = 0; k < d->kernel * h->kernel * w->kernel; k++) {
         const int64_t kd = k / (h->kernel * w->kernel), kh = k / w->kernel % h->kernel, kw = k % w->kernel;
         const int64_t id = upc_axis_source(d, at[2], kd), ih = upc_axis_source(h, at[3], kh), iw = upc_axis_source(w, at[4], kw);
         if (id < 0 || ih < 0 || iw < 0)
             continue;
         for (int64_t i = 0; i < p->icg; i++)
-            sum += (double)input[((((at[0] * p->groups + group) * p->icg + i) * d->in + id) * h->in + ih) * w->in + iw] *
+            sum += (double)upc_host_load(pointers[0], p->type, upc_tensor_at(&p->in, at[0], group * p->icg + i, id, ih, iw)) *
                    taps[i * strides.in + kd * strides.tap[0] + kh * strides.tap[1] + kw * strides.tap[2]];
     }
-    const double a = p->act == UPCONV_ACT_PRELU ? slopes[channel] : p->act_param[0];
-    return upc_activate(sum + (bias ? bias[channel] : 0), p->act, a, p->act_param[1]);
+    return upc_host_finish(p, sum, slopes[channel],
+                           p->residual ? upc_host_load(pointers[5], p->type, upc_output_at(p, at)) : 0);
 }
 
 upc_host_fn upc_host_find(const char *name)

@@ -59,6 +59,7 @@ static upconv_status facts_at(upc_env *env, int index, upc_facts *facts)
     info->kind = UPCONV_DEVICE_CPU;
     info->compute_units = (uint32_t)upc_processors();
     info->offset_alignment = 4;
+    info->f16_storage = 1; // host functions read and write it; their sums are f32 or finer
     info->timestamps = 1;
     info->unified_memory = 1;
     info->memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
