@@ -85,6 +85,7 @@ static upconv_status make_program(upconv_context *context, const upc_program_des
     upc_program_source source = {.name = desc->kernel, .text = text.data, .binding_count = desc->binding_count,
                                  .arg_count = desc->arg_count, .spec = spec, .spec_count = spec_count};
     memcpy(source.local, desc->local, sizeof source.local);
+    memcpy(source.kind, desc->kind, sizeof source.kind);
     program_key(&text, spec, spec_count, desc->local, source.key);
     pthread_mutex_lock(&context->programs_lock);
     *program = find_program(context, source.key);

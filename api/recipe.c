@@ -21,7 +21,7 @@ void upc_recipe_finish(upc_recipe *recipe)
 static bool same_program(const upc_program_desc *a, const upc_program_desc *b)
 {
     if (strcmp(a->kernel, b->kernel) || memcmp(a->local, b->local, sizeof a->local) ||
-        a->binding_count != b->binding_count || a->arg_count != b->arg_count || a->param_count != b->param_count)
+        a->binding_count != b->binding_count || memcmp(a->kind, b->kind, sizeof a->kind) || a->arg_count != b->arg_count || a->param_count != b->param_count)
         return false;
     for (uint32_t i = 0; i < a->param_count; i++)
         if (strcmp(a->params[i].name, b->params[i].name) || a->params[i].kind != b->params[i].kind ||

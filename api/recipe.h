@@ -45,6 +45,7 @@ typedef struct upc_program_desc {
     const char *kernel; // shaders/<kernel>.kernel; a string constant
     uint32_t local[3];  // work-group size
     uint32_t binding_count, arg_count;
+    uint8_t kind[UPC_MAX_BINDINGS]; // upc_bind_kind
     uint32_t param_count;
     upc_param params[UPC_MAX_PARAMS];
 } upc_program_desc;

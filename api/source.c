@@ -84,7 +84,7 @@ static void add_defaults(const upc_program_desc *program, upc_string *text)
         const char *name;
         int32_t value;
     } defaults[] = {{"IN_STORE", 32}, {"OUT_STORE", 32}, {"W_STORE", 32}, {"IN_PACK", 1}, {"OUT_PACK", 1},
-                    {"RESIDUAL", 0},  {"ACCUMULATE", 0}, {"ACT", 0}};
+                    {"SRC_TEXEL", 0},    {"W_TEXEL", 0},    {"RESIDUAL", 0},  {"ACCUMULATE", 0}, {"ACT", 0}};
     for (size_t i = 0; i < UPC_COUNT(defaults); i++) {
         bool said = false;
         for (uint32_t j = 0; j < program->param_count && !said; j++)

@@ -161,7 +161,7 @@ static enum cut choose_cut(const upc_split *split, const upc_box *box, const upc
     if (in->count > in_room) // channels are a plane apart: where that alone is too far, fewer positions do not help
         return first_of(split, box, (box->in - 1) / split->in.pack * split->in.channel > in_room / 2 ? for_in_channels : for_in);
     *why = "the weights' window";
-    if (weights->count > room / (int64_t)split->weight_bytes)
+    if (weights->count > room / (int64_t)split->weight_bytes || (split->weight_most && weights->count > split->weight_most))
         return first_of(split, box, for_weights);
     *why = "the grid";
     if (upc_ceil_div(items[0], split->local[0]) > limits->group_count)

@@ -32,6 +32,7 @@ typedef struct upc_split {
     int64_t front[3], back[3]; // positions before the first and behind the last that the input's tensor has too
     int64_t icg;           // input channels of a group, as the input's tensor has them
     size_t in_bytes, out_bytes, weight_bytes; // of an element
+    int64_t weight_most;   // elements of weights that a dispatch may see beside the limit of bindings; 0: any number
     int64_t in_step, out_step; // channels are cut at multiples of this
     int64_t oc;            // channels of a block
     int64_t stride[3];     // outputs of a position q: q * stride - pad up to the next position's first

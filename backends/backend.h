@@ -29,6 +29,8 @@ typedef struct upc_facts {
     uint32_t group_axis[3];     // most invocations of a work-group on one axis
     uint32_t push_bytes;        // push constants
     uint32_t loop_rounds;       // most rounds of all loops of one item together; 0: no bound
+    uint32_t texel_elements;    // most elements of a texel buffer; 0: the device (or its API) has none
+    bool subgroup_shuffle;      // items of a subgroup can read each other's values, and info.subgroup_size is how many they are
     uint32_t sum_scalars;       // f32 sums that one item keeps in registers without spilling
     bool reqd_group_size;       // OpenCL: whether reqd_work_group_size is worth giving (it slows Adreno)
     bool gemm;                  // whether the device takes launches that are matrix products; known once it is open
@@ -67,13 +69,25 @@ typedef struct upc_program {
 void upc_program_retain(upc_program *program);
 void upc_program_release(upc_program *program);
 
+// What a kernel sees of a binding: plain memory, or (where facts.texel_elements) a texel buffer, which reads through the texture
+// units' cache and costs no load/store cycles: one or four components of 32 or 16 bits an element.
+typedef enum upc_bind_kind {
+    UPC_BIND_BUFFER = 0,
+    UPC_BIND_TEXEL1_F32,
+    UPC_BIND_TEXEL4_F32,
+    UPC_BIND_TEXEL1_F16,
+    UPC_BIND_TEXEL4_F16,
+    UPC_BIND_KIND_COUNT
+} upc_bind_kind;
+
 // Text to compile and what the backend must know of it.
 typedef struct upc_program_source {
     const char *name;         // of the kernel, for messages
     const char *text;         // complete source, as assembled by api/source.c
     uint64_t key[2];          // of text, spec values and local size; a backend mixes in its compiler, device and driver
     uint32_t local[3];
-    uint32_t binding_count;   // storage buffers at bindings 0 .. binding_count - 1 of set 0; OpenCL: the first arguments
+    uint8_t kind[UPC_LAUNCH_BINDINGS]; // upc_bind_kind of each binding; the text says the same
+    uint32_t binding_count;   // buffers at bindings 0 .. binding_count - 1 of set 0; OpenCL: the first arguments
     uint32_t arg_count;       // integers after the bases
     const int32_t *spec;      // values of constant_id 3, 4, ... (0, 1, 2 are the local size)
     uint32_t spec_count;

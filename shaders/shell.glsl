@@ -45,25 +45,38 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define OUT(slot, name)       UPC_BUFFER(slot, writeonly, float, name)
 #define OUT4(slot, name)      UPC_BUFFER(slot, writeonly, vec4, name)
 #define TABLE(slot)           UPC_BUFFER(slot, readonly, int, upc_table)
+// *_TEXEL: the binding is a texel buffer, whose format says how an element is stored.
+#if SRC_TEXEL
+#define SRC(slot, name)       layout(binding = slot) uniform samplerBuffer name;
+#define SRC4(slot, name)      layout(binding = slot) uniform samplerBuffer name;
+#define SRC_LOAD(b, i)        texelFetch(b, i).x
+#define SRC_LOAD4(b, i)       texelFetch(b, i)
+#else
 #define SRC(slot, name)       UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM, IN_STORE), name)
 #define SRC4(slot, name)      UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM4_, IN_STORE), name)
+#define SRC_LOAD(b, i)        UPC_CAT(UPC_GET, IN_STORE)(b, i)
+#define SRC_LOAD4(b, i)       UPC_CAT(UPC_GET4_, IN_STORE)(b, i)
+#endif
+#if W_TEXEL
+#define W_IN4(slot, name)     layout(binding = slot) uniform samplerBuffer name;
+#define W_LOAD4(b, i)         texelFetch(b, i)
+#else
+#define W_IN4(slot, name)     UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM4_, W_STORE), name)
+#define W_LOAD4(b, i)         UPC_CAT(UPC_GET4_, W_STORE)(b, i)
+#endif
 #define DST_IN(slot, name)    UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM, OUT_STORE), name)
 #define DST_OUT(slot, name)   UPC_BUFFER(slot, UPC_BOTH, UPC_CAT(UPC_ITEM, OUT_STORE), name)
 #define DST_OUT4(slot, name)  UPC_BUFFER(slot, UPC_BOTH, UPC_CAT(UPC_ITEM4_, OUT_STORE), name)
 #define DST_IN4(slot, name)   UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM4_, OUT_STORE), name)
-#define W_IN4(slot, name)     UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM4_, W_STORE), name)
 #define W_OUT4(slot, name)    UPC_BUFFER(slot, writeonly, UPC_CAT(UPC_ITEM4_, W_STORE), name)
 #define LOAD(b, i)            b[i]
 #define LOAD4(b, i)           b[i]
 #define STORE(b, i, v)        b[i] = (v)
 #define STORE4(b, i, v)       b[i] = (v)
-#define SRC_LOAD(b, i)        UPC_CAT(UPC_GET, IN_STORE)(b, i)
-#define SRC_LOAD4(b, i)       UPC_CAT(UPC_GET4_, IN_STORE)(b, i)
 #define DST_LOAD(b, i)        UPC_CAT(UPC_GET, OUT_STORE)(b, i)
 #define DST_LOAD4(b, i)       UPC_CAT(UPC_GET4_, OUT_STORE)(b, i)
 #define DST_STORE(b, i, v)    UPC_CAT(UPC_PUT, OUT_STORE)(b, i, v)
 #define DST_STORE4(b, i, v)   UPC_CAT(UPC_PUT4_, OUT_STORE)(b, i, v)
-#define W_LOAD4(b, i)         UPC_CAT(UPC_GET4_, W_STORE)(b, i)
 #define W_STORE4(b, i, v)     UPC_CAT(UPC_PUT4_, W_STORE)(b, i, v)
 
 #define TAB(i)            upc_table[UPC_TABLE_BASE + (i)]

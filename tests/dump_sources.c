@@ -1,7 +1,7 @@
 // Writes the assembled source of every kernel variant, in both languages, into a folder: NNNN.comp and NNNN.cl, for
 // glslang, spirv-val and clang to judge (kernels.sh). dump_sources FOLDER
 //
-// Variants: every solver, every value of its knobs, every activation, geometry in the table and compiled in, weights packed
+// Variants: every solver, every value of its knobs and some of their combinations, every activation, types, layouts, residuals, geometry in the table and compiled in, weights packed
 // at execution, dispatches that see only some of the input channels, with and without unroll hints.
 #include "testing.h"
 
@@ -21,6 +21,8 @@ typedef struct dump {
 
 static const char *const problems[] = {
     "ic5oc7_ih9oh18kh4sh2ph1", "g3ic6oc9_id3od5kd2sd2pd0dd1_ih4oh9kh3sh2ph-1_iw5ow10kw2sw3pw0", "ic40oc40_iw70ow140kw4sw2pw1",
+    "ic8oc8_ih9oh18kh4sh2ph1+f16", "ic8oc16_ih9oh18kh2sh2ph0+nhwc", "g2ic12oc8_ih9oh18kh3sh2ph1+f16+nc4hw4",
+    "ic6oc7_ih9oh18kh4sh2ph1+f16+in:nhwc+out:nc4hw4+residual_after",
 };
 
 static bool is_new(dump *d, const char *text, size_t length)
@@ -79,27 +81,28 @@ static void cook(dump *d, const upc_solver *solver, const upc_problem *problem, 
     upc_recipe_finish(&recipe);
 }
 
-// Knobs that only give the size of the work-group keep two values; every other knob takes all.
-static int knob_values(const upc_knob *knob)
-{
-    const bool group = !strcmp(knob->name, "x") || !strcmp(knob->name, "y");
-    return group ? UPC_MIN(knob->count, 1) : knob->count;
-}
-
-static void every_config(dump *d, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts,
+// The guess, each knob's every value by itself, and some of all their combinations: the same ones every time.
+static void some_configs(dump *d, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts,
                          const upc_request *request)
 {
-    int at[UPC_MAX_KNOBS] = {0};
-    for (;;) {
-        upc_config config = {{0}};
-        for (int k = 0; k < solver->knob_count; k++)
-            config.value[k] = solver->knobs[k].values[at[k]];
+    enum { COMBINATIONS = 24 };
+    upc_config guess, config;
+    solver->guess(problem, facts, &guess);
+    cook(d, solver, problem, facts, &guess, request);
+    for (int k = 0; k < solver->knob_count; k++)
+        for (int v = 0; v < solver->knobs[k].count; v++) {
+            config = guess;
+            config.value[k] = solver->knobs[k].values[v];
+            cook(d, solver, problem, facts, &config, request);
+        }
+    uint64_t random = 1;
+    for (int i = 0; i < COMBINATIONS; i++) {
+        config = guess;
+        for (int k = 0; k < solver->knob_count; k++) {
+            random = upc_hash(&random, sizeof random, 7);
+            config.value[k] = solver->knobs[k].values[random % (uint64_t)solver->knobs[k].count];
+        }
         cook(d, solver, problem, facts, &config, request);
-        int k = 0;
-        while (k < solver->knob_count && ++at[k] == knob_values(&solver->knobs[k]))
-            at[k++] = 0;
-        if (k == solver->knob_count)
-            return;
     }
 }
 
@@ -128,7 +131,7 @@ static void dump_facts(dump *d, const upc_facts *facts)
                 continue;
             for (int dynamic = 0; dynamic < 2; dynamic++) {
                 const upc_request request = {.dynamic_weights = dynamic, .order = UPCONV_FILTER_KOI};
-                every_config(d, upc_solvers[s], &problem, facts, &request);
+                some_configs(d, upc_solvers[s], &problem, facts, &request);
             }
             every_activation(d, upc_solvers[s], &problem, facts);
         }
@@ -149,6 +152,9 @@ int main(int argc, char **argv)
         upc_facts_smallest(&facts);
         facts.info.backend = variant & 1 ? UPCONV_BACKEND_OPENCL : UPCONV_BACKEND_VULKAN;
         facts.reqd_group_size = variant & 2;
+        facts.info.f16_storage = variant & 1 || variant & 2; // Vulkan with it and without
+        if (!(variant & 1))
+            facts.texel_elements = 1 << 16, facts.subgroup_shuffle = true, facts.info.subgroup_size = 8;
         facts.gemm = true; // the kernels around it are written in both languages too
         if (variant & 4) // windows so small that the third problem's input channels are cut
             facts.info.limits.binding_bytes = 8192;

@@ -321,6 +321,8 @@ static void prepare(cooking *c, const upc_facts *facts)
     split->user = split->to = c;
     if (gather->stage)
         upc_stage_split(gather->stage, split);
+    if (gather->texel)
+        split->weight_most = (int64_t)facts->texel_elements * 4 - (int64_t)facts->info.offset_alignment;
     if (split->in.pack > 1)
         split->in_step = split->in.pack;
     if (split->out.pack > 1)
@@ -346,8 +348,11 @@ static void prepare(cooking *c, const upc_facts *facts)
             {"IN_STORE", upc_store_of(facts, gather->stage ? gather->stage->type : c->problem->type)},
             {"OUT_STORE", upc_store_of(facts, c->problem->type)}, {"W_STORE", upc_store_of(facts, c->problem->type)},
             {"IN_PACK", split->in.pack}, {"OUT_PACK", split->out.pack}, {"PADDED", gather->stage != NULL},
+            {"W_TEXEL", gather->texel},
         };
         upc_program_desc_init(&c->program[i], gather->kernel, gather->local, c->problem->residual ? 7 : 6);
+        if (gather->texel)
+            c->program[i].kind[1] = c->problem->type == UPCONV_F16 ? UPC_BIND_TEXEL4_F16 : UPC_BIND_TEXEL4_F32;
         for (size_t j = 0; j < UPC_COUNT(defines); j++)
             upc_program_param(&c->program[i], defines[j].name, UPC_PARAM_DEFINE, (int32_t)defines[j].value);
         if (gather->defines)

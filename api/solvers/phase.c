@@ -1,9 +1,10 @@
 // Stride phases (shaders/phase.kernel): any parameters, no tap that is not needed, dilation included. The workhorse.
 #include "gather.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum { TILE, OC, GROUP_X, GROUP_Y, SPEC, STAGE };
+enum { TILE, OC, GROUP_X, GROUP_Y, SPEC, STAGE, TEXEL };
 
 static const int32_t tiles[] = {1, 2, 4, 8}, channels[] = {4, 8, 16}, yes_no[] = {0, 1}, stages[] = {0, 1, 4};
 
@@ -14,6 +15,7 @@ static const upc_knob knobs[] = {
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},     // 1: the geometry is compiled in, a program per problem
     [STAGE] = {"stage", stages, UPC_COUNT(stages)},   // 0: reads the input as it is; else a copy, with so many channels in a block
+    [TEXEL] = {"texel", yes_no, UPC_COUNT(yes_no)},   // 1: weights through a texel buffer
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -60,6 +62,10 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
 {
     (void)problem;
+    if (config->value[TEXEL] && !facts->texel_elements) {
+        snprintf(sentence, UPC_SENTENCE, "the device has no texel buffers");
+        return sentence;
+    }
     return upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
 }
 
@@ -89,7 +95,7 @@ static upconv_status gather_of(const upc_env *env, const upc_problem *problem, c
     *gather = (upc_gather){
         .kernel = "phase", .phases = true, .oc = config->value[OC], .tile = config->value[TILE],
         .local = {(uint32_t)config->value[GROUP_X], (uint32_t)config->value[GROUP_Y], 1},
-        .spec = config->value[SPEC] != 0, .defines = defines,
+        .spec = config->value[SPEC] != 0, .texel = config->value[TEXEL] != 0, .defines = defines,
     };
     if (!config->value[STAGE])
         return UPCONV_OK;

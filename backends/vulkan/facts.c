@@ -256,6 +256,10 @@ static void fill_facts(upc_vk_physical *physical, const vk_answers *answers)
     info->vendor_id = physical->properties.vendorID;
     info->device_id = physical->properties.deviceID;
     info->subgroup_size = answers->subgroup.subgroupSize;
+    facts->subgroup_shuffle = info->subgroup_size > 0 &&
+                              (answers->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
+                              (answers->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0;
+    facts->texel_elements = physical->properties.limits.maxTexelBufferElements;
     info->compute_units = answers->amd.shaderEngineCount * answers->amd.shaderArraysPerEngineCount *
                           answers->amd.computeUnitsPerShaderArray;
     if (!info->compute_units)

@@ -54,9 +54,10 @@ static upconv_status fit_pool(upc_vk_device *device, upc_vk_job *job, uint32_t s
     job->pool = VK_NULL_HANDLE;
     job->set_capacity = UPC_MAX(sets, 4);
     job->descriptor_capacity = UPC_MAX(descriptors, job->set_capacity * UPC_LAUNCH_BINDINGS);
-    const VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, job->descriptor_capacity};
+    const VkDescriptorPoolSize sizes[] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, job->descriptor_capacity},
+                                          {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, job->descriptor_capacity}};
     const VkDescriptorPoolCreateInfo info = {
-        VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, NULL, 0, job->set_capacity, 1, &size};
+        VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, NULL, 0, job->set_capacity, UPC_COUNT(sizes), sizes};
     const VkResult result = vk->CreateDescriptorPool(device->device, &info, NULL, &job->pool);
     if (!result)
         return UPCONV_OK;
@@ -89,31 +90,74 @@ upconv_status upc_vk_job_prepare(upc_vk_device *device, upc_vk_job *job, const u
     return status;
 }
 
+VkDescriptorType upc_vk_descriptor_type(uint8_t kind)
+{
+    return kind == UPC_BIND_BUFFER ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER : VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
+}
+
+static const struct {
+    VkFormat format;
+    uint32_t bytes;
+} texels[UPC_BIND_KIND_COUNT] = {
+    [UPC_BIND_TEXEL1_F32] = {VK_FORMAT_R32_SFLOAT, 4},
+    [UPC_BIND_TEXEL4_F32] = {VK_FORMAT_R32G32B32A32_SFLOAT, 16},
+    [UPC_BIND_TEXEL1_F16] = {VK_FORMAT_R16_SFLOAT, 2},
+    [UPC_BIND_TEXEL4_F16] = {VK_FORMAT_R16G16B16A16_SFLOAT, 8},
+};
+
+// A view of whole texels over a window, which the job destroys.
+static upconv_status make_view(upc_vk_device *device, upc_vk_job *job, uint8_t kind, const VkDescriptorBufferInfo *window,
+                               VkBufferView *view)
+{
+    const uint64_t bytes = upc_round_up(window->range, texels[kind].bytes);
+    const uint32_t most = device->physical.properties.limits.maxTexelBufferElements;
+    if (window->offset % texels[kind].bytes || bytes / texels[kind].bytes > most)
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "a texel buffer of %llu bytes at byte %llu: the device takes %u elements of %u bytes",
+                        (unsigned long long)bytes, (unsigned long long)window->offset, (unsigned)most,
+                        (unsigned)texels[kind].bytes);
+    if (!upc_grow(device->base.env, (void **)&job->views, &job->view_capacity, job->view_count + 1, sizeof *job->views))
+        return upc_no_memory((job->view_count + 1) * sizeof *job->views);
+    const VkBufferViewCreateInfo info = {VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, NULL, 0, window->buffer,
+                                         texels[kind].format, window->offset, bytes};
+    const VkResult result = device->vk.CreateBufferView(device->device, &info, NULL, view);
+    if (result)
+        return upc_vk_failed(&device->base, result, UPCONV_ERROR_GPU_MEMORY, "vkCreateBufferView");
+    job->views[job->view_count++] = *view;
+    return UPCONV_OK;
+}
+
 // Descriptors of one launch; the part of each offset that the device cannot bind goes to bases, in units of
 // 2 bytes.
-static upconv_status bind(upc_vk_device *device, const upc_vk_job *job, const upc_launch *launch,
+static upconv_status bind(upc_vk_device *device, upc_vk_job *job, const upc_launch *launch,
                           VkDescriptorSet set, int32_t *bases)
 {
     const VkPhysicalDeviceLimits *const limits = &device->physical.properties.limits;
-    const uint64_t alignment = UPC_MAX(limits->minStorageBufferOffsetAlignment, 4);
+    const uint8_t *const kinds = ((const upc_vk_program *)launch->program)->kind;
+    VkBufferView views[UPC_LAUNCH_BINDINGS];
     VkDescriptorBufferInfo infos[UPC_LAUNCH_BINDINGS];
     VkWriteDescriptorSet writes[UPC_LAUNCH_BINDINGS];
     for (uint32_t i = 0; i < launch->bound_count; i++) {
         const upc_bound *const bound = &launch->bound[i];
         const upc_vk_memory *const memory =
             (const upc_vk_memory *)(bound->memory ? bound->memory : job->workspace);
+        const bool texel = kinds[i] != UPC_BIND_BUFFER;
+        const uint64_t alignment = texel ? UPC_MAX(limits->minTexelBufferOffsetAlignment, 16)
+                                         : UPC_MAX(limits->minStorageBufferOffsetAlignment, 4);
         const uint64_t rest = bound->offset % alignment;
         if (!memory)
             return upc_fail(UPCONV_ERROR_INVALID,
                             "binding %u has no buffer, and the work asks for no workspace", (unsigned)i);
-        if (rest + bound->range > limits->maxStorageBufferRange)
+        if (!texel && rest + bound->range > limits->maxStorageBufferRange)
             return upc_fail(UPCONV_ERROR_UNSUPPORTED, "binding %u covers %llu bytes; the device binds %u",
                             (unsigned)i, (unsigned long long)(rest + bound->range),
                             (unsigned)limits->maxStorageBufferRange);
         bases[i] = (int32_t)(rest / 2);
         infos[i] = (VkDescriptorBufferInfo){memory->buffer, bound->offset - rest, rest + bound->range};
-        writes[i] = (VkWriteDescriptorSet){VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, NULL, set,       i,   0, 1,
-                                           VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,      NULL, &infos[i], NULL};
+        const upconv_status status = texel ? make_view(device, job, kinds[i], &infos[i], &views[i]) : UPCONV_OK;
+        if (status)
+            return status;
+        writes[i] = (VkWriteDescriptorSet){VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, NULL, set, i, 0, 1,
+                                           upc_vk_descriptor_type(kinds[i]), NULL, &infos[i], &views[i]};
     }
     device->vk.UpdateDescriptorSets(device->device, launch->bound_count, writes, 0, NULL);
     return UPCONV_OK;
@@ -168,8 +212,11 @@ upconv_status upc_vk_job_record(upc_vk_device *device, upc_vk_job *job, VkComman
     return status;
 }
 
-void upc_vk_job_release(upc_vk_job *job)
+void upc_vk_job_release(const upc_vk_device *device, upc_vk_job *job)
 {
+    for (size_t i = 0; i < job->view_count && !device->abandoned; i++)
+        device->vk.DestroyBufferView(device->device, job->views[i], NULL);
+    job->view_count = 0;
     for (size_t i = 0; i < job->memory_count; i++)
         upc_memory_release(job->memories[i]);
     for (size_t i = 0; i < job->program_count; i++)
@@ -180,11 +227,12 @@ void upc_vk_job_release(upc_vk_job *job)
 
 void upc_vk_job_finish(upc_vk_device *device, upc_vk_job *job)
 {
-    upc_vk_job_release(job);
+    upc_vk_job_release(device, job);
     upc_memory_release(job->workspace);
     if (!device->abandoned)
         device->vk.DestroyDescriptorPool(device->device, job->pool, NULL);
     upc_free(device->base.env, job->memories);
     upc_free(device->base.env, job->programs);
+    upc_free(device->base.env, job->views);
     memset(job, 0, sizeof *job);
 }

@@ -77,7 +77,8 @@ static VkResult make(upc_vk_device *device, upc_vk_memory *memory, const VkMemor
                                      0,
                                      upc_round_up(memory->base.bytes, 16),
                                      VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                                         VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+                                         VK_BUFFER_USAGE_TRANSFER_DST_BIT |
+                                         VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT,
                                      VK_SHARING_MODE_EXCLUSIVE,
                                      0,
                                      NULL};

@@ -31,12 +31,17 @@ static upconv_status check_against_limits(const upc_vk_device *device, const upc
         return upc_fail(UPCONV_ERROR_UNSUPPORTED,
                         "the kernel %s has %llu bytes of arguments; the device takes %u", source->name,
                         (unsigned long long)push, (unsigned)facts->push_bytes);
-    if (source->binding_count > UPC_LAUNCH_BINDINGS ||
-        source->binding_count > limits->maxPerStageDescriptorStorageBuffers ||
+    uint32_t buffers = 0;
+    for (uint32_t i = 0; i < source->binding_count && i < UPC_LAUNCH_BINDINGS; i++)
+        buffers += source->kind[i] == UPC_BIND_BUFFER;
+    if (source->binding_count > UPC_LAUNCH_BINDINGS || buffers > limits->maxPerStageDescriptorStorageBuffers ||
+        source->binding_count - buffers > limits->maxPerStageDescriptorSampledImages ||
         source->binding_count > limits->maxPerStageResources)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the kernel %s has %u buffers; the device takes %u",
-                        source->name, (unsigned)source->binding_count,
-                        (unsigned)limits->maxPerStageDescriptorStorageBuffers);
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "the kernel %s has %u buffers and %u texel buffers; the device takes %u and %u", source->name,
+                        (unsigned)buffers, (unsigned)(source->binding_count - buffers),
+                        (unsigned)limits->maxPerStageDescriptorStorageBuffers,
+                        (unsigned)limits->maxPerStageDescriptorSampledImages);
     // Some drivers crash, or compute nonsense, when asked for more.
     if (!group || group > facts->info.limits.group_size)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED,
@@ -57,7 +62,7 @@ static VkResult make_layouts(const upc_vk_device *device, upc_vk_program *progra
     const upc_vk_api *const vk = &device->vk;
     VkDescriptorSetLayoutBinding bindings[UPC_LAUNCH_BINDINGS];
     for (uint32_t i = 0; i < program->binding_count; i++)
-        bindings[i] = (VkDescriptorSetLayoutBinding){i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1,
+        bindings[i] = (VkDescriptorSetLayoutBinding){i, upc_vk_descriptor_type(program->kind[i]), 1,
                                                      VK_SHADER_STAGE_COMPUTE_BIT, NULL};
     const VkDescriptorSetLayoutCreateInfo set_info = {VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
                                                       NULL, 0, program->binding_count, bindings};
@@ -245,6 +250,7 @@ upconv_status upc_vk_program_create(upc_device *base, const upc_program_source *
     atomic_init(&program->base.references, 1);
     program->binding_count = source->binding_count;
     program->arg_count = source->arg_count;
+    memcpy(program->kind, source->kind, sizeof program->kind);
 
     uint64_t key[2];
     upc_vk_cache_key(device, source, key);

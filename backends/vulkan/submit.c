@@ -61,7 +61,7 @@ static void put_idle(upc_vk_device *device, upc_vk_slot *slot) // lock held
 
 static void give_back(upc_vk_device *device, upc_vk_slot *slot)
 {
-    upc_vk_job_release(&slot->job);
+    upc_vk_job_release(device, &slot->job);
     pthread_mutex_lock(&device->lock);
     put_idle(device, slot);
     pthread_mutex_unlock(&device->lock);
@@ -128,7 +128,7 @@ static void retire(upc_vk_device *device, upc_vk_slot *slot) // lock held; the f
     slot->next = NULL;
     slot->ended = true;
     note_time(device, slot);
-    upc_vk_job_release(&slot->job);
+    upc_vk_job_release(device, &slot->job);
     if (!slot->waiters) // else the last of them does it
         put_idle(device, slot);
 }

@@ -29,6 +29,7 @@
     X(DestroyDevice, 1) X(GetDeviceQueue, 1) X(QueueSubmit, 1) X(AllocateMemory, 1) X(FreeMemory, 1)         \
     X(MapMemory, 1) X(FlushMappedMemoryRanges, 1) X(InvalidateMappedMemoryRanges, 1)                         \
     X(BindBufferMemory, 1) X(GetBufferMemoryRequirements, 1) X(CreateBuffer, 1) X(DestroyBuffer, 1)          \
+    X(CreateBufferView, 1) X(DestroyBufferView, 1)                                                           \
     X(CreateFence, 1) X(DestroyFence, 1) X(ResetFences, 1) X(GetFenceStatus, 1) X(WaitForFences, 1)          \
     X(CreateQueryPool, 1) X(DestroyQueryPool, 1) X(GetQueryPoolResults, 1) X(CreateShaderModule, 1)          \
     X(DestroyShaderModule, 1) X(CreatePipelineCache, 1) X(DestroyPipelineCache, 1)                           \
@@ -136,6 +137,7 @@ typedef struct upc_vk_program {
     VkPipelineLayout layout;
     VkPipeline pipeline;
     uint32_t binding_count, arg_count;
+    uint8_t kind[UPC_LAUNCH_BINDINGS];
 } upc_vk_program;
 
 // Descriptors, workspace and references of one command buffer's launches.
@@ -147,6 +149,8 @@ typedef struct upc_vk_job {
     size_t memory_count, memory_capacity;
     upc_program **programs;
     size_t program_count, program_capacity;
+    VkBufferView *views;
+    size_t view_count, view_capacity;
 } upc_vk_job;
 
 // What one submission needs. In flight, or idle on the device's free list.
@@ -224,6 +228,7 @@ void upc_vk_program_statistics(upc_program *program,
                                void (*visit)(void *user, const char *name, double value), void *user);
 void *upc_vk_driver_cache_get(upc_device *device, size_t *size);
 bool upc_vk_driver_cache_set(upc_device *device, const void *bytes, size_t size);
+VkDescriptorType upc_vk_descriptor_type(uint8_t kind); // of a upc_bind_kind
 // The key under which a program's SPIR-V is in the cache.
 void upc_vk_cache_key(const upc_vk_device *device, const upc_program_source *source, uint64_t key[2]);
 
@@ -244,7 +249,7 @@ upconv_status upc_vk_job_prepare(upc_vk_device *device, upc_vk_job *job, const u
 upconv_status upc_vk_job_record(upc_vk_device *device, upc_vk_job *job, VkCommandBuffer commands,
                                 const upc_launch *launches, uint32_t count);
 upconv_status upc_vk_job_retain(upc_vk_device *device, upc_vk_job *job, upc_memory *memory);
-void upc_vk_job_release(upc_vk_job *job); // gives the references back; keeps pool and workspace
+void upc_vk_job_release(const upc_vk_device *device, upc_vk_job *job); // gives the references back; keeps pool and workspace
 void upc_vk_job_finish(upc_vk_device *device, upc_vk_job *job); // everything
 
 // -------------------------------------------------------------------------------------------------- submit.c
