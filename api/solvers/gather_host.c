@@ -146,10 +146,14 @@ static upconv_status pack_given(const upc_env *env, const upc_host_arg *arg, con
     const upc_packing packing = {arg->oc, arg->problem->icg, UPCONV_F32};
     const uint64_t bytes = upc_taps_packed_bytes(arg->problem, &packing);
     if ((*packed = upc_alloc(env, bytes)))
-        upc_taps_pack(taps, arg->problem, &packing, f32 ? f32 : given, arg->order, *packed);
+        status = upc_taps_pack(taps, arg->problem, &packing, f32 ? f32 : given, arg->order, *packed);
     else
         status = upc_no_memory(bytes);
     upc_free(env, f32);
+    if (status) {
+        upc_free(env, *packed);
+        *packed = NULL;
+    }
     return status;
 }
 

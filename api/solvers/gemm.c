@@ -6,6 +6,7 @@
 // What is in the workspace at a time is one image and group, cut into ranges of output channels, and then of
 // outputs, with the inputs that reach them: both halves of the work stay independent of all other ranges.
 #include "gather.h"
+#include "packing.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -292,10 +293,9 @@ static upconv_status run(cooking *c, const box *whole)
 // ------------------------------------------------------------------------------------------------------- parameters
 
 // Residues of all axes; shift: strides by which an axis' padding is raised so that no position is negative.
-static upconv_status table_add(upc_recipe *recipe, const upc_taps *taps, const int64_t shift[3], int64_t at[3])
+static upconv_status table_add(upc_recipe *recipe, const upc_taps *taps, const int64_t shift[3])
 {
-    for (int a = 0; a < 3; a++) {
-        at[a] = (int64_t)recipe->table_count;
+    for (int a = 0; a < 3; a++)
         for (int64_t r = 0; r < taps->axis[a].stride; r++) {
             const upc_residue *residue = &taps->axis[a].residue[r];
             const int64_t values[3] = {residue->count, residue->input - shift[a], residue->tap};
@@ -305,22 +305,23 @@ static upconv_status table_add(upc_recipe *recipe, const upc_taps *taps, const i
                     return status;
             }
         }
-    }
     return UPCONV_OK;
 }
 
+// The table begins with what every problem has, so that a program which reads it fits all strides; then come the residues.
 static upconv_status params_add(cooking *c, const upc_taps *taps, bool spec)
 {
     const upc_axis *a = c->problem->axis;
     const upc_tap_axis *t = taps->axis;
     const upc_epilogue act = upc_epilogue_of(c->problem);
-    int64_t shift[3], at[3];
+    int64_t shift[3];
     for (int i = 0; i < 3; i++)
         shift[i] = a[i].pad < 0 ? upc_ceil_div(-a[i].pad, t[i].stride) : 0;
-    upconv_status status = table_add(c->recipe, taps, shift, at);
+    upconv_status status = UPCONV_OK;
     const struct {
         const char *name;
         int64_t value;
+        bool residues; // counts from where they begin
     } fixed[] = {
         {"HO", a[1].out}, {"WO", a[2].out}, {"OUT_C", plane(c->problem, false)}, {"OCG", c->problem->ocg},
         {"PD", a[0].pad + shift[0] * t[0].stride}, {"PH", a[1].pad + shift[1] * t[1].stride},
@@ -328,17 +329,21 @@ static upconv_status params_add(cooking *c, const upc_taps *taps, bool spec)
         {"DGD", t[0].input_step}, {"DGH", t[1].input_step}, {"DGW", t[2].input_step},
         {"STEP_D", t[0].tap_step}, {"STEP_H", t[1].tap_step}, {"STEP_W", t[2].tap_step},
         {"KD", a[0].kernel}, {"KH", a[1].kernel}, {"KW", a[2].kernel},
-        {"TAPS_D", at[0]}, {"TAPS_H", at[1]}, {"TAPS_W", at[2]},
+        {"TAPS_D", 0, true}, {"TAPS_H", 3 * t[0].stride, true}, {"TAPS_W", 3 * (t[0].stride + t[1].stride), true},
         {"ACT_A", act.bits[0]}, {"ACT_LO", act.bits[1]}, {"ACT_HI", act.bits[2]},
     };
+    const int64_t residues = (int64_t)c->recipe->table_count + (spec ? 0 : (int64_t)UPC_COUNT(fixed));
     upc_program_param(&c->col2im, "ACCUMULATE", UPC_PARAM_DEFINE, 0);
     upc_program_param(&c->col2im, "ACT", UPC_PARAM_DEFINE, act.act);
     for (size_t i = 0; i < UPC_COUNT(fixed) && !status; i++) {
+        const int64_t value = fixed[i].value + (fixed[i].residues ? residues : 0);
         upc_program_param(&c->col2im, fixed[i].name, spec ? UPC_PARAM_SPEC : UPC_PARAM_TABLE,
-                          (int32_t)(spec ? fixed[i].value : (int64_t)c->recipe->table_count));
+                          (int32_t)(spec ? value : (int64_t)c->recipe->table_count));
         if (!spec)
-            status = upc_recipe_table(c->recipe, (int32_t)fixed[i].value);
+            status = upc_recipe_table(c->recipe, (int32_t)value);
     }
+    if (!status)
+        status = table_add(c->recipe, taps, shift);
     for (size_t i = 0; i < UPC_COUNT(arg_names); i++)
         upc_program_arg(&c->col2im, arg_names[i]);
     if (!status && (int64_t)c->recipe->table_count > c->room)
@@ -422,20 +427,28 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_facts *facts,
                           const upc_config *config, const float *weights, upconv_filter_order order, void *packed)
 {
-    (void)env;
     (void)facts;
     (void)config;
-    upc_filter_strides from, to;
+    upc_filter_strides from;
     upc_filter_strides_get(problem, order, &from);
-    upc_filter_strides_get(problem, UPCONV_FILTER_IOK, &to);
-    float *matrix = packed;
-    const int64_t taps = taps_of(problem);
-    for (int64_t g = 0; g < problem->groups; g++)
-        for (int64_t i = 0; i < problem->icg; i++)
-            for (int64_t o = 0; o < problem->ocg; o++)
-                for (int64_t k = 0; k < taps; k++) // taps are equally far apart in every order
-                    matrix[g * to.group + i * to.in + o * to.out + k * to.tap[2]] =
-                        weights[g * from.group + i * from.in + o * from.out + k * from.tap[2]];
+    const int64_t taps = taps_of(problem), row = problem->ocg * taps;
+    if (order == UPCONV_FILTER_IOK) {
+        memcpy(packed, weights, upc_weights_elements(problem) * sizeof(float));
+        return UPCONV_OK;
+    }
+    int64_t *column = upc_alloc_array(env, (size_t)row, sizeof *column);
+    if (!column)
+        return upc_no_memory((size_t)row * sizeof *column);
+    for (int64_t i = 0; i < row; i++) // taps are equally far apart in every order
+        column[i] = i / taps * from.out + i % taps * from.tap[2];
+    const upc_pack_tap all = {0, 0};
+    const upc_pack_map map = {
+        .groups = problem->groups, .panels = problem->ocg, .taps = 1, .inner = problem->icg, .columns = taps,
+        .from_group = from.group, .from_inner = from.in, .to_group = problem->icg * row, .to_panel = taps, .to_inner = row,
+        .tap = &all, .column = column,
+    };
+    upc_pack_run(&map, weights, packed);
+    upc_free(env, column);
     return UPCONV_OK;
 }
 

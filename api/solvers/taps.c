@@ -1,8 +1,8 @@
 #include "taps.h"
 
-#include "../util/half.h"
-
 #include <string.h>
+
+#include "packing.h"
 
 static int64_t gcd(int64_t a, int64_t b)
 {
@@ -109,39 +109,46 @@ uint64_t upc_taps_packed_bytes(const upc_problem *problem, const upc_packing *pa
     return blocks * taps * (uint64_t)packing->icg * (uint64_t)packing->oc * upc_type_bytes(packing->type);
 }
 
-// One tap of one block: icg x oc weights, from element `at` of the packed ones.
-static void pack_tap(const upc_problem *problem, const upc_packing *packing, int64_t channels, const float *from,
-                     const upc_filter_strides *strides, void *packed, int64_t at)
+// Channels of the result that the source has not.
+static void clear_channels(const upc_problem *problem, const upc_packing *packing, void *packed)
 {
-    float *singles = packed;
-    uint16_t *halves = packed;
-    for (int64_t i = 0; i < packing->icg; i++)
-        for (int64_t o = 0; o < packing->oc; o++, at++) {
-            const float value = o < channels && i < problem->icg ? from[i * strides->in + o * strides->out] : 0;
-            if (packing->type == UPCONV_F16)
-                halves[at] = upc_half_from(value);
-            else
-                singles[at] = value;
-        }
+    const uint64_t all = upc_taps_packed_bytes(problem, packing), size = upc_type_bytes(packing->type);
+    const uint64_t tap = (uint64_t)(packing->icg * packing->oc) * size, used = (uint64_t)(problem->icg * packing->oc) * size;
+    for (uint64_t at = 0; at < all && used < tap; at += tap)
+        memset((char *)packed + at + used, 0, tap - used);
 }
 
-void upc_taps_pack(const upc_taps *taps, const upc_problem *problem, const upc_packing *packing, const float *weights,
-                   upconv_filter_order order, void *packed)
+upconv_status upc_taps_pack(const upc_taps *taps, const upc_problem *problem, const upc_packing *packing, const float *weights,
+                            upconv_filter_order order, void *packed)
 {
     upc_filter_strides strides;
     upc_filter_strides_get(problem, order, &strides);
     const upc_axis *axis = problem->axis;
-    const int64_t oc = packing->oc, blocks = upc_ceil_div(problem->ocg, oc), size = packing->icg * oc;
-    const int64_t all = axis[0].kernel * axis[1].kernel * axis[2].kernel;
-    for (int64_t block = 0; block < problem->groups * blocks; block++) {
-        const int64_t group = block / blocks, channel = block % blocks * oc;
-        for (int64_t k = 0; k < all; k++) {
-            const int64_t tap[3] = {k / (axis[1].kernel * axis[2].kernel), k / axis[2].kernel % axis[1].kernel,
-                                    k % axis[2].kernel};
-            const float *from = weights + group * strides.group + channel * strides.out + tap[0] * strides.tap[0] +
-                                tap[1] * strides.tap[1] + tap[2] * strides.tap[2];
-            pack_tap(problem, packing, UPC_MIN(oc, problem->ocg - channel), from, &strides, packed,
-                     (block * all + upc_taps_position(taps, problem, tap)) * size);
-        }
+    const int64_t blocks = upc_ceil_div(problem->ocg, packing->oc), size = packing->icg * packing->oc;
+    const int64_t all = axis[0].kernel * axis[1].kernel * axis[2].kernel, columns = blocks * packing->oc;
+    upc_pack_tap *tap = upc_alloc_array(taps->env, (size_t)all, sizeof *tap);
+    int64_t *column = upc_alloc_array(taps->env, (size_t)columns, sizeof *column);
+    upconv_status status = UPCONV_OK;
+    if (!tap || !column) {
+        status = upc_no_memory((size_t)all * sizeof *tap + (size_t)columns * sizeof *column);
+        goto finish;
     }
+    for (int64_t k = 0; k < all; k++) {
+        const int64_t at[3] = {k / (axis[1].kernel * axis[2].kernel), k / axis[2].kernel % axis[1].kernel, k % axis[2].kernel};
+        tap[k].from = at[0] * strides.tap[0] + at[1] * strides.tap[1] + at[2] * strides.tap[2];
+        tap[k].to = upc_taps_position(taps, problem, at) * size;
+    }
+    for (int64_t c = 0; c < columns; c++)
+        column[c] = c < problem->ocg ? c * strides.out : -1;
+    const upc_pack_map map = {
+        .groups = problem->groups, .panels = blocks, .taps = all, .inner = problem->icg, .columns = packing->oc,
+        .from_group = strides.group, .from_inner = strides.in, .to_group = blocks * all * size, .to_panel = all * size,
+        .to_inner = packing->oc, .tap = tap, .column = column, .half = packing->type == UPCONV_F16,
+    };
+    upc_pack_run(&map, weights, packed);
+    clear_channels(problem, packing, packed);
+finish:
+    upc_free(taps->env, tap);
+    upc_free(taps->env, column);
+    return status;
 }

@@ -51,8 +51,9 @@ typedef struct upc_packing {
     upconv_type type;
 } upc_packing;
 
-void upc_taps_pack(const upc_taps *taps, const upc_problem *problem, const upc_packing *packing, const float *weights,
-                   upconv_filter_order order, void *packed);
+// HOST_MEMORY only.
+upconv_status upc_taps_pack(const upc_taps *taps, const upc_problem *problem, const upc_packing *packing, const float *weights,
+                            upconv_filter_order order, void *packed);
 uint64_t upc_taps_packed_bytes(const upc_problem *problem, const upc_packing *packing);
 
 #endif
