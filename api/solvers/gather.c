@@ -34,12 +34,12 @@ upconv_status upc_gather_pack(const upc_gather *gather, const upc_env *env, cons
 {
     upc_taps taps;
     const upc_packing packing = upc_gather_packing(gather, problem, facts);
-    const upconv_status status = upc_taps_init(&taps, env, problem, gather->phases);
+    upconv_status status = upc_taps_init(&taps, env, problem, gather->phases);
     if (status)
         return status;
-    upc_taps_pack(&taps, problem, &packing, weights, order, packed);
+    status = upc_taps_pack(&taps, problem, &packing, weights, order, packed);
     upc_taps_finish(&taps);
-    return UPCONV_OK;
+    return status;
 }
 
 const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sentence)
