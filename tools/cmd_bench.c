@@ -4,78 +4,64 @@
 #include <string.h>
 
 #include "commands.h"
+#include "compare.h"
 #include "files.h"
 #include "measure.h"
 #include "problems.h"
+#include "report.h"
 #include "session.h"
+#include "statistics.h"
 
 typedef struct bench {
     upconv_context *context;
-    upconv_device_info device;
+    report report;
     measure_options measure;
-    const char *records;
-    bool json, progress;
+    comparison comparison;
+    const char *records, *rivals, *python;
+    bool progress, statistics, peaks;
+    int type, layout; // of upconv_type and upconv_layout; -1: the problem's own
     size_t failed;
 } bench;
 
-// In the order of upconv_effort.
+// In the order of upconv_effort, upconv_type and upconv_layout.
 static const char *const effort_choices[] = {"estimate", "measure", "known", NULL};
+static const char *const type_choices[] = {"f32", "f16", NULL};
+static const char *const layout_choices[] = {"nchw", "nhwc", "nc4hw4", NULL};
 
-static void print_header(const bench *b)
+static bool run_one(bench *b, const named_problem *item, const upconv_problem *problem, char *error, size_t size)
 {
-    printf("# %s, %s, %s; times by %s\n", b->device.name, backend_choices[b->device.backend],
-           b->device.driver, b->device.timestamps ? "the device's clock" : "the host's clock");
-    printf("%-16s %-10s %12s %12s %9s %8s  %-44s %s\n", "name", "solver", "median us", "best us", "GFLOPS",
-           "GB/s", "problem", "config");
-}
-
-static bool print_json(const bench *b, const named_problem *item, const char *problem, const measurement *m)
-{
-    cJSON *line = cJSON_CreateObject();
-    bool added =
-        line && session_json_text(line, "name", item->name) && session_json_text(line, "problem", problem) &&
-        session_json_text(line, "backend", backend_choices[b->device.backend]) &&
-        session_json_text(line, "device", b->device.name) && session_json_text(line, "solver", m->solver) &&
-        session_json_text(line, "config", m->config) &&
-        cJSON_AddNumberToObject(line, "median_us", m->median_us) &&
-        cJSON_AddNumberToObject(line, "best_us", m->best_us) &&
-        cJSON_AddNumberToObject(line, "gflops", m->gflops) &&
-        cJSON_AddNumberToObject(line, "workspace_bytes", (double)m->workspace_bytes) &&
-        cJSON_AddNumberToObject(line, "plan_ms", m->plan_ms);
-    char *text = added ? cJSON_PrintUnformatted(line) : NULL;
-    if (text)
-        puts(text);
-    cJSON_free(text);
-    cJSON_Delete(line);
-    return text != NULL;
+    measurement m;
+    if (b->statistics)
+        return statistics_problem(&b->report, b->context, &b->measure, item, problem, error, size);
+    if (b->comparison.count)
+        return comparison_problem(&b->comparison, &b->report, b->context, &b->measure, item, problem, error, size);
+    if (!measure(b->context, problem, &b->measure, &m, error, size))
+        return false;
+    if (b->progress)
+        fputs("\r\033[K", stderr);
+    if (report_line(&b->report, item, problem, &m))
+        return true;
+    snprintf(error, size, "no memory for a line of JSON");
+    return false;
 }
 
 static bool bench_one(bench *b, const named_problem *item)
 {
-    char error[512];
-    measurement m;
+    char error[512] = "";
     upconv_problem problem = {.struct_size = sizeof problem};
     if (!session_problem(&bench_command, item->text, &problem))
         return false;
+    if (b->type >= 0)
+        problem.type = (upconv_type)b->type;
+    if (b->layout >= 0)
+        problem.in_layout = problem.out_layout = (upconv_layout)b->layout;
     if (b->progress)
         fprintf(stderr, "\r\033[K%s %s ...", item->name, item->text);
-    bool fine = measure(b->context, &problem, &b->measure, &m, error, sizeof error);
+    bool fine = run_one(b, item, &problem, error, sizeof error);
     if (b->progress)
         fputs("\r\033[K", stderr);
-    if (!fine) {
+    if (!fine)
         failure(&bench_command, "%s%s%s: %s", item->name, *item->name ? " " : "", item->text, error);
-        return false;
-    }
-    if (b->json) {
-        char *text = session_problem_text(&problem);
-        fine = text && print_json(b, item, text, &m);
-        free(text);
-        if (!fine)
-            failure(&bench_command, "no memory for a line of JSON");
-    } else {
-        printf("%-16s %-10s %12.1f %12.1f %9.2f %8.2f  %-44s %s\n", *item->name ? item->name : "-", m.solver,
-               m.median_us, m.best_us, m.gflops, m.gbytes, item->text, m.config);
-    }
     fflush(stdout);
     return fine;
 }
@@ -125,36 +111,94 @@ static bool export_records(bench *b)
     return true;
 }
 
-static int bench_all(bench *b, const session_options *where, const problem_list *list, bool check)
+// Rivals start before any driver is loaded; see rival.h.
+static bool open_all(bench *b, const session_options *where, bool check)
 {
-    int code = TOOL_FAILURE;
+    char error[512];
     const session_options cpu = {.backend = UPCONV_BACKEND_CPU};
-    if (session_open(where, &b->context, &b->device) != UPCONV_OK ||
+    if (b->rivals && !comparison_start(&b->comparison, b->rivals, b->python, error, sizeof error)) {
+        failure(&bench_command, "%s", error);
+        return false;
+    }
+    if (session_open(where, &b->context, &b->report.device) != UPCONV_OK ||
         (check && session_open(&cpu, &b->measure.check, NULL) != UPCONV_OK)) {
         failure(&bench_command, "%s", upconv_last_error());
-        goto end;
+        return false;
     }
-    if (!import_records(b))
-        goto end;
-    if (!b->json)
-        print_header(b);
+    if (!comparison_greet(&b->comparison, &b->report.device, error, sizeof error)) {
+        failure(&bench_command, "%s", error);
+        return false;
+    }
+    return import_records(b);
+}
+
+static bool begin(bench *b)
+{
+    if (!b->report.json) {
+        report_device(&b->report);
+        if (b->type >= 0 || b->layout >= 0)
+            printf("# in place of the problems' own: %s%s%s\n", b->type >= 0 ? type_choices[b->type] : "",
+                   b->type >= 0 && b->layout >= 0 ? ", " : "", b->layout >= 0 ? layout_choices[b->layout] : "");
+    }
+    if (b->peaks) {
+        b->report.peaks.struct_size = sizeof b->report.peaks;
+        if (upconv_device_peaks(b->context, &b->report.peaks) != UPCONV_OK) {
+            failure(&bench_command, "%s", upconv_last_error());
+            return false;
+        }
+        if (!report_peaks(&b->report)) {
+            failure(&bench_command, "no memory for a line of JSON");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool run_all(bench *b, const problem_list *list)
+{
+    if (list->count && !b->report.json && !b->statistics) {
+        if (b->comparison.count)
+            comparison_header(&b->comparison, &b->report);
+        else
+            report_header(&b->report);
+    }
     for (size_t i = 0; i < list->count; i++)
         b->failed += !bench_one(b, &list->items[i]);
-    if (!export_records(b))
-        goto end;
+    if (b->comparison.count && !comparison_summary(&b->comparison, &b->report)) {
+        failure(&bench_command, "no memory for a line of JSON");
+        return false;
+    }
     if (b->failed > 0 && list->count > 1)
         failure(&bench_command, "%zu of %zu problems failed", b->failed, list->count);
-    code = b->failed ? TOOL_FAILURE : TOOL_OK;
-end:
+    return export_records(b) && b->failed == 0;
+}
+
+static int bench_all(bench *b, const session_options *where, const problem_list *list, bool check)
+{
+    bool fine = open_all(b, where, check) && begin(b) && run_all(b, list);
+    comparison_finish(&b->comparison);
     upconv_context_destroy(b->measure.check);
-    upconv_context_destroy(b->context);
-    return code;
+    // Statistics are asked of drivers without a device behind them too, whose fences are signalled before their own threads have
+    // looked at a submission: v3dv then crashes while it is taken down. The process ends next anyway.
+    if (!b->statistics || b->report.device.backend != UPCONV_BACKEND_VULKAN)
+        upconv_context_destroy(b->context);
+    return fine ? TOOL_OK : TOOL_FAILURE;
+}
+
+// What the words ask for together. -1 to go on.
+static int check_words(const bench *b, bool check)
+{
+    if (b->statistics && (b->rivals || b->peaks || check || b->measure.effort == UPCONV_MEASURE))
+        return usage_error(&bench_command, "--stats executes nothing; it does not go with --compare, --peaks, --check or "
+                                           "--effort measure");
+    return -1;
 }
 
 static int run(int argc, char **argv)
 {
     session_options where = {0};
-    bench b = {.measure = {.runs = 5, .seconds = 0.3}, .progress = session_terminal()};
+    bench b = {.measure = {.runs = 5, .seconds = 0.3}, .python = "python3", .progress = session_terminal(),
+               .type = -1, .layout = -1};
     const char *file = NULL;
     char error[512];
     int effort = UPCONV_ESTIMATE, operands = 0;
@@ -165,6 +209,9 @@ static int run(int argc, char **argv)
          "This solver only, or one configuration (phase:tile=4).", 0, 0, NULL},
         {"problems", OPTION_TEXT, &file, "FILE", "More problems: `name problem` a line, remarks after a #.",
          0, 0, NULL},
+        {"type", OPTION_CHOICE, &b.type, "T", "f32 or f16, in place of what the problems say.", 0, 0, type_choices},
+        {"layout", OPTION_CHOICE, &b.layout, "L",
+         "nchw, nhwc or nc4hw4, of input and output, in place of what the problems say.", 0, 0, layout_choices},
         {"effort", OPTION_CHOICE, &effort, "E",
          "estimate (the default: tuning records, else a model), measure (time the likely candidates) or "
          "known (tuning records only).",
@@ -173,16 +220,28 @@ static int run(int argc, char **argv)
          "Tuning records: read where the file exists; written back after --effort measure.", 0, 0, NULL},
         {"check", OPTION_FLAG, &check, NULL,
          "Compare each result with the reference solver's, on the CPU, before timing it.", 0, 0, NULL},
-        {"runs", OPTION_WHOLE, &b.measure.runs, "N", "At least so many runs (5).", 1, 4096, NULL},
+        {"peaks", OPTION_FLAG, &b.peaks, NULL,
+         "Measure what the device can do at most, and print shares of it; without a problem that alone.", 0, 0, NULL},
+        {"compare", OPTION_TEXT, &b.rivals, "LIST",
+         "Other libraries in the same run, side by side: onednn, openblas, ncnn, torch, separated by commas.", 0, 0,
+         NULL},
+        {"python", OPTION_TEXT, &b.python, "FILE", "The Python that has ncnn or torch (python3).", 0, 0, NULL},
+        {"stats", OPTION_FLAG, &b.statistics, NULL,
+         "Compile only, and print the driver's statistics of the machine code, where it gives any.", 0, 0, NULL},
+        {"runs", OPTION_WHOLE, &b.measure.runs, "N", "At least so many runs, or with --compare turns (5).", 1, 4096,
+         NULL},
         {"seconds", OPTION_REAL, &b.measure.seconds, "T",
          "And at least so long (0.3); no further run is begun after ten times that.", 0, 3600, NULL},
-        {"json", OPTION_FLAG, &b.json, NULL, "One JSON object a line instead of a table.", 0, 0, NULL},
+        {"json", OPTION_FLAG, &b.report.json, NULL, "One JSON object a line instead of a table.", 0, 0, NULL},
         {NULL, OPTION_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
     int over = options_read(&bench_command, options, argc, argv, &operands);
     if (over >= 0)
         return over;
     b.measure.effort = (upconv_effort)effort;
+    where.statistics = b.statistics;
+    if ((over = check_words(&b, check)) >= 0)
+        return over;
     problem_list list = {0};
     bool fine = true;
     for (int i = 0; fine && i < operands; i++)
@@ -191,7 +250,7 @@ static int run(int argc, char **argv)
     if (fine && file && !(fine = problem_list_read(&list, file, error, sizeof error)))
         failure(&bench_command, "%s", error);
     int code = TOOL_FAILURE;
-    if (fine && list.count == 0)
+    if (fine && list.count == 0 && !(b.peaks && !file))
         code = file ? failure(&bench_command, "%s holds no problem", file)
                     : usage_error(&bench_command, "which problem?");
     else if (fine)
@@ -206,7 +265,16 @@ const tool_command bench_command = {
     "has one; GFLOPS by the usual count (twice batch x input extents x kernel x channels in x channels out / "
     "groups) and GB/s (input, output and weights, each once), both by the median. Inputs are the same "
     "pseudo-random numbers on every machine. Weights and a bias are part of the plan.\n"
+    "With --peaks: GFLOPS and GB/s as shares of the device's measured multiply-adds and copying, and which of the two is the "
+    "nearer bound.\n"
+    "With --compare all sides run in turn, each in a process of its own, and x is our GFLOPS divided by theirs. "
+    "onednn: oneDNN's deconvolution on the processor, f32, layouts of its own choice, reorders not counted. "
+    "openblas: a product of large matrices, the same for every problem. ncnn and torch: from PyPI, through "
+    "Python; on a GPU where upconv is on one. At the end stand the geometric means, and the problems that "
+    "are slower than half of the rival (for openblas: than 75 %, of those with one group, 64 or more channels in and "
+    "out and 20 or more operations a byte).\n"
     "With --json a line has the keys name, problem, backend, device, solver, config, median_us, best_us, "
-    "gflops, workspace_bytes and plan_ms.\n"
+    "gflops, workspace_bytes and plan_ms; with --peaks fma_share, copy_share and bound (and a line with the "
+    "peaks before); with --compare rivals (and a line with the summary at the end); with --stats steps.\n"
     "A problem that fails is named on standard error, the others go on, and the exit code is 1.",
     run};

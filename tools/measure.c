@@ -1,119 +1,40 @@
 #include "measure.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "session.h"
+#include "tensors.h"
 
 // The largest difference from the CPU's double sums that --check lets pass, as a part of the largest result.
-// Sums of ten thousand f32 products stay below it; a product too few or too many does not.
-static const double largest_error_allowed = 2e-5;
+// Sums of ten thousand f32 products stay below the first; a product too few or too many does not. f16 rounds results to 11
+// bits, and sums of f16 lose more.
+static const double largest_error_f32 = 2e-5, largest_error_f16 = 2e-3, largest_error_sum16 = 3e-2;
 
-// What one problem needs on the host.
-typedef struct tensors {
-    upconv_sizes sizes;
-    float *input, *weights, *bias, *slopes;
-} tensors;
+enum { MOST_SAMPLES = 4096 };
 
-// The same numbers on every machine: xorshift, in [-1, 1).
-static void fill(float *data, uint64_t count, uint32_t seed)
+// ---------------------------------------------------------------------------------------------------- samples
+
+bool samples_add(samples *s, double us)
 {
-    uint32_t x = seed * 2654435761u + 12345u;
-    for (uint64_t i = 0; i < count; i++) {
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        data[i] = (float)(x >> 8) * (2.0f / 16777216.0f) - 1.0f;
+    if (s->count == s->capacity) {
+        size_t capacity = s->capacity ? 2 * s->capacity : 64;
+        double *grown = realloc(s->us, capacity * sizeof *grown);
+        if (!grown)
+            return false;
+        s->us = grown;
+        s->capacity = capacity;
     }
-}
-
-static void tensors_finish(tensors *t)
-{
-    free(t->input);
-    free(t->weights);
-    free(t->bias);
-    free(t->slopes);
-}
-
-static bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t error_size)
-{
-    *t = (tensors){.sizes = {.struct_size = sizeof t->sizes}};
-    if (upconv_problem_sizes(problem, &t->sizes) != UPCONV_OK) {
-        snprintf(error, error_size, "%s", upconv_last_error());
-        return false;
-    }
-    t->input = malloc(t->sizes.input_bytes);
-    t->weights = malloc(t->sizes.weights_bytes);
-    t->bias = malloc(t->sizes.bias_bytes);
-    t->slopes = malloc(t->sizes.bias_bytes);
-    if (!t->input || !t->weights || !t->bias || !t->slopes) {
-        snprintf(error, error_size, "no memory on the host for tensors of %.0f MB",
-                 (double)(t->sizes.input_bytes + t->sizes.weights_bytes) / 1e6);
-        tensors_finish(t);
-        return false;
-    }
-    fill(t->input, t->sizes.input_elements, 1);
-    fill(t->weights, t->sizes.weights_elements, 2);
-    fill(t->bias, t->sizes.bias_elements, 3);
-    fill(t->slopes, t->sizes.bias_elements, 4);
+    s->us[s->count++] = us;
     return true;
 }
 
-static upconv_status plan_create(upconv_context *context, const upconv_problem *problem, const tensors *t,
-                                 const char *solver, upconv_effort effort, upconv_plan **plan)
+void samples_finish(samples *s)
 {
-    upconv_plan_params params = {.struct_size = sizeof params,
-                                 .weights = t->weights,
-                                 .bias = t->bias,
-                                 .slopes = problem->act == UPCONV_ACT_PRELU ? t->slopes : NULL,
-                                 .effort = effort,
-                                 .solver = solver};
-    return upconv_plan_create(context, problem, &params, plan);
-}
-
-// Device memory of one problem.
-typedef struct buffers {
-    upconv_buffer *input, *output;
-} buffers;
-
-static void buffers_finish(buffers *b)
-{
-    upconv_buffer_destroy(b->input);
-    upconv_buffer_destroy(b->output);
-}
-
-static upconv_status buffers_init(buffers *b, upconv_context *context, const tensors *t)
-{
-    void *memory = NULL;
-    *b = (buffers){0};
-    upconv_status status = upconv_buffer_create(context, t->sizes.input_bytes, &b->input);
-    if (status == UPCONV_OK)
-        status = upconv_buffer_create(context, t->sizes.output_bytes, &b->output);
-    if (status == UPCONV_OK)
-        status = upconv_buffer_map(b->input, UPCONV_MAP_WRITE, &memory);
-    if (status != UPCONV_OK)
-        return status;
-    memcpy(memory, t->input, t->sizes.input_bytes);
-    return upconv_buffer_unmap(b->input);
-}
-
-static upconv_status run_once(upconv_context *context, upconv_plan *plan, const buffers *b, double *us)
-{
-    upconv_io io = {.struct_size = sizeof io};
-    io.at[UPCONV_INPUT].buffer = b->input;
-    io.at[UPCONV_OUTPUT].buffer = b->output;
-    upconv_ticket ticket = 0;
-    uint64_t ns = 0;
-    upconv_status status = upconv_submit(plan, &io, &ticket);
-    if (status == UPCONV_OK)
-        status = upconv_wait(context, ticket, -1);
-    if (status == UPCONV_OK)
-        status = upconv_ticket_time(context, ticket, &ns);
-    *us = (double)ns * 1e-3;
-    return status;
+    free(s->us);
+    *s = (samples){0};
 }
 
 static int by_size(const void *a, const void *b)
@@ -122,69 +43,134 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// Warms up with one run, then runs until both --runs and --seconds are satisfied, but not longer than ten
-// times --seconds.
-static upconv_status time_runs(upconv_context *context, upconv_plan *plan, const buffers *b,
-                               const measure_options *options, measurement *result)
+double samples_median(samples *s)
 {
-    enum { MOST = 4096 };
-    static double us[MOST];
-    upconv_status status = run_once(context, plan, b, &us[0]);
-    double start = session_seconds();
-    int count = 0;
-    while (status == UPCONV_OK && count < MOST) {
-        double spent = session_seconds() - start;
-        bool enough = count >= options->runs && spent >= options->seconds;
-        bool slow = options->seconds > 0 && spent >= 10 * options->seconds;
-        if (count > 0 && (enough || slow))
-            break;
-        status = run_once(context, plan, b, &us[count]);
-        count += status == UPCONV_OK;
-    }
+    if (s->count == 0)
+        return 0;
+    qsort(s->us, s->count, sizeof *s->us, by_size);
+    size_t half = s->count / 2;
+    return s->count % 2 ? s->us[half] : (s->us[half - 1] + s->us[half]) / 2;
+}
+
+double samples_best(samples *s)
+{
+    samples_median(s);
+    return s->count ? s->us[0] : 0;
+}
+
+// ------------------------------------------------------------------------------------------------------ trial
+
+struct trial {
+    upconv_context *context;
+    tensors tensors;
+    upconv_plan *plan;
+    upconv_buffer *input, *residual, *output;
+};
+
+void trial_close(trial *t)
+{
+    if (!t)
+        return;
+    upconv_buffer_destroy(t->input);
+    upconv_buffer_destroy(t->residual);
+    upconv_buffer_destroy(t->output);
+    upconv_plan_destroy(t->plan);
+    tensors_finish(&t->tensors);
+    free(t);
+}
+
+static upconv_status filled_buffer(upconv_context *context, const void *data, uint64_t bytes, upconv_buffer **buffer)
+{
+    void *memory = NULL;
+    upconv_status status = upconv_buffer_create(context, bytes, buffer);
+    if (status == UPCONV_OK)
+        status = upconv_buffer_map(*buffer, UPCONV_MAP_WRITE, &memory);
     if (status != UPCONV_OK)
         return status;
-    qsort(us, (size_t)count, sizeof *us, by_size);
-    result->runs = count;
-    result->best_us = us[0];
-    result->median_us = count % 2 ? us[count / 2] : (us[count / 2 - 1] + us[count / 2]) / 2;
-    return UPCONV_OK;
+    memcpy(memory, data, bytes);
+    return upconv_buffer_unmap(*buffer);
+}
+
+static upconv_status make_buffers(trial *t)
+{
+    const upconv_sizes *sizes = &t->tensors.sizes;
+    upconv_status status = filled_buffer(t->context, t->tensors.input, sizes->input_bytes, &t->input);
+    if (status == UPCONV_OK && t->tensors.residual)
+        status = filled_buffer(t->context, t->tensors.residual, sizes->output_bytes, &t->residual);
+    if (status == UPCONV_OK)
+        status = upconv_buffer_create(t->context, sizes->output_bytes, &t->output);
+    return status;
+}
+
+static upconv_status run_once(trial *t, double *us)
+{
+    upconv_io io = {.struct_size = sizeof io};
+    io.at[UPCONV_INPUT].buffer = t->input;
+    io.at[UPCONV_OUTPUT].buffer = t->output;
+    io.at[UPCONV_RESIDUAL].buffer = t->residual;
+    upconv_ticket ticket = 0;
+    uint64_t ns = 0;
+    upconv_status status = upconv_submit(t->plan, &io, &ticket);
+    if (status == UPCONV_OK)
+        status = upconv_wait(t->context, ticket, -1);
+    if (status == UPCONV_OK)
+        status = upconv_ticket_time(t->context, ticket, &ns);
+    *us = (double)ns * 1e-3;
+    return status;
+}
+
+bool trial_run(trial *t, int least, double seconds, bool warm, samples *times, char *error, size_t error_size)
+{
+    double us;
+    upconv_status status = warm ? run_once(t, &us) : UPCONV_OK;
+    double start = session_seconds();
+    for (int count = 0; status == UPCONV_OK && count < MOST_SAMPLES; count++) {
+        double spent = session_seconds() - start;
+        if (count > 0 && ((count >= least && spent >= seconds) || (seconds > 0 && spent >= 10 * seconds)))
+            break;
+        status = run_once(t, &us);
+        if (status == UPCONV_OK && !samples_add(times, us)) {
+            snprintf(error, error_size, "no memory for the times");
+            return false;
+        }
+    }
+    if (status != UPCONV_OK)
+        snprintf(error, error_size, "%s", upconv_last_error());
+    return status == UPCONV_OK;
 }
 
 // Compares what lies in the output buffer with the other context's result.
-static bool compare(const upconv_problem *problem, const tensors *t, const buffers *b,
-                    upconv_context *reference, measurement *result, char *error, size_t error_size)
+static bool same_as(trial *t, upconv_context *reference, char *error, size_t error_size)
 {
+    const tensors *all = &t->tensors;
     upconv_plan *plan = NULL;
     void *got = NULL;
     bool fine = false;
-    float *expected = malloc(t->sizes.output_bytes);
+    void *expected = malloc(all->sizes.output_bytes);
     if (!expected) {
         snprintf(error, error_size, "no memory on the host to compare %.0f MB",
-                 (double)t->sizes.output_bytes / 1e6);
+                 (double)all->sizes.output_bytes / 1e6);
         return false;
     }
-    if (plan_create(reference, problem, t, "reference", UPCONV_ESTIMATE, &plan) != UPCONV_OK ||
-        upconv_execute(plan, t->input, expected) != UPCONV_OK ||
-        upconv_buffer_map(b->output, UPCONV_MAP_READ, &got) != UPCONV_OK) {
+    upconv_io io = {.struct_size = sizeof io};
+    io.at[UPCONV_INPUT].host = all->input;
+    io.at[UPCONV_RESIDUAL].host = all->residual;
+    io.at[UPCONV_OUTPUT].host = expected;
+    if (tensors_plan(all, reference, "reference", UPCONV_ESTIMATE, &plan) != UPCONV_OK ||
+        upconv_execute_io(plan, &io) != UPCONV_OK ||
+        upconv_buffer_map(t->output, UPCONV_MAP_READ, &got) != UPCONV_OK) {
         snprintf(error, error_size, "comparing with the CPU: %s", upconv_last_error());
         goto end;
     }
-    double largest = 0, wrong = 0;
-    uint64_t where = 0;
-    for (uint64_t i = 0; i < t->sizes.output_elements; i++) {
-        double difference = fabs((double)((const float *)got)[i] - expected[i]);
-        largest = fmax(largest, fabs((double)expected[i]));
-        if (!(difference <= wrong)) { // a NaN too
-            wrong = isnan(difference) ? INFINITY : difference;
-            where = i;
-        }
-    }
-    result->largest_error = wrong / (1 + largest);
-    fine = result->largest_error <= largest_error_allowed;
+    difference off;
+    tensors_compare(all, got, expected, &off);
+    fine = off.largest <= (all->problem.sum_type == UPCONV_F16 ? largest_error_sum16
+                           : all->problem.type == UPCONV_F16   ? largest_error_f16
+                                                                   : largest_error_f32);
     if (!fine)
-        snprintf(error, error_size, "output %llu is %.9g, on the CPU %.9g", (unsigned long long)where,
-                 (double)((const float *)got)[where], (double)expected[where]);
-    if (upconv_buffer_unmap(b->output) != UPCONV_OK && fine) {
+        snprintf(error, error_size, "output %llu is %.9g, on the CPU %.9g", (unsigned long long)off.at, off.got,
+                 off.expected);
+    if (upconv_buffer_unmap(t->output) != UPCONV_OK && fine) {
         snprintf(error, error_size, "%s", upconv_last_error());
         fine = false;
     }
@@ -194,53 +180,69 @@ end:
     return fine;
 }
 
-static upconv_status describe(const upconv_plan *plan, const tensors *t, measurement *result)
+trial *trial_open(upconv_context *context, const upconv_problem *problem, const measure_options *options,
+                  char *error, size_t error_size)
+{
+    double us;
+    trial *t = calloc(1, sizeof *t);
+    if (!t) {
+        snprintf(error, error_size, "no memory");
+        return NULL;
+    }
+    t->context = context;
+    if (!tensors_init(&t->tensors, problem, error, error_size)) {
+        free(t);
+        return NULL;
+    }
+    upconv_status status = tensors_plan(&t->tensors, context, options->solver, options->effort, &t->plan);
+    if (status == UPCONV_OK)
+        status = make_buffers(t);
+    if (status == UPCONV_OK && options->check)
+        status = run_once(t, &us);
+    if (status != UPCONV_OK)
+        snprintf(error, error_size, "%s", upconv_last_error());
+    if (status == UPCONV_OK && (!options->check || same_as(t, options->check, error, error_size)))
+        return t;
+    trial_close(t);
+    return NULL;
+}
+
+bool trial_describe(const trial *t, samples *times, measurement *result, char *error, size_t error_size)
 {
     upconv_plan_info info = {.struct_size = sizeof info};
-    upconv_status status = upconv_plan_info_get(plan, &info);
-    if (status != UPCONV_OK)
-        return status;
+    *result = (measurement){0};
+    if (upconv_plan_info_get(t->plan, &info) != UPCONV_OK) {
+        snprintf(error, error_size, "%s", upconv_last_error());
+        return false;
+    }
+    const upconv_sizes *sizes = &t->tensors.sizes;
     snprintf(result->solver, sizeof result->solver, "%s", info.solver);
     snprintf(result->config, sizeof result->config, "%s", info.config);
     result->tier = upconv_tier_name(info.tier);
     result->workspace_bytes = info.workspace_bytes;
     result->plan_ms = info.plan_ms;
+    result->compile_ms = info.compile_ms;
+    result->median_us = samples_median(times);
+    result->best_us = samples_best(times);
     double seconds = fmax(result->median_us, 1e-3) * 1e-6;
-    result->gflops = t->sizes.flops / seconds * 1e-9;
-    result->gbytes =
-        (double)(t->sizes.input_bytes + t->sizes.output_bytes + t->sizes.weights_bytes) / seconds * 1e-9;
-    return UPCONV_OK;
+    result->flops = sizes->flops;
+    // weights in the problem's type, as the device keeps them; a residual is read as well as the output written
+    uint64_t outputs = sizes->output_elements * (t->tensors.residual ? 2 : 1);
+    result->bytes = (double)(sizes->input_elements + outputs + sizes->weights_elements) *
+                    (t->tensors.problem.type == UPCONV_F16 ? 2 : 4);
+    result->gflops = result->flops / seconds * 1e-9;
+    result->gbytes = result->bytes / seconds * 1e-9;
+    return true;
 }
 
 bool measure(upconv_context *context, const upconv_problem *problem, const measure_options *options,
              measurement *result, char *error, size_t error_size)
 {
-    tensors t;
-    upconv_plan *plan = NULL;
-    buffers b = {0};
-    double us;
-    bool fine = false;
-    *result = (measurement){0};
-    if (!tensors_init(&t, problem, error, error_size))
-        return false;
-    upconv_status status = plan_create(context, problem, &t, options->solver, options->effort, &plan);
-    if (status == UPCONV_OK)
-        status = buffers_init(&b, context, &t);
-    if (status == UPCONV_OK && options->check) {
-        status = run_once(context, plan, &b, &us);
-        if (status == UPCONV_OK && !compare(problem, &t, &b, options->check, result, error, error_size))
-            goto end;
-    }
-    if (status == UPCONV_OK)
-        status = time_runs(context, plan, &b, options, result);
-    if (status == UPCONV_OK)
-        status = describe(plan, &t, result);
-    fine = status == UPCONV_OK;
-    if (!fine)
-        snprintf(error, error_size, "%s", upconv_last_error());
-end:
-    buffers_finish(&b);
-    upconv_plan_destroy(plan);
-    tensors_finish(&t);
+    samples times = {0};
+    trial *t = trial_open(context, problem, options, error, error_size);
+    bool fine = t && trial_run(t, options->runs, options->seconds, true, &times, error, error_size) &&
+                trial_describe(t, &times, result, error, error_size);
+    trial_close(t);
+    samples_finish(&times);
     return fine;
 }

@@ -3,9 +3,22 @@
 #define TOOL_MEASURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <upconv/upconv.h>
+
+// Times of runs, in microseconds.
+typedef struct samples {
+    double *us;
+    size_t count, capacity;
+} samples;
+
+bool samples_add(samples *s, double us); // false without memory
+void samples_finish(samples *s);
+// Both put the samples in order. 0 without any.
+double samples_median(samples *s);
+double samples_best(samples *s);
 
 typedef struct measure_options {
     const char *solver; // NULL: the planner's choice
@@ -19,14 +32,25 @@ typedef struct measurement {
     char solver[64], config[256];
     const char *tier;
     uint64_t workspace_bytes;
-    double plan_ms;
+    double plan_ms, compile_ms;
     double median_us, best_us;
-    int runs;
+    double flops, bytes;   // of one run: multiply-adds counted as two; input, output and weights, each once
     double gflops, gbytes; // a second, by the median
-    double largest_error;  // of the comparison, as a part of the largest result
 } measurement;
 
-// false: a sentence is in error.
+// A problem that is ready to run: plan and device memory.
+typedef struct trial trial;
+
+// All of them: false (or NULL) means that a sentence is in error.
+trial *trial_open(upconv_context *context, const upconv_problem *problem, const measure_options *options,
+                  char *error, size_t error_size);
+void trial_close(trial *t);
+// Runs until there are `least` more samples and the time is over, after one run that is not counted where `warm`; what
+// takes long ends after ten times the seconds.
+bool trial_run(trial *t, int least, double seconds, bool warm, samples *times, char *error, size_t error_size);
+bool trial_describe(const trial *t, samples *times, measurement *result, char *error, size_t error_size);
+
+// All of it: opens, runs as the options say, describes, closes.
 bool measure(upconv_context *context, const upconv_problem *problem, const measure_options *options,
              measurement *result, char *error, size_t error_size);
 

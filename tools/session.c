@@ -34,7 +34,8 @@ static bool best_device(upconv_device_info *best)
 upconv_status session_open(const session_options *options, upconv_context **context, upconv_device_info *info)
 {
     upconv_context_params params = {
-        .struct_size = sizeof params, .backend = (upconv_backend)options->backend, .device = options->device};
+        .struct_size = sizeof params, .backend = (upconv_backend)options->backend, .device = options->device,
+        .statistics = options->statistics};
     upconv_device_info best;
     char index[16];
     bool wish = options->backend != UPCONV_BACKEND_ANY || options->device || getenv("UPCONV_BACKEND") ||

@@ -12,10 +12,11 @@
 
 extern const char *const backend_choices[]; // in the order of upconv_backend; for OPTION_CHOICE
 
-// The options --backend and --device.
+// The options --backend and --device, and what a command wants of the context.
 typedef struct session_options {
     int backend;
     const char *device;
+    bool statistics; // the driver keeps compile statistics
 } session_options;
 // clang-format off
 #define SESSION_OPTIONS(given)                                                                               \

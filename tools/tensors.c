@@ -1,0 +1,170 @@
+#include "tensors.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static float half_to_float(uint16_t half)
+{
+    int exponent = half >> 10 & 31, fraction = half & 1023;
+    double sign = half & 0x8000 ? -1 : 1;
+    if (exponent == 31)
+        return (float)(fraction ? NAN : sign * INFINITY);
+    return (float)(sign * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24)));
+}
+
+// To the nearest, ties to even.
+static uint16_t float_to_half(float value)
+{
+    unsigned sign = signbit(value) ? 0x8000 : 0;
+    double size = fabs((double)value);
+    if (isnan(value))
+        return (uint16_t)(sign | 0x7e00);
+    if (size >= 65520) // halfway from the largest to what would come next
+        return (uint16_t)(sign | 0x7c00);
+    int exponent;
+    frexp(size, &exponent);
+    exponent = exponent < -13 ? -13 : exponent; // below, all have the spacing of the smallest normal numbers
+    double steps = rint(ldexp(size, 11 - exponent));
+    // a round-up to the next power of two carries into the exponent by itself
+    unsigned bits = (unsigned)steps;
+    return (uint16_t)(sign | (bits < 1024 ? bits : bits - 1024 + ((unsigned)(exponent + 14) << 10)));
+}
+
+static size_t element_bytes(const upconv_problem *problem) { return problem->type == UPCONV_F16 ? 2 : 4; }
+
+static double element_at(const upconv_problem *problem, const void *data, uint64_t at)
+{
+    return problem->type == UPCONV_F16 ? half_to_float(((const uint16_t *)data)[at]) : ((const float *)data)[at];
+}
+
+// The same numbers on every machine: xorshift, in [-1, 1).
+static uint32_t next(uint32_t x)
+{
+    x ^= x << 13;
+    x ^= x >> 17;
+    return x ^ x << 5;
+}
+
+static float number(uint32_t x) { return (float)(x >> 8) * (2.0f / 16777216.0f) - 1.0f; }
+
+static void fill(float *data, uint64_t count, uint32_t seed)
+{
+    uint32_t x = seed * 2654435761u + 12345u;
+    for (uint64_t i = 0; i < count; i++)
+        data[i] = number(x = next(x));
+}
+
+static void fill_typed(const upconv_problem *problem, void *data, uint64_t bytes, uint32_t seed)
+{
+    if (problem->type != UPCONV_F16) {
+        fill(data, bytes / sizeof(float), seed);
+        return;
+    }
+    uint32_t x = seed * 2654435761u + 12345u;
+    for (uint64_t i = 0; i < bytes / 2; i++)
+        ((uint16_t *)data)[i] = float_to_half(number(x = next(x)));
+}
+
+void tensors_finish(tensors *t)
+{
+    free(t->input);
+    free(t->residual);
+    free(t->weights);
+    free(t->bias);
+    free(t->slopes);
+}
+
+bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t error_size)
+{
+    *t = (tensors){.problem = *problem, .sizes = {.struct_size = sizeof t->sizes}};
+    const upconv_sizes *sizes = &t->sizes;
+    if (upconv_problem_sizes(problem, &t->sizes) != UPCONV_OK) {
+        snprintf(error, error_size, "%s", upconv_last_error());
+        return false;
+    }
+    bool residual = problem->residual != UPCONV_RESIDUAL_NONE;
+    t->input = malloc(sizes->input_bytes);
+    t->residual = residual ? malloc(sizes->output_bytes) : NULL;
+    t->weights = malloc(sizes->weights_elements * sizeof *t->weights);
+    t->bias = malloc(sizes->bias_bytes);
+    t->slopes = malloc(sizes->bias_bytes);
+    if (!t->input || (residual && !t->residual) || !t->weights || !t->bias || !t->slopes) {
+        snprintf(error, error_size, "no memory on the host for tensors of %.0f MB",
+                 (double)(sizes->input_bytes + sizes->weights_bytes) / 1e6);
+        tensors_finish(t);
+        return false;
+    }
+    fill_typed(problem, t->input, sizes->input_bytes, 1);
+    fill(t->weights, sizes->weights_elements, 2);
+    fill(t->bias, sizes->bias_elements, 3);
+    fill(t->slopes, sizes->bias_elements, 4);
+    if (residual)
+        fill_typed(problem, t->residual, sizes->output_bytes, 5);
+    return true;
+}
+
+upconv_status tensors_plan(const tensors *t, upconv_context *context, const char *solver, upconv_effort effort,
+                           upconv_plan **plan)
+{
+    upconv_plan_params params = {.struct_size = sizeof params,
+                                 .weights = t->weights,
+                                 .bias = t->bias,
+                                 .slopes = t->problem.act == UPCONV_ACT_PRELU ? t->slopes : NULL,
+                                 .effort = effort,
+                                 .solver = solver};
+    return upconv_plan_create(context, &t->problem, &params, plan);
+}
+
+// Where the elements of an output lie: steps from one to the next, by image, channel (or block of 4) and axis.
+typedef struct place {
+    int64_t image, channel, axis[3], extent[3], pack;
+} place;
+
+static place output_place(const tensors *t)
+{
+    const upconv_problem *p = &t->problem;
+    const upconv_pitch *given = &p->out_pitch;
+    place to = {.extent = {1, 1, 1}, .pack = p->out_layout == UPCONV_NC4HW4 ? 4 : 1};
+    int dims = p->dims ? p->dims : 2;
+    for (int i = 0; i < dims; i++)
+        to.extent[3 - dims + i] = t->sizes.out[i];
+    bool last = p->out_layout == UPCONV_NHWC;
+    int64_t channels = (p->out_channels + to.pack - 1) / to.pack;
+    to.axis[2] = last ? (given->pixel ? given->pixel : p->out_channels) : to.pack;
+    to.axis[1] = given->row ? given->row : to.extent[2] * to.axis[2];
+    to.axis[0] = given->plane ? given->plane : to.extent[1] * to.axis[1];
+    to.channel = last ? 1 : given->channel ? given->channel : to.extent[0] * to.axis[0];
+    int64_t whole = last ? to.extent[0] * to.axis[0] : channels * to.channel;
+    to.image = given->image ? given->image : whole;
+    return to;
+}
+
+void tensors_compare(const tensors *t, const void *got, const void *expected, difference *result)
+{
+    const upconv_problem *p = &t->problem;
+    place to = output_place(t);
+    double largest = 0, wrong = 0;
+    uint64_t where = 0;
+    int64_t positions = to.extent[0] * to.extent[1] * to.extent[2];
+    uint64_t most = t->sizes.output_bytes / element_bytes(p);
+    for (int64_t row = 0; row < (int64_t)p->batch * p->out_channels; row++) {
+        int64_t c = row % p->out_channels;
+        int64_t start = row / p->out_channels * to.image + c / to.pack * to.channel + c % to.pack;
+        for (int64_t i = 0; i < positions; i++) {
+            int64_t w = i % to.extent[2], h = i / to.extent[2] % to.extent[1], d = i / to.extent[2] / to.extent[1];
+            uint64_t at = (uint64_t)(start + d * to.axis[0] + h * to.axis[1] + w * to.axis[2]);
+            if (at >= most) // sizes and layouts disagree: never beyond the memory
+                continue;
+            double a = element_at(p, got, at), b = element_at(p, expected, at), off = fabs(a - b);
+            largest = fmax(largest, fabs(b));
+            if (!(off <= wrong)) { // a NaN too
+                wrong = isnan(off) ? INFINITY : off;
+                where = at;
+            }
+        }
+    }
+    *result = (difference){.largest = wrong / (1 + largest), .at = where, .got = element_at(p, got, where),
+                           .expected = element_at(p, expected, where)};
+}

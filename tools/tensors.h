@@ -1,0 +1,34 @@
+// The numbers that one problem runs on, in host memory, and comparing two of its outputs.
+#ifndef TOOL_TENSORS_H
+#define TOOL_TENSORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <upconv/upconv.h>
+
+typedef struct tensors {
+    upconv_problem problem;
+    upconv_sizes sizes;
+    void *input, *residual; // of the problem's type; residual only where it has one
+    float *weights, *bias, *slopes;
+} tensors;
+
+// Made and filled: the same pseudo-random numbers on every machine. false: a sentence is in error.
+bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t error_size);
+void tensors_finish(tensors *t);
+
+// A plan for these tensors: weights, bias and, where the activation has them, slopes are part of it.
+upconv_status tensors_plan(const tensors *t, upconv_context *context, const char *solver, upconv_effort effort,
+                           upconv_plan **plan);
+
+typedef struct difference {
+    double largest;            // as a part of one more than the largest expected number; a NaN counts as infinite
+    uint64_t at;               // where: the position in memory
+    double got, expected;
+} difference;
+
+// Compares two outputs of the problem, element by element: what lies between elements may be anything.
+void tensors_compare(const tensors *t, const void *got, const void *expected, difference *result);
+
+#endif
