@@ -100,8 +100,11 @@ upconv_status upc_context_prepare(const upconv_context_params *given, upconv_con
         return upc_no_memory(sizeof *made);
     upc_env_init(&made->env, &params);
     made->timeout_ns = params.timeout_ns ? params.timeout_ns : 60000000000;
-    pthread_mutex_init(&made->programs_lock, NULL);
     pthread_mutex_init(&made->staging_lock, NULL);
+    if (!upc_programs_init(&made->programs)) {
+        upconv_context_destroy(made);
+        return upc_fail(UPCONV_ERROR_HOST_MEMORY, "out of host memory: no mutex for the programs of a context");
+    }
     if ((status = read_environment(made)) || (status = upc_cache_create(&made->env)) ||
         (status = upc_tuning_create(&made->env, &made->tuning))) {
         upconv_context_destroy(made);
@@ -247,19 +250,16 @@ void upconv_context_destroy(upconv_context *context)
     if (!context)
         return;
     upc_env *env = &context->env;
-    for (size_t i = 0; i < context->program_count; i++)
-        upc_program_release(context->programs[i].program);
+    upc_programs_finish(&context->programs, env);
     for (size_t i = 0; i < context->staging_count; i++)
         upc_memory_release(context->staging[i]);
     if (context->device)
         context->backend->close(context->device, context->timeout_ns);
-    upc_free(env, context->programs);
     upc_free(env, context->staging);
     upc_free(env, context->forced_solver);
     upc_tuning_destroy(context->tuning);
     upc_cache_destroy(env);
     upc_free(env, env->shaders);
-    pthread_mutex_destroy(&context->programs_lock);
     pthread_mutex_destroy(&context->staging_lock);
     const upc_env last = {.allocator = env->allocator};
     upc_free(&last, context);

@@ -10,10 +10,15 @@
 struct upc_cache;
 struct upc_tuning;
 
-typedef struct upc_shared_program { // a compiled program of the context, by key
-    uint64_t key[2];
-    upc_program *program;
-} upc_shared_program;
+typedef struct upc_shared_program upc_shared_program;
+
+typedef struct upc_programs { // api/programs.c
+    pthread_mutex_t lock;
+    pthread_cond_t changed; // one that was being compiled has been, or could not be
+    bool ready;
+    upc_shared_program *all;
+    size_t count, capacity;
+} upc_programs;
 
 struct upconv_context {
     upc_env env;
@@ -23,9 +28,7 @@ struct upconv_context {
     int64_t timeout_ns;
     char *forced_solver;       // UPCONV_SOLVER, or NULL
     struct upc_tuning *tuning;
-    pthread_mutex_t programs_lock;
-    upc_shared_program *programs;
-    size_t program_count, program_capacity;
+    upc_programs programs;     // that its plans share
     pthread_mutex_t staging_lock; // buffers of upconv_execute, kept for the next call
     upc_memory **staging;
     size_t staging_count, staging_capacity;
@@ -47,7 +50,7 @@ struct upconv_plan {
     char *config_text;
     upconv_tier tier;
     upc_recipe recipe;
-    upc_program **programs; // one per recipe program
+    upc_program **programs; // one per recipe program; NULL while there is none yet
     upc_memory *constants;  // packed weights, table, bias, slopes, one after the other; NULL without any
     uint64_t packed_at, table_at, bias_at, slopes_at;
     bool own_bias, own_slopes; // frozen: must not be given at execution
@@ -95,7 +98,21 @@ upconv_status upc_tuning_add(struct upc_tuning *tuning, const upc_problem *probl
                              const upc_solver *solver, const upc_config *config, double time_us, double reference_us,
                              double spread);
 
-// api/plan.c: a plan for a choice that has been made. params' weights, bias and slopes as in upconv_plan_create.
+// api/programs.c. `programs` zeroed. false: the system has no mutex left.
+bool upc_programs_init(upc_programs *programs);
+void upc_programs_finish(upc_programs *programs, const upc_env *env); // also where init failed
+// Compiled, taken from the program cache, or found ready; with a reference for the caller.
+upconv_status upc_program_get(upconv_context *context, const upc_program_desc *desc, upc_program **program);
+// Equal for equal descriptions.
+void upc_program_desc_key(const upc_program_desc *desc, uint64_t key[2]);
+
+// api/plan.c: upconv_plan_create in two halves. The first chooses and cooks: no program is compiled yet, nothing packed; *params gets
+// a complete copy of the given ones. The second gets the programs that are missing, and packs; when it fails the plan is
+// still to be destroyed.
+upconv_status upc_plan_begin(upconv_context *context, const upconv_problem *given, const upconv_plan_params *given_params,
+                             upconv_plan_params *params, upconv_plan **plan);
+upconv_status upc_plan_end(upconv_plan *plan, const upconv_plan_params *params);
+// A plan for a choice that has been made. params' weights, bias and slopes as in upconv_plan_create.
 struct upc_choice;
 upconv_status upc_plan_build(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                              const struct upc_choice *choice, upconv_plan **plan);

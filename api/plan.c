@@ -5,123 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_UNUSED = 128 }; // programs in a context before those that no plan uses are dropped
 enum { ALIGNMENT = 256 };  // of the parts of a plan's constants; no device asks for more of a storage buffer
 
-// ---------------------------------------------------------------------------------------------------------- programs
+static double ms_since(uint64_t start) { return (double)(upc_now_ns() - start) / 1e6; }
 
-static void program_key(const upc_string *text, const int32_t *spec, uint32_t spec_count, const uint32_t local[3],
-                        uint64_t key[2])
-{
-    for (int i = 0; i < 2; i++) {
-        key[i] = upc_hash(text->data, text->length, (uint64_t)i + 1);
-        key[i] = upc_hash(spec, spec_count * sizeof *spec, key[i]);
-        key[i] = upc_hash(local, 3 * sizeof *local, key[i]);
-    }
-}
-
-static upc_program *find_program(upconv_context *context, const uint64_t key[2])
-{
-    upc_program *found = NULL;
-    for (size_t i = 0; i < context->program_count && !found; i++)
-        if (context->programs[i].key[0] == key[0] && context->programs[i].key[1] == key[1])
-            found = context->programs[i].program;
-    if (found)
-        upc_program_retain(found);
-    return found;
-}
-
-// Programs that no plan uses are kept for the next plan that needs them, but not for ever: an app whose sizes change would gather
-// one for every size.
-static void drop_unused_programs(upconv_context *context)
-{
-    size_t kept = 0;
-    for (size_t i = 0; context->program_count >= MAX_UNUSED && i < context->program_count; i++) {
-        upc_shared_program *shared = &context->programs[i];
-        if (atomic_load(&shared->program->references) > 1) // under the lock nobody finds it meanwhile
-            context->programs[kept++] = *shared;
-        else
-            upc_program_release(shared->program);
-    }
-    if (context->program_count >= MAX_UNUSED)
-        context->program_count = kept;
-}
-
-// Puts a new program where other plans find it. When another thread was quicker, its program is used and ours dropped.
-static upc_program *share_program(upconv_context *context, const uint64_t key[2], upc_program *program)
-{
-    pthread_mutex_lock(&context->programs_lock);
-    upc_program *first = find_program(context, key);
-    if (!first)
-        drop_unused_programs(context);
-    void *array = context->programs;
-    if (!first && upc_grow(&context->env, &array, &context->program_capacity, context->program_count + 1,
-                           sizeof *context->programs)) {
-        context->programs = array;
-        upc_shared_program *shared = &context->programs[context->program_count++];
-        memcpy(shared->key, key, sizeof shared->key);
-        shared->program = program;
-        upc_program_retain(program);
-    }
-    pthread_mutex_unlock(&context->programs_lock);
-    if (!first)
-        return program;
-    upc_program_release(program);
-    return first;
-}
-
-static upconv_status make_program(upconv_context *context, const upc_program_desc *desc, upc_program **program)
-{
-    upc_string text;
-    upc_string_init(&text, &context->env);
-    upconv_status status = upc_source_assemble(&context->env, context->backend->id, &context->facts, desc, &text);
-    if (status)
-        goto finish;
-    int32_t spec[UPC_MAX_PARAMS];
-    uint32_t spec_count = 0;
-    for (uint32_t i = 0; i < desc->param_count; i++)
-        if (desc->params[i].kind == UPC_PARAM_SPEC)
-            spec[spec_count++] = desc->params[i].value;
-    upc_program_source source = {.name = desc->kernel, .text = text.data, .binding_count = desc->binding_count,
-                                 .arg_count = desc->arg_count, .spec = spec, .spec_count = spec_count};
-    memcpy(source.local, desc->local, sizeof source.local);
-    memcpy(source.kind, desc->kind, sizeof source.kind);
-    program_key(&text, spec, spec_count, desc->local, source.key);
-    pthread_mutex_lock(&context->programs_lock);
-    *program = find_program(context, source.key);
-    pthread_mutex_unlock(&context->programs_lock);
-    if (*program) {
-        context->env.counts.programs_shared++;
-        goto finish;
-    }
-    upc_program *made; // compiled outside the lock: other threads go on planning
-    const uint64_t start = upc_now_ns();
-    status = context->backend->program_create(context->device, &source, &made);
-    const double ms = (double)(upc_now_ns() - start) / 1e6;
-    if (!status) {
-        upc_log(&context->env, ms > 1000 ? UPCONV_LOG_WARNING : UPCONV_LOG_INFO, "kernel %s compiled in %.0f ms",
-                desc->kernel, ms);
-        *program = share_program(context, source.key, made);
-    }
-finish:
-    upc_string_finish(&text);
-    return status;
-}
-
+// Those that are not there yet.
 static upconv_status make_programs(upconv_plan *plan)
 {
-    upconv_context *context = plan->context;
-    const size_t count = plan->recipe.program_count;
     const uint64_t start = upc_now_ns();
-    plan->programs = upc_alloc_array(&context->env, count, sizeof *plan->programs);
-    if (!plan->programs)
-        return upc_no_memory(count * sizeof *plan->programs);
-    for (size_t i = 0; i < count; i++) {
-        const upconv_status status = make_program(context, &plan->recipe.programs[i], &plan->programs[i]);
+    for (size_t i = 0; i < plan->recipe.program_count; i++) {
+        const upconv_status status =
+            plan->programs[i] ? UPCONV_OK : upc_program_get(plan->context, &plan->recipe.programs[i], &plan->programs[i]);
         if (status)
             return status;
     }
-    plan->compile_ms = (double)(upc_now_ns() - start) / 1e6;
+    plan->compile_ms += ms_since(start);
     return UPCONV_OK;
 }
 
@@ -191,6 +89,7 @@ uint64_t upc_workspace_default(const upc_problem *problem)
     return UPC_MAX(most, (uint64_t)4 << 20);
 }
 
+// All that a choice decides, up to the recipe.
 static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, const upc_choice *choice)
 {
     upconv_context *context = plan->context;
@@ -204,29 +103,28 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
     plan->own_bias = params->bias != NULL;
     plan->own_slopes = params->slopes != NULL;
     plan->host_arg = (upc_host_arg){.problem = &plan->problem, .order = params->order, .packed = params->weights != NULL,
-                                    .weights_type = params->weights_type, .oc = choice->solver->block ? choice->solver->block(&choice->config) : 0};
+                                    .weights_type = params->weights_type,
+                                    .oc = choice->solver->block ? choice->solver->block(&choice->config) : 0};
     char config[512] = "";
     upc_text text = {config, sizeof config, 0};
     upc_config_print(choice->solver, &choice->config, &text);
     if (!(plan->config_text = upc_strdup(env, config)))
         return upc_no_memory(sizeof config);
     upc_recipe_init(&plan->recipe, env);
-    upconv_status status = choice->solver->cook(&plan->problem, &context->facts, &choice->config, &plan->request,
-                                                &plan->recipe);
+    const upconv_status status = choice->solver->cook(&plan->problem, &context->facts, &choice->config, &plan->request,
+                                                      &plan->recipe);
     if (status)
         return status;
     char sentence[UPC_SENTENCE];
     if (upc_recipe_refuse(context, &plan->problem, params, &plan->recipe, sentence))
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "solver %s: %s", plan->solver->name, sentence);
-    if ((status = make_programs(plan)))
-        return status;
-    return make_constants(plan, params);
+    plan->programs = upc_alloc_array(env, plan->recipe.program_count, sizeof *plan->programs);
+    return plan->programs ? UPCONV_OK : upc_no_memory(plan->recipe.program_count * sizeof *plan->programs);
 }
 
-upconv_status upc_plan_build(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                             const upc_choice *choice, upconv_plan **plan)
+static upconv_status prepare(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                             const upc_choice *choice, uint64_t start, upconv_plan **plan)
 {
-    const uint64_t start = upc_now_ns();
     upconv_plan *made = upc_alloc(&context->env, sizeof *made);
     if (!made)
         return upc_no_memory(sizeof *made);
@@ -237,9 +135,45 @@ upconv_status upc_plan_build(upconv_context *context, const upc_problem *problem
         upconv_plan_destroy(made);
         return status;
     }
-    made->plan_ms = (double)(upc_now_ns() - start) / 1e6;
+    made->plan_ms = ms_since(start);
     *plan = made;
     return UPCONV_OK;
+}
+
+upconv_status upc_plan_end(upconv_plan *plan, const upconv_plan_params *params)
+{
+    upconv_context *context = plan->context;
+    const uint64_t start = upc_now_ns();
+    upconv_status status = make_programs(plan);
+    if (!status)
+        status = make_constants(plan, params);
+    if (status)
+        return status;
+    plan->plan_ms += ms_since(start);
+    if (plan->tier == UPCONV_TIER_EXACT || plan->tier == UPCONV_TIER_DRIVER || plan->tier == UPCONV_TIER_NEAREST)
+        context->env.counts.records_used++;
+    upc_log(&context->env, UPCONV_LOG_DEBUG, "planned: %s %s (%s) in %.1f ms", plan->solver->name, plan->config_text,
+            upconv_tier_name(plan->tier), plan->plan_ms);
+    return UPCONV_OK;
+}
+
+// The second half of a plan that nobody else knows yet.
+static upconv_status end_or_destroy(upconv_plan *made, const upconv_plan_params *params, upconv_plan **plan)
+{
+    const upconv_status status = upc_plan_end(made, params);
+    if (status)
+        upconv_plan_destroy(made);
+    else
+        *plan = made;
+    return status;
+}
+
+upconv_status upc_plan_build(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                             const upc_choice *choice, upconv_plan **plan)
+{
+    upconv_plan *made;
+    const upconv_status status = prepare(context, problem, params, choice, upc_now_ns(), &made);
+    return status ? status : end_or_destroy(made, params, plan);
 }
 
 static upconv_status check(const upc_problem *problem, const upconv_plan_params *params)
@@ -262,34 +196,33 @@ static upconv_status check(const upc_problem *problem, const upconv_plan_params 
     return UPCONV_OK;
 }
 
+upconv_status upc_plan_begin(upconv_context *context, const upconv_problem *given, const upconv_plan_params *given_params,
+                             upconv_plan_params *params, upconv_plan **plan)
+{
+    const uint64_t start = upc_now_ns();
+    upc_problem problem;
+    upconv_status status = upc_params_copy(params, sizeof *params, given_params, sizeof *params, "params");
+    if (status || (status = upc_problem_from(given, &problem)) || (status = check(&problem, params)) ||
+        (status = upc_context_check(context)))
+        return status;
+    upc_choice choice;
+    if ((status = upc_plan_choose(context, &problem, params, &choice, NULL)))
+        return status;
+    if (params->effort == UPCONV_MEASURE && choice.tier != UPCONV_TIER_EXACT && choice.tier != UPCONV_TIER_FORCED &&
+        (status = upc_plan_measure(context, &problem, params, &choice)))
+        return status;
+    return prepare(context, &problem, params, &choice, start, plan);
+}
+
 upconv_status upconv_plan_create(upconv_context *context, const upconv_problem *given,
                                  const upconv_plan_params *given_params, upconv_plan **plan)
 {
     if (!context || !given || !plan)
         return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", !context ? "context" : !given ? "problem" : "plan");
-    const uint64_t start = upc_now_ns();
-    upc_problem problem;
     upconv_plan_params params;
-    upconv_status status = upc_params_copy(&params, sizeof params, given_params, sizeof params, "params");
-    if (status || (status = upc_problem_from(given, &problem)) || (status = check(&problem, &params)) ||
-        (status = upc_context_check(context)))
-        return status;
-    upc_choice choice;
-    if ((status = upc_plan_choose(context, &problem, &params, &choice, NULL)))
-        return status;
-    if (params.effort == UPCONV_MEASURE && choice.tier != UPCONV_TIER_EXACT && choice.tier != UPCONV_TIER_FORCED &&
-        (status = upc_plan_measure(context, &problem, &params, &choice)))
-        return status;
-    upconv_plan *made = NULL;
-    if ((status = upc_plan_build(context, &problem, &params, &choice, &made)))
-        return status;
-    made->plan_ms = (double)(upc_now_ns() - start) / 1e6;
-    if (choice.tier == UPCONV_TIER_EXACT || choice.tier == UPCONV_TIER_DRIVER || choice.tier == UPCONV_TIER_NEAREST)
-        context->env.counts.records_used++;
-    upc_log(&context->env, UPCONV_LOG_DEBUG, "planned: %s %s (%s) in %.1f ms", made->solver->name, made->config_text,
-            upconv_tier_name(made->tier), made->plan_ms);
-    *plan = made;
-    return UPCONV_OK;
+    upconv_plan *made;
+    const upconv_status status = upc_plan_begin(context, given, given_params, &params, &made);
+    return status ? status : end_or_destroy(made, &params, plan);
 }
 
 void upconv_plan_destroy(upconv_plan *plan)

@@ -378,6 +378,23 @@ typedef struct upconv_plan_params {
 UPCONV_API upconv_status upconv_plan_create(upconv_context *context, const upconv_problem *problem,
                                             const upconv_plan_params *params, upconv_plan **plan);
 
+// One of the plans of upconv_plan_create_many.
+typedef struct upconv_plan_item {
+    const upconv_problem *problem;
+    const upconv_plan_params *params; // NULL: defaults
+    upconv_plan *plan;                // given back: the plan, yours to destroy, or NULL
+    upconv_status status;             // given back: what upconv_plan_create would have returned
+} upconv_plan_item;
+
+// Makes `count` plans, all that a network needs, in less time than one by one: every distinct program is compiled once, on up to
+// `threads` threads (this one included; 0: as many as the machine has processors), which have ended when the call returns.
+// Plans with UPCONV_MEASURE are measured before that, one after the other. A plan that cannot be made stops none of the
+// others: the call then returns the first such item's status, with upconv_last_error() naming that item, says all of them in the
+// log, and has made all other plans. plan and status of every item are written whatever is returned, unless it is INVALID
+// because context, items or an item's problem is NULL or threads is negative: then nothing is.
+UPCONV_API upconv_status upconv_plan_create_many(upconv_context *context, upconv_plan_item *items, size_t count,
+                                                 int32_t threads);
+
 // A plan may be destroyed while submissions of it are in flight: what they need lives until they end.
 UPCONV_API void upconv_plan_destroy(upconv_plan *plan);
 
