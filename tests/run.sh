@@ -46,7 +46,7 @@ if $install; then
         ocl-icd-opencl-dev imagemagick binutils clang ||
         { echo "run.sh: cannot build and test without these packages (--no-install: try all the same)" >&2; exit 2; }
     # without these only their own steps are skipped
-    for package in vulkan-validationlayers oclgrind libclblast-dev; do
+    for package in vulkan-validationlayers oclgrind libclblast-dev libdnnl-dev libopenblas0; do
         need "$package" || true
     done
     version=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
