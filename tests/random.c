@@ -1,8 +1,10 @@
 // Random problems against the definition and against the reference solver, every solver forced in turn.
 //
 //     random --backend B [--solver S[:config]] [--count N] [--seed S] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
-//            [--configs N] [--size N]
+//            [--configs N] [--size N] [--variety few|plain|any]
 //
+// --variety: which types, layouts, pitches and residuals: in a few combinations, so that programs are shared (the default); none but f32
+// and dense NCHW; or any.
 // --size: at most so many outputs (default 20,000), as many inputs and 20 times as many multiplications.
 // --configs: how many configurations of a solver are drawn for each activation (0: any number); programs are shared.
 // Small integers are compared exactly. A failure prints the problem and a command line that runs it alone.
@@ -22,7 +24,10 @@ typedef struct options {
     upconv_limits limits;
     int configs, size;
     bool any_refusal; // lowered limits: a solver may refuse what it otherwise must do
+    random_variety variety;
 } options;
+
+static const char *const varieties[RANDOM_VARIETIES] = {"few", "plain", "any"};
 
 typedef struct suite {
     options opt;
@@ -82,6 +87,11 @@ static bool parse_options(int argc, char **argv, options *opt)
         } else if (strcmp(name, "--size") == 0) {
             if ((opt->size = atoi(value)) < 1)
                 return false;
+        } else if (strcmp(name, "--variety") == 0) {
+            while (opt->variety < RANDOM_VARIETIES && strcmp(value, varieties[opt->variety]))
+                opt->variety++;
+            if (opt->variety == RANDOM_VARIETIES)
+                return false;
         } else if (strcmp(name, "--limits") == 0) {
             opt->limits_text = value;
             opt->any_refusal = true;
@@ -99,30 +109,45 @@ static void print_failure(const suite *s, uint64_t seed, const random_draw *draw
     static const char *const orders[] = {"IOK", "KOI", "OIK"};
     char text[512];
     upconv_problem_print(&draw->problem, text, sizeof text, NULL);
-    printf("FAILED %s, filter %s, %s, %s, %s: %s\n", text, orders[draw->order], draw->has_bias ? "bias" : "no bias",
+    printf("FAILED %s, filter %s %s, %s, %s, %s: %s\n", text, orders[draw->order],
+           draw->weights_type == UPCONV_F16 ? "f16" : "f32", draw->has_bias ? "bias" : "no bias",
            draw->integers ? "integers" : "fractions", forced, why);
-    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1 --size %d%s%s\n",
-           test_backend_name(s->opt.backend), forced, seed, s->opt.size,
+    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1 --size %d --variety %s%s%s\n",
+           test_backend_name(s->opt.backend), forced, seed, s->opt.size, varieties[s->opt.variety],
            s->opt.limits_text ? " --limits " : "", s->opt.limits_text ? s->opt.limits_text : "");
 }
 
 // The reference solver and the definition, two ways to the same numbers, must agree before anything is measured by them.
 static bool reference_agrees(const suite *s, const test_case *test, char *why, size_t size)
 {
-    upconv_plan_params params = {sizeof params, .weights = test->weights, .order = test->order};
+    upconv_plan_params params = {sizeof params, .order = test->order, .weights_type = test->weights_type};
     params.bias = test->has_bias ? test->bias : NULL;
     params.slopes = test->problem.act == UPCONV_ACT_PRELU ? test->slopes : NULL;
+    static const upconv_role roles[] = {UPCONV_INPUT, UPCONV_WEIGHTS, UPCONV_RESIDUAL, UPCONV_OUTPUT};
     upconv_plan *plan = NULL;
-    float *output = malloc((size_t)test->sizes.output_bytes);
+    upconv_io io = {sizeof io};
+    float *output = malloc((size_t)test->sizes.output_elements * sizeof *output);
+    bool ok = output != NULL;
+    for (size_t i = 0; i < UPC_COUNT(roles) && ok; i++) {
+        const upconv_role role = roles[i];
+        if (role == UPCONV_RESIDUAL && !test->problem.residual)
+            continue;
+        ok = (io.at[role].host = malloc((size_t)test_case_bytes(test, role))) != NULL;
+        if (ok && role != UPCONV_OUTPUT)
+            test_case_lay(test, role, io.at[role].host);
+    }
     int64_t wrong = -1;
-    bool ok = output && !upconv_plan_create(s->cpu, &test->problem, &params, &plan) &&
-              !upconv_execute(plan, test->input, output);
+    ok = ok && !upconv_plan_create(s->cpu, &test->problem, &params, &plan) && !upconv_execute_io(plan, &io);
+    if (ok)
+        test_case_read(test, io.at[UPCONV_OUTPUT].host, output);
     if (!ok)
         snprintf(why, size, "reference: %s", upconv_last_error());
     else if ((wrong = test_case_compare(test, output)) >= 0)
         snprintf(why, size, "reference: output %" PRId64 " is %.9g instead of %.9g", wrong, (double)output[wrong],
                  test->expected[wrong]);
     upconv_plan_destroy(plan);
+    for (size_t i = 0; i < UPC_COUNT(roles); i++)
+        free(io.at[roles[i]].host);
     free(output);
     return ok && wrong < 0;
 }
@@ -182,10 +207,11 @@ static bool run_problem(suite *s, uint64_t seed)
     random_draw draw;
     test_case test;
     char why[512] = "", refusal[512] = "", forced[256] = "reference";
-    random_draw_problem(&random, s->opt.size, &draw);
-    bool ok = test_case_init(&test, &draw.problem, draw.order, draw.has_bias, draw.integers, &random);
+    random_draw_problem(&random, s->opt.size, s->opt.variety, &draw);
+    bool ok = test_case_init_typed(&test, &draw.problem, draw.order, draw.weights_type, draw.has_bias, draw.integers, &random);
     if (!ok)
         snprintf(why, sizeof why, "%s", upconv_last_error());
+    test.partial = s->opt.limits_text ? draw.problem.in_channels : 0;
     ok = ok && (s->opt.backend == UPCONV_BACKEND_CPU || reference_agrees(s, &test, why, sizeof why));
     int ran = 0;
     for (int i = 0; i < s->pool_count && ok; i++) {
@@ -248,7 +274,7 @@ int main(int argc, char **argv)
     if (!parse_options(argc, argv, &s.opt)) {
         fprintf(stderr, "usage: random --backend vulkan|opencl|cpu [--solver S[:config]] [--count N] [--seed S]\n"
                         "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N] "
-                        "[--configs N] [--size N]\n");
+                        "[--configs N] [--size N] [--variety few|plain|any]\n");
         return 2;
     }
     if (!test_backend_present(s.opt.backend, why, sizeof why)) {

@@ -8,21 +8,29 @@
 typedef struct random_draw {
     upconv_problem problem;
     upconv_filter_order order;
+    upconv_type weights_type;
     bool has_bias, integers;
 } random_draw;
 
 // A legal problem of up to `size` outputs, as many inputs and 20 times as many multiplications. Same state and size, same
 // problem, on every machine.
 enum { RANDOM_SIZE = 20000 };
-void random_draw_problem(test_random *random, int size, random_draw *draw);
+typedef enum random_variety {
+    RANDOM_FEW,   // types, layouts and residuals in a few combinations, in which every pair of them occurs
+    RANDOM_PLAIN, // f32, dense NCHW, without a residual
+    RANDOM_ANY,
+    RANDOM_VARIETIES
+} random_variety;
+void random_draw_problem(test_random *random, int size, random_variety variety, random_draw *draw);
 
 // A configuration to force: "phase", or "phase:knob=v,...". Each configuration is a program per activation, and an OpenCL
-// program takes half a second to build: so the configurations drawn for an activation are few, and used again.
-enum { RANDOM_POOL = 64 };
+// program takes half a second to build: so the configurations drawn for an activation, or a combination of RANDOM_FEW, are few, and
+// used again.
+enum { RANDOM_POOL = 64, RANDOM_COMBINATIONS = 8, RANDOM_POOLS = UPCONV_ACT_COUNT + RANDOM_COMBINATIONS };
 typedef struct random_pool { // of one solver
     const upc_solver *solver;
-    upc_config configs[UPCONV_ACT_COUNT][RANDOM_POOL];
-    int count[UPCONV_ACT_COUNT], limit; // limit 0: every draw is new
+    upc_config configs[RANDOM_POOLS][RANDOM_POOL];
+    int count[RANDOM_POOLS], limit; // limit 0: every draw is new
     uint64_t ran, refused;
 } random_pool;
 void random_pool_choose(random_pool *pool, const upc_problem *problem, const upc_facts *facts, test_random *random,

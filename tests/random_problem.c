@@ -89,7 +89,98 @@ static bool small_enough(const upconv_problem *p, int size)
     return outputs <= size && inputs <= size && macs <= 20.0 * size;
 }
 
-void random_draw_problem(test_random *random, int size, random_draw *draw)
+// Gaps of up to a quarter of what lies within, at times at one level only.
+static void draw_pitch(test_random *random, const upconv_problem *p, bool in, upconv_pitch *pitch)
+{
+    const upconv_layout layout = in ? p->in_layout : p->out_layout;
+    const int32_t *extent = in ? p->in : p->out;
+    const int count = in ? p->in_channels : p->out_channels, unit = layout == UPCONV_NC4HW4 ? 4 : 1;
+    const bool often = test_chance(random, 50);
+    int64_t *const axes[3] = {layout == UPCONV_NHWC ? &pitch->pixel : NULL, &pitch->row, &pitch->plane};
+    int64_t dense = layout == UPCONV_NHWC ? count : unit;
+#define GAP(at)                                                                                              \
+    do {                                                                                                     \
+        if (test_chance(random, often ? 60 : 20))                                                            \
+            *(at) = dense += unit * test_between(random, 1, 1 + (int)UPC_MIN(dense / unit / 4, 50));        \
+    } while (0)
+    for (int a = p->dims - 1; a >= 0; a--) {
+        if (axes[p->dims - 1 - a])
+            GAP(axes[p->dims - 1 - a]);
+        dense *= extent[a];
+    }
+    if (layout != UPCONV_NHWC) {
+        GAP(&pitch->channel);
+        dense *= (count + unit - 1) / unit;
+    }
+    GAP(&pitch->image);
+#undef GAP
+}
+
+// What decides which programs a problem needs, beside its activation (NHWC needs the same as NCHW). Each pair of values of two
+// columns is in a row.
+static const struct combination {
+    upconv_type type;
+    bool in_blocks, out_blocks;
+    upconv_residual residual;
+} combinations[RANDOM_COMBINATIONS] = {
+    {UPCONV_F32, false, false, UPCONV_RESIDUAL_NONE},      {UPCONV_F16, false, false, UPCONV_RESIDUAL_NONE},
+    {UPCONV_F16, true, true, UPCONV_RESIDUAL_NONE},        {UPCONV_F32, true, false, UPCONV_RESIDUAL_BEFORE_ACT},
+    {UPCONV_F16, false, true, UPCONV_RESIDUAL_BEFORE_ACT}, {UPCONV_F32, false, true, UPCONV_RESIDUAL_AFTER_ACT},
+    {UPCONV_F16, true, false, UPCONV_RESIDUAL_AFTER_ACT},  {UPCONV_F32, true, true, UPCONV_RESIDUAL_NONE},
+};
+
+// The row of a problem's combination, or -1.
+static int combination_of(const upc_problem *p)
+{
+    for (int i = 0; i < RANDOM_COMBINATIONS; i++)
+        if (combinations[i].type == p->type && combinations[i].in_blocks == (p->in.pack == 4) &&
+            combinations[i].out_blocks == (p->out.pack == 4) && combinations[i].residual == p->residual)
+            return i;
+    return -1;
+}
+
+static void draw_combination(test_random *random, random_draw *draw)
+{
+    static const int rows[] = {UPCONV_NCHW, UPCONV_NCHW, UPCONV_NHWC};
+    upconv_problem *p = &draw->problem;
+    const int index = test_between(random, 0, RANDOM_COMBINATIONS - 1);
+    const struct combination *chosen = &combinations[index];
+    p->type = chosen->type;
+    p->in_layout = chosen->in_blocks ? UPCONV_NC4HW4 : (upconv_layout)PICK(random, rows);
+    p->out_layout = chosen->out_blocks ? UPCONV_NC4HW4 : (upconv_layout)PICK(random, rows);
+    p->residual = chosen->residual;
+    // one formula each: every one of them with every combination would be too many programs
+    const bool formula = p->act >= UPCONV_ACT_SIGMOID || p->act == UPCONV_ACT_PRELU;
+    const int own = index == 0 ? UPCONV_ACT_PRELU : UPCONV_ACT_SIGMOID + index % (UPCONV_ACT_COUNT - UPCONV_ACT_SIGMOID);
+    if (formula)
+        p->act = (upconv_act)own;
+}
+
+// How the tensors are stored, and what is added to the output.
+static void draw_tensors(test_random *random, random_variety variety, random_draw *draw)
+{
+    static const int layouts[] = {UPCONV_NCHW, UPCONV_NCHW, UPCONV_NHWC, UPCONV_NC4HW4};
+    upconv_problem *p = &draw->problem;
+    if (test_chance(random, 35))
+        return; // as most problems are
+    if (variety == RANDOM_FEW) {
+        draw_combination(random, draw);
+    } else {
+        p->type = (upconv_type)test_between(random, UPCONV_F32, UPCONV_F16);
+        p->in_layout = (upconv_layout)PICK(random, layouts);
+        p->out_layout = test_chance(random, 50) ? p->in_layout : (upconv_layout)PICK(random, layouts);
+        if (test_chance(random, 40))
+            p->residual = (upconv_residual)test_between(random, UPCONV_RESIDUAL_BEFORE_ACT, UPCONV_RESIDUAL_AFTER_ACT);
+    }
+    if (test_chance(random, 40))
+        draw_pitch(random, p, true, &p->in_pitch);
+    if (test_chance(random, 40))
+        draw_pitch(random, p, false, &p->out_pitch);
+    if (test_chance(random, p->type == UPCONV_F16 ? 60 : 15))
+        draw->weights_type = UPCONV_F16;
+}
+
+void random_draw_problem(test_random *random, int size, random_variety variety, random_draw *draw)
 {
     static const int dims[] = {1, 1, 1, 2, 2, 2, 2, 2, 3, 3};
     upconv_problem *p = &draw->problem;
@@ -104,6 +195,8 @@ void random_draw_problem(test_random *random, int size, random_draw *draw)
     draw_activation(random, draw);
     draw->order = (upconv_filter_order)test_between(random, UPCONV_FILTER_IOK, UPCONV_FILTER_OIK);
     draw->has_bias = test_chance(random, 60);
+    if (variety != RANDOM_PLAIN)
+        draw_tensors(random, variety, draw);
 }
 
 static void draw_config(const upc_solver *solver, bool sharing, test_random *random, upc_config *config)
@@ -131,15 +224,16 @@ void random_pool_choose(random_pool *pool, const upc_problem *problem, const upc
 {
     char sentence[UPC_SENTENCE];
     const upc_solver *solver = pool->solver;
-    upc_config config, *configs = pool->configs[problem->act];
-    int *count = &pool->count[problem->act];
+    const int combination = combination_of(problem), of = combination > 0 ? UPCONV_ACT_COUNT + combination : (int)problem->act;
+    upc_config config, *configs = pool->configs[of];
+    int *count = &pool->count[of];
     bool found = false;
     snprintf(text, size, "%s", solver->name);
     if (solver->knob_count == 0 || test_chance(random, pool->limit ? 6 : 40))
         return; // its own guess
     const bool full = pool->limit > 0 && *count >= UPC_MIN(pool->limit, RANDOM_POOL);
     // what a pool holds does not depend on the seed, so that runs with other seeds find their programs in a driver's cache
-    test_random pooled = {(uint64_t)problem->act * 1000 + (uint64_t)*count};
+    test_random pooled = {(uint64_t)of * 1000 + (uint64_t)*count};
     for (int attempt = 0; attempt < 60 && !found; attempt++) {
         if (full)
             config = configs[test_between(random, 0, *count - 1)];

@@ -26,7 +26,7 @@ typedef struct region {
 
 typedef struct placed {
     int region; // -1: this role is not given
-    size_t offset, bytes;
+    size_t offset, bytes, element;
 } placed;
 
 typedef struct runner {
@@ -38,6 +38,7 @@ typedef struct runner {
     region regions[UPCONV_ROLE_COUNT];
     int region_count;
     placed at[UPCONV_ROLE_COUNT];
+    unsigned char *marks; // of the output's bytes: which may be written
     float *first; // output of the first pass
     char *why;
     size_t why_size;
@@ -53,31 +54,73 @@ static bool fail(runner *run, const char *format, ...)
     return false;
 }
 
-// Every word of memory that nobody gave a value is a NaN that tells where it is: reading it spoils the result.
+// Every word of memory that nobody gave a value is a NaN, as f32 and as f16, that differs from its neighbours: reading it spoils the
+// result.
 static void poison(unsigned char *memory, size_t bytes)
 {
-    for (size_t i = 0; i + 4 <= bytes; i += 4) {
-        const uint32_t word = 0x7fc00000u | (uint32_t)(i / 4 & 0x3fffff);
-        memcpy(memory + i, &word, 4);
+    for (size_t i = 0; i < bytes; i++) {
+        const uint32_t word = 0x7fc07e00u | (uint32_t)(i / 4 & 0x1ff);
+        memory[i] = (unsigned char)(word >> 8 * (i % 4));
     }
 }
 
-static size_t guard(runner *run) { return 4 * (size_t)test_between(run->random, 1, MAX_GUARD / 4); }
+// Bytes in front of a tensor or behind it.
+static size_t guard(runner *run, size_t element)
+{
+    return element * (size_t)test_between(run->random, 1, MAX_GUARD / (int)element);
+}
+
+static void role_sizes(const test_case *test, upconv_role role, size_t *bytes, size_t *element, size_t *alignment)
+{
+    *bytes = (size_t)test_case_bytes(test, role);
+    *element = role == UPCONV_WEIGHTS ? (test->weights_type == UPCONV_F16 ? 2 : 4) : 4;
+    *alignment = *element;
+    if (role == UPCONV_INPUT || role == UPCONV_OUTPUT || role == UPCONV_RESIDUAL) {
+        *element = test->problem.type == UPCONV_F16 ? 2 : 4;
+        *alignment = test_alignment(&test->problem, role == UPCONV_INPUT);
+    }
+}
 
 // Gives a role its place: a region of its own, or the next piece of the arena. host: in host memory.
-static void place(runner *run, upconv_role role, size_t bytes, bool host)
+static void place(runner *run, upconv_role role, size_t bytes, size_t element, size_t alignment, bool host)
 {
     const bool arena = run->how == WAY_ARENA;
     if (!arena || run->region_count == 0)
         run->regions[run->region_count++] = (region){.host = host};
     region *r = &run->regions[run->region_count - 1];
-    size_t offset = r->bytes + guard(run);
-    if (role == UPCONV_WORKSPACE)
-        offset = (offset + WORKSPACE_ALIGNMENT - 1) / WORKSPACE_ALIGNMENT * WORKSPACE_ALIGNMENT;
+    size_t offset = (r->bytes + guard(run, element) + alignment - 1) / alignment * alignment;
     if (!host && !arena && test_chance(run->random, 20))
         offset = 0; // at times at the very start
-    r->bytes = offset + bytes + guard(run);
-    run->at[role] = (placed){run->region_count - 1, offset, bytes};
+    r->bytes = offset + bytes + guard(run, element);
+    run->at[role] = (placed){run->region_count - 1, offset, bytes, element};
+}
+
+static void place_role(runner *run, upconv_role role)
+{
+    const bool host = run->how == WAY_EXECUTE || run->how == WAY_HOST ||
+                      (run->how == WAY_MIXED && test_chance(run->random, 50));
+    size_t bytes, element, alignment;
+    role_sizes(run->test, role, &bytes, &element, &alignment);
+    place(run, role, bytes, element, alignment, host);
+}
+
+// The output may overwrite the residual, except where its sums go through the output before they are whole.
+static bool may_be_in_place(const runner *run)
+{
+    const upc_recipe *recipe = &run->plan->recipe;
+    for (size_t i = 0; i < recipe->program_count; i++)
+        for (uint32_t j = 0; j < recipe->programs[i].param_count; j++)
+            if (!strcmp(recipe->programs[i].params[j].name, "ACCUMULATE") && recipe->programs[i].params[j].value)
+                return false;
+    return true;
+}
+
+static void place_residual(runner *run)
+{
+    if (may_be_in_place(run) && test_chance(run->random, 40))
+        run->at[UPCONV_RESIDUAL] = run->at[UPCONV_OUTPUT];
+    else
+        place_role(run, UPCONV_RESIDUAL);
 }
 
 static bool allocate(runner *run)
@@ -95,11 +138,11 @@ static bool allocate(runner *run)
     return true;
 }
 
-static void contents(runner *run, upconv_role role, const void *data)
+static void contents(runner *run, upconv_role role)
 {
     const placed *p = &run->at[role];
     if (p->region >= 0)
-        memcpy(run->regions[p->region].expected + p->offset, data, p->bytes);
+        test_case_lay(run->test, role, run->regions[p->region].expected + p->offset);
 }
 
 static bool upload(runner *run)
@@ -163,13 +206,10 @@ static bool execute(runner *run)
 
 static bool may_change(const runner *run, int index, size_t at)
 {
-    static const upconv_role written[] = {UPCONV_OUTPUT, UPCONV_WORKSPACE};
-    for (size_t i = 0; i < UPC_COUNT(written); i++) {
-        const placed *p = &run->at[written[i]];
-        if (p->region == index && at >= p->offset && at < p->offset + p->bytes)
-            return true;
-    }
-    return false;
+    const placed *out = &run->at[UPCONV_OUTPUT], *work = &run->at[UPCONV_WORKSPACE];
+    if (out->region == index && at >= out->offset && at < out->offset + out->bytes)
+        return run->marks[at - out->offset];
+    return work->region == index && at >= work->offset && at < work->offset + work->bytes;
 }
 
 static bool check_canaries(runner *run)
@@ -194,10 +234,11 @@ static bool check_output(runner *run, int pass)
 {
     const placed *p = &run->at[UPCONV_OUTPUT];
     const unsigned char *bytes = run->regions[p->region].memory + p->offset;
-    float *output = malloc(p->bytes);
+    const size_t logical = (size_t)run->test->sizes.output_elements * sizeof(float);
+    float *output = malloc(logical);
     if (!output)
-        return fail(run, "no memory for %zu bytes of output", p->bytes);
-    memcpy(output, bytes, p->bytes);
+        return fail(run, "no memory for %zu bytes of output", logical);
+    test_case_read(run->test, bytes, output);
     const int64_t wrong = test_case_compare(run->test, output);
     if (wrong >= 0) {
         fail(run, "pass %d: output %lld of %llu is %.9g instead of %.9g (bound %g)", pass, (long long)wrong,
@@ -210,12 +251,23 @@ static bool check_output(runner *run, int pass)
         run->first = output;
         return true;
     }
-    const bool same = memcmp(run->first, output, p->bytes) == 0;
+    const bool same = memcmp(run->first, output, logical) == 0;
     free(output);
     return same || fail(run, "the second run gave other bits than the first");
 }
 
 #define FAILED(run, ...) (fail(run, __VA_ARGS__), RANDOM_FAILED)
+
+// Whether what was asked for is what the plan runs.
+static bool check_plan(runner *run, const char *forced, upconv_plan_info *info)
+{
+    if (upconv_plan_info_get(run->plan, info))
+        return fail(run, "upconv_plan_info_get: %s", upconv_last_error());
+    const size_t name = strcspn(forced, ":");
+    const char *config = forced[name] ? forced + name + 1 : info->config;
+    return (strlen(info->solver) == name && !strncmp(info->solver, forced, name) && !strcmp(info->config, config)) ||
+           fail(run, "%s was asked for and %s:%s ran", forced, info->solver, info->config);
+}
 
 // Plans with what is frozen, and places what is not.
 static random_verdict plan(runner *run, const char *forced)
@@ -226,51 +278,51 @@ static random_verdict plan(runner *run, const char *forced)
     const bool frozen_weights = simple || test_chance(run->random, 60);
     const bool frozen_bias = test->has_bias && (simple || test_chance(run->random, 50));
     const bool frozen_slopes = prelu && (simple || test_chance(run->random, 50));
-    upconv_plan_params params = {sizeof params};
-    params.weights = frozen_weights ? test->weights : NULL;
+    void *weights = malloc((size_t)test_case_bytes(test, UPCONV_WEIGHTS));
+    if (!weights)
+        return FAILED(run, "no memory for the weights");
+    test_case_lay(test, UPCONV_WEIGHTS, weights);
+    upconv_plan_params params = {sizeof params, .weights_type = test->weights_type};
+    params.weights = frozen_weights ? weights : NULL;
     params.bias = frozen_bias ? test->bias : NULL;
     params.slopes = frozen_slopes ? test->slopes : NULL;
     params.order = test->order;
     params.solver = forced;
     params.workspace_limit = UINT64_MAX;
     const upconv_status status = upconv_plan_create(run->context, &test->problem, &params, &run->plan);
+    free(weights);
     if (status) {
         fail(run, "upconv_plan_create: %s: %s", upconv_status_name(status), upconv_last_error());
         return status == UPCONV_ERROR_UNSUPPORTED ? RANDOM_REFUSED : RANDOM_FAILED;
     }
     upconv_plan_info info = {sizeof info};
-    if (upconv_plan_info_get(run->plan, &info))
-        return FAILED(run, "upconv_plan_info_get: %s", upconv_last_error());
-    const size_t name = strcspn(forced, ":");
-    const char *config = forced[name] ? forced + name + 1 : info.config;
-    if (strlen(info.solver) != name || strncmp(info.solver, forced, name) || strcmp(info.config, config))
-        return FAILED(run, "%s was asked for and %s:%s ran", forced, info.solver, info.config);
-
-    const bool host = run->how == WAY_EXECUTE || run->how == WAY_HOST;
-#define HOST (host || (run->how == WAY_MIXED && test_chance(run->random, 50)))
-    place(run, UPCONV_INPUT, (size_t)test->sizes.input_bytes, HOST);
-    place(run, UPCONV_OUTPUT, (size_t)test->sizes.output_bytes, HOST);
+    if (!check_plan(run, forced, &info))
+        return RANDOM_FAILED;
+    place_role(run, UPCONV_INPUT);
+    place_role(run, UPCONV_OUTPUT);
+    if (test->problem.residual)
+        place_residual(run);
     if (!frozen_weights)
-        place(run, UPCONV_WEIGHTS, (size_t)test->sizes.weights_bytes, HOST);
+        place_role(run, UPCONV_WEIGHTS);
     if (test->has_bias && !frozen_bias)
-        place(run, UPCONV_BIAS, (size_t)test->sizes.bias_bytes, HOST);
+        place_role(run, UPCONV_BIAS);
     if (prelu && !frozen_slopes)
-        place(run, UPCONV_SLOPES, (size_t)test->sizes.bias_bytes, HOST);
+        place_role(run, UPCONV_SLOPES);
     if (info.workspace_bytes && run->how >= WAY_BUFFERS && test_chance(run->random, 50))
-        place(run, UPCONV_WORKSPACE, (size_t)info.workspace_bytes, false);
-#undef HOST
+        place(run, UPCONV_WORKSPACE, (size_t)info.workspace_bytes, 4, WORKSPACE_ALIGNMENT, false);
     return RANDOM_PASSED;
 }
 
 static bool run_twice(runner *run)
 {
-    const test_case *test = run->test;
+    static const upconv_role given[] = {UPCONV_INPUT, UPCONV_WEIGHTS, UPCONV_BIAS, UPCONV_SLOPES, UPCONV_RESIDUAL};
+    if (!(run->marks = calloc(run->at[UPCONV_OUTPUT].bytes, 1)))
+        return fail(run, "no memory for marks");
+    test_case_mark(run->test, run->marks);
     if (!allocate(run))
         return false;
-    contents(run, UPCONV_INPUT, test->input);
-    contents(run, UPCONV_WEIGHTS, test->weights);
-    contents(run, UPCONV_BIAS, test->bias);
-    contents(run, UPCONV_SLOPES, test->slopes);
+    for (size_t i = 0; i < UPC_COUNT(given); i++)
+        contents(run, given[i]);
     for (int pass = 1; pass <= 2; pass++) {
         if (!upload(run) || !execute(run) || !download(run) || !check_canaries(run) || !check_output(run, pass))
             return false;
@@ -282,7 +334,7 @@ random_verdict random_run(upconv_context *context, const test_case *test, const 
                           char *why, size_t size)
 {
     runner run = {.context = context, .test = test, .random = random, .why = why, .why_size = size};
-    run.how = (way)test_between(random, 0, WAY_COUNT - 1);
+    run.how = (way)test_between(random, test->problem.residual ? WAY_HOST : WAY_EXECUTE, WAY_COUNT - 1);
     for (int role = 0; role < UPCONV_ROLE_COUNT; role++)
         run.at[role].region = -1;
     random_verdict verdict = plan(&run, forced);
@@ -295,5 +347,6 @@ random_verdict random_run(upconv_context *context, const test_case *test, const 
     }
     upconv_plan_destroy(run.plan);
     free(run.first);
+    free(run.marks);
     return verdict;
 }

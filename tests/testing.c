@@ -131,17 +131,6 @@ static uint64_t filter_index(const upconv_problem *p, upconv_filter_order order,
     }
 }
 
-// Counts an index array up through `extent`, fastest axis last; false after the last.
-static bool next_index(int index[3], const int32_t extent[3], int dims)
-{
-    for (int a = dims - 1; a >= 0; a--) {
-        if (++index[a] < extent[a])
-            return true;
-        index[a] = 0;
-    }
-    return false;
-}
-
 // One input element through one tap of all output channels: the definition, in scatter form.
 static void scatter(test_case *test, int batch, int ic, uint64_t input_at, uint64_t output_at, const int tap[3])
 {
@@ -178,9 +167,9 @@ static void scatter_all(test_case *test)
                     }
                     if (inside)
                         scatter(test, batch, ic, input_at, output_at, tap);
-                } while (next_index(tap, p->kernel, p->dims));
+                } while (test_next(tap, p->kernel, p->dims));
                 input_at++;
-            } while (next_index(i, p->in, p->dims));
+            } while (test_next(i, p->in, p->dims));
         }
     }
 }
@@ -195,18 +184,27 @@ static void expect(test_case *test)
             test->sums[i] += (double)test->bias[oc];
             test->magnitudes[i] += fabs((double)test->bias[oc]);
         }
+        const double residual = p->residual ? (double)test->residual[i] : 0;
+        if (p->residual == UPCONV_RESIDUAL_BEFORE_ACT) {
+            test->sums[i] += residual;
+            test->magnitudes[i] += fabs(residual);
+        }
         test->expected[i] = test_activation(p, test->sums[i], test->slopes ? (double)test->slopes[oc] : 0);
+        if (p->residual == UPCONV_RESIDUAL_AFTER_ACT)
+            test->expected[i] += residual;
     }
 }
 
-static float *numbers(uint64_t count, bool integers, test_random *random)
+// fine: steps of 2^-16, which f16 cannot hold; else of 2^-10.
+static float *numbers(uint64_t count, bool integers, bool fine, test_random *random)
 {
     float *values = malloc((size_t)count * sizeof *values);
     if (!values)
         return NULL;
+    const int one = fine ? 65536 : 1024;
     for (uint64_t i = 0; i < count; i++) {
         const int integer = test_between(random, -4, 4);
-        values[i] = integers ? (float)integer : (float)test_between(random, -65536, 65536) / 65536.0f;
+        values[i] = integers ? (float)integer : (float)test_between(random, -one, one) / (float)one;
     }
     return values;
 }
@@ -214,22 +212,31 @@ static float *numbers(uint64_t count, bool integers, test_random *random)
 bool test_case_init(test_case *test, const upconv_problem *problem, upconv_filter_order order, bool has_bias,
                     bool integers, test_random *random)
 {
-    *test = (test_case){.problem = *problem, .order = order, .has_bias = has_bias, .integers = integers};
+    return test_case_init_typed(test, problem, order, UPCONV_F32, has_bias, integers, random);
+}
+
+bool test_case_init_typed(test_case *test, const upconv_problem *problem, upconv_filter_order order, upconv_type weights_type,
+                          bool has_bias, bool integers, test_random *random)
+{
+    *test = (test_case){.problem = *problem, .order = order, .weights_type = weights_type, .has_bias = has_bias,
+                        .integers = integers};
     test->sizes.struct_size = sizeof test->sizes;
     if (upconv_problem_sizes(problem, &test->sizes)) {
         fprintf(stderr, "%s\n", upconv_last_error());
         return false;
     }
     const uint64_t channels = (uint64_t)problem->out_channels, outputs = test->sizes.output_elements;
-    test->input = numbers(test->sizes.input_elements, integers, random);
-    test->weights = numbers(test->sizes.weights_elements, integers, random);
-    test->bias = numbers(channels, integers, random);
-    test->slopes = numbers(channels, true, random);
+    const bool fine = problem->type == UPCONV_F32;
+    test->input = numbers(test->sizes.input_elements, integers, fine, random);
+    test->weights = numbers(test->sizes.weights_elements, integers, weights_type == UPCONV_F32, random);
+    test->bias = numbers(channels, integers, true, random);
+    test->slopes = numbers(channels, true, true, random);
+    test->residual = numbers(problem->residual ? outputs : 1, integers, fine, random);
     test->sums = calloc((size_t)outputs, sizeof *test->sums);
     test->magnitudes = calloc((size_t)outputs, sizeof *test->magnitudes);
     test->expected = calloc((size_t)outputs, sizeof *test->expected);
-    if (!test->input || !test->weights || !test->bias || !test->slopes || !test->sums || !test->magnitudes ||
-        !test->expected) {
+    if (!test->input || !test->weights || !test->bias || !test->slopes || !test->residual || !test->sums ||
+        !test->magnitudes || !test->expected) {
         fprintf(stderr, "no memory for the tensors of a test\n");
         test_case_finish(test);
         return false;
@@ -247,34 +254,57 @@ void test_case_finish(test_case *test)
     free(test->weights);
     free(test->bias);
     free(test->slopes);
+    free(test->residual);
     free(test->sums);
     free(test->magnitudes);
     free(test->expected);
     *test = (test_case){0};
 }
 
+// Of the sum, in front of the activation.
+static double sum_bound(const test_case *test, uint64_t index)
+{
+    const upconv_problem *p = &test->problem;
+    const double ulp = p->sum_type == UPCONV_F16 ? 9.765625e-4 : 1.1920929e-7, magnitude = test->magnitudes[index];
+    double bound = 0, terms = (double)p->in_channels / p->groups + 2;
+    for (int a = 0; a < p->dims; a++)
+        terms *= ceil((double)p->kernel[a] / p->stride[a] * (p->dilation[a] > 1 ? p->stride[a] : 1));
+    // Sums of n terms in any order are off by at most n half-ulps of the sum of magnitudes.
+    if (!test->integers)
+        bound += terms * ulp * magnitude;
+    if (p->type == UPCONV_F16) {
+        if (!test->integers && test->weights_type == UPCONV_F32) // which kernels keep as f16
+            bound += 9.765625e-4 * magnitude;
+        if (!test->integers || magnitude > 2048) // up to there f16 holds every integer
+            bound += test->partial * test_half_ulp(magnitude);
+    }
+    return bound;
+}
+
 double test_case_bound(const test_case *test, uint64_t index)
 {
     const upconv_problem *p = &test->problem;
-    if (test->integers && act_is_exact(p->act))
+    const double expected = test->expected[index], sum_error = sum_bound(test, index);
+    const bool exact = sum_error == 0 && act_is_exact(p->act);
+    if (exact && (p->type == UPCONV_F32 || test_half_to(test_half_from(expected)) == expected))
         return 0;
-    double terms = (double)p->in_channels / p->groups + 1;
-    for (int a = 0; a < p->dims; a++)
-        terms *= ceil((double)p->kernel[a] / p->stride[a] * (p->dilation[a] > 1 ? p->stride[a] : 1));
-    // Sums of n terms in any order are off by at most n half-ulps of the sum of magnitudes. No activation here is steeper
-    // than 1.2, except the leaky ones by their slope. exp and tanh of a GPU are good to a few ulps of a larger argument.
-    const double ulp = 1.1920929e-7;
-    const double sum_error = test->integers ? 0 : terms * ulp * test->magnitudes[index];
-    const double slope = fmax(1.2, fabs((double)p->act_param[0]));
+    // No activation here is steeper than 1.2, except the leaky ones by their slope. exp and tanh of a GPU are good to a few ulps of a
+    // larger argument.
+    const double ulp = 1.1920929e-7, slope = fmax(1.2, fabs((double)p->act_param[0]));
     const double smooth = act_is_exact(p->act) ? 0 : 4e-6 * (1 + fabs(test->sums[index]));
-    return slope * sum_error + smooth + ulp * fabs(test->expected[index]);
+    const double added = p->residual == UPCONV_RESIDUAL_AFTER_ACT ? fabs((double)test->residual[index]) : 0;
+    const double bound = slope * sum_error + smooth + ulp * (fabs(expected) + added);
+    // stored as f16: to nearest, or cut off
+    return p->type == UPCONV_F16 ? bound + test_half_ulp(fabs(expected) + bound) : bound;
 }
 
 int64_t test_case_compare(const test_case *test, const float *output)
 {
     for (uint64_t i = 0; i < test->sizes.output_elements; i++) {
         const double bound = test_case_bound(test, i), error = fabs((double)output[i] - test->expected[i]);
-        if (!(error <= bound)) // also true for NaN
+        const bool beyond = test->problem.type == UPCONV_F16 && fabs(test->expected[i]) + bound > 65504;
+        const bool ok = error <= bound || (beyond && fabs((double)output[i]) >= 65504 - bound); // the largest, or infinity
+        if (!ok) // also for NaN
             return (int64_t)i;
     }
     return -1;

@@ -23,25 +23,45 @@ upconv_status test_context_create(upconv_backend backend, const upconv_limits *l
 // True where this build has the backend and the machine a device for it; else the reason is written to `why`.
 bool test_backend_present(upconv_backend backend, char *why, size_t size);
 
-// Tensors of a problem in host memory, and what must come out.
+// Tensors of a problem in host memory, dense NCHW and f32 whatever the problem's are, and what must come out.
 typedef struct test_case {
     upconv_problem problem; // complete: no zeros standing for defaults
     upconv_sizes sizes;
     upconv_filter_order order;
+    upconv_type weights_type;
     bool has_bias, integers; // integers: every f32 sum is exact whatever its order
-    float *input, *weights, *bias, *slopes;
+    float *input, *weights, *bias, *slopes, *residual;
     double *sums, *magnitudes; // of every output before the activation: the sum, and the sum of absolute values
-    double *expected;          // after the activation
+    double *expected;          // after the activation, and with the residual
+    int partial;               // sums may be stored so often, in the output's type, before they are whole
 } test_case;
 
-// Fills in tensors and expected values for `problem`; false: no memory or an illegal problem (a sentence is printed).
+// Fills in tensors and expected values for `problem`; false: no memory or an illegal problem (a sentence is printed). What is to
+// be stored as f16 is representable there.
 bool test_case_init(test_case *test, const upconv_problem *problem, upconv_filter_order order, bool has_bias,
                     bool integers, test_random *random);
+bool test_case_init_typed(test_case *test, const upconv_problem *problem, upconv_filter_order order, upconv_type weights_type,
+                          bool has_bias, bool integers, test_random *random);
 void test_case_finish(test_case *test);
-// Index of the first wrong element of `output`, or -1. Exact where the sums and the activation are; else within a bound
-// derived from the number of terms.
+// Index of the first wrong element of `output`, or -1. Exact where the sums and the activation are, and the type holds the result;
+// else within a bound derived from the number of terms.
 int64_t test_case_compare(const test_case *test, const float *output);
 double test_case_bound(const test_case *test, uint64_t index); // 0: exact
+
+// The tensors as the library sees them (testing_tensors.c). What lies between the elements is left alone.
+void test_case_lay(const test_case *test, upconv_role role, void *memory); // INPUT, WEIGHTS, BIAS, SLOPES, RESIDUAL
+uint64_t test_case_bytes(const test_case *test, upconv_role role);
+void test_case_read(const test_case *test, const void *memory, float *output); // back from the library's output
+void test_case_mark(const test_case *test, unsigned char *marks); // a 1 for every byte of the output that may be written
+// For every element of the input or output, in dense NCHW order: where it lies.
+void test_each_place(const upconv_problem *problem, bool in, void (*visit)(void *user, int64_t at, uint64_t logical),
+                     void *user);
+size_t test_alignment(const upconv_problem *problem, bool in); // bytes that the input's or output's offset is a multiple of
+// Counts an index array up through `extent`, fastest axis last; false after the last.
+bool test_next(int index[3], const int32_t extent[3], int dims);
+uint16_t test_half_from(double value);
+double test_half_to(uint16_t half);
+double test_half_ulp(double value);
 
 // y = act(x) in double precision. slope: PRELU's, for this channel.
 double test_activation(const upconv_problem *problem, double x, double slope);

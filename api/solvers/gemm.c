@@ -352,9 +352,9 @@ static upconv_status params_add(cooking *c, const upc_taps *taps, bool spec)
     return status;
 }
 
-// Weights that come at execution in an order whose groups are no matrices: a step that puts them in order, in
-// the workspace.
-static upconv_status reorder_add(cooking *c, upconv_filter_order order)
+// Weights that come at execution in f16, or in an order whose groups are no matrices: a step that makes matrices of them, in the
+// workspace.
+static upconv_status reorder_add(cooking *c, const upc_request *request)
 {
     const upc_problem *p = c->problem;
     const uint64_t bytes = upc_weights_elements(p) * 4;
@@ -362,7 +362,7 @@ static upconv_status reorder_add(cooking *c, upconv_filter_order order)
     uint32_t local[3] = {1, 1, 1};
     upc_group_guess(c->facts, items, 64, local);
     upc_filter_strides raw;
-    upc_filter_strides_get(p, order, &raw);
+    upc_filter_strides_get(p, request->order, &raw);
     const struct {
         const char *name;
         int64_t value;
@@ -370,12 +370,13 @@ static upconv_status reorder_add(cooking *c, upconv_filter_order order)
                 {"RAW_G", raw.group}, {"RAW_I", raw.in}, {"RAW_O", raw.out},    {"RAW_K", raw.tap[2]}};
     upc_program_desc program;
     upc_program_desc_init(&program, "reorder", local, 2);
+    upc_program_param(&program, "IN_STORE", UPC_PARAM_DEFINE, (int32_t)upc_store_of(c->facts, request->weights_type));
     upc_program_param(&program, "ACCUMULATE", UPC_PARAM_DEFINE, 0); // the epilogue's, which this kernel does not use
     upc_program_param(&program, "ACT", UPC_PARAM_DEFINE, 0);
     upc_step step = {.kind = UPC_STEP_KERNEL, .bind_count = 2, .barrier = true};
     for (size_t i = 0; i < UPC_COUNT(args); i++)
         step.args[upc_program_arg(&program, args[i].name)] = (int32_t)args[i].value;
-    step.bind[0] = (upc_bind){UPC_WEIGHTS, 0, bytes};
+    step.bind[0] = (upc_bind){UPC_WEIGHTS, 0, upc_weights_elements(p) * upc_type_bytes(request->weights_type)};
     step.bind[1] = (upc_bind){UPC_WORKSPACE, 0, bytes};
     for (int i = 0; i < 3; i++) {
         const int64_t all = upc_ceil_div(items[i], local[i]);
@@ -396,7 +397,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 {
     const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], (uint32_t)config->value[GROUP_Y], 1};
     const uint64_t weights = upc_weights_elements(problem) * 4;
-    const bool reorder = request->dynamic_weights && request->order != UPCONV_FILTER_IOK;
+    const bool reorder = request->dynamic_weights &&
+                         (request->order != UPCONV_FILTER_IOK || request->weights_type != UPCONV_F32);
     cooking c = {.problem = problem, .facts = facts, .recipe = recipe, .room = room_of(facts), .taps = taps_of(problem),
                  .weights = reorder ? UPC_WORKSPACE : request->dynamic_weights ? UPC_WEIGHTS : UPC_PACKED};
     c.col_at = reorder ? upc_round_up(weights, COL_ALIGNMENT) : 0;
@@ -413,7 +415,7 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     status = params_add(&c, &taps, config->value[SPEC] != 0);
     upc_taps_finish(&taps);
     if (!status && reorder)
-        status = reorder_add(&c, request->order);
+        status = reorder_add(&c, request);
     for (int64_t i = 0; i < problem->batch * problem->groups && !status; i++) {
         box whole = {.n = i / problem->groups, .g = i % problem->groups, .cn = problem->ocg};
         for (int a = 0; a < 3; a++)

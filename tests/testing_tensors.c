@@ -1,0 +1,208 @@
+// Tensors of any type, layout and pitches, by the rules of upconv.h and by no code of the library.
+#include "testing.h"
+
+#include <math.h>
+#include <string.h>
+
+// ----------------------------------------------------------------------------------------------- half precision
+
+// Of a value that is not NaN, ties to even.
+uint16_t test_half_from(double value)
+{
+    const uint16_t sign = signbit(value) ? 0x8000 : 0;
+    const double size = fabs(value);
+    if (size >= 65520) // half way to what would come after the largest
+        return sign | 0x7c00;
+    int exponent = 0;
+    frexp(size, &exponent); // size = f * 2^exponent, f from 1/2 to 1
+    const int last = exponent - 11 < -24 ? -24 : exponent - 11; // of the 11 bits
+    const double units = nearbyint(ldexp(size, -last)); // at most 2048
+    return sign | (uint16_t)(units < 1024 ? units : (last + 24) * 1024 + units); // 2048 carries into the exponent
+}
+
+double test_half_to(uint16_t half)
+{
+    const int exponent = half >> 10 & 31, bits = half & 1023;
+    const double size = exponent == 31 ? (bits ? NAN : INFINITY)
+                        : exponent     ? ldexp(1024 + bits, exponent - 25)
+                                       : ldexp(bits, -24);
+    return half & 0x8000 ? -size : size;
+}
+
+double test_half_ulp(double value)
+{
+    int exponent = 0;
+    frexp(value, &exponent);
+    return ldexp(1, exponent - 11 < -24 ? -24 : exponent - 11);
+}
+
+// ------------------------------------------------------------------------------------------------------ places
+
+// How far apart things lie, dense unless a pitch says more; the position on each of the problem's axes, slowest first.
+typedef struct steps {
+    int64_t image, channel, axis[3];
+    bool blocks; // of four channels
+} steps;
+
+static steps steps_of(const upconv_problem *p, bool in)
+{
+    const upconv_layout layout = in ? p->in_layout : p->out_layout;
+    const upconv_pitch *pitch = in ? &p->in_pitch : &p->out_pitch;
+    const int32_t *extent = in ? p->in : p->out;
+    const int channels = in ? p->in_channels : p->out_channels, dims = p->dims;
+    const int64_t given[3] = {layout == UPCONV_NHWC ? pitch->pixel : 0, pitch->row, pitch->plane}; // from the fastest axis on
+    steps s = {.channel = 1, .blocks = layout == UPCONV_NC4HW4};
+    int64_t step = layout == UPCONV_NHWC ? channels : s.blocks ? 4 : 1;
+    for (int a = dims - 1; a >= 0; a--) {
+        const int64_t wanted = given[dims - 1 - a];
+        s.axis[a] = wanted ? wanted : step;
+        step = s.axis[a] * extent[a];
+    }
+    if (layout != UPCONV_NHWC) {
+        s.channel = pitch->channel ? pitch->channel : step;
+        step = s.channel * (s.blocks ? (channels + 3) / 4 : channels);
+    }
+    s.image = pitch->image ? pitch->image : step;
+    return s;
+}
+
+static int64_t place(const steps *s, int dims, int n, int c, const int at[3])
+{
+    int64_t index = n * s->image + (s->blocks ? c / 4 * s->channel + c % 4 : c * s->channel);
+    for (int a = 0; a < dims; a++)
+        index += at[a] * s->axis[a];
+    return index;
+}
+
+bool test_next(int index[3], const int32_t extent[3], int dims)
+{
+    for (int a = dims - 1; a >= 0; a--) {
+        if (++index[a] < extent[a])
+            return true;
+        index[a] = 0;
+    }
+    return false;
+}
+
+void test_each_place(const upconv_problem *p, bool in, void (*visit)(void *user, int64_t at, uint64_t logical), void *user)
+{
+    const steps s = steps_of(p, in);
+    const int channels = in ? p->in_channels : p->out_channels;
+    uint64_t logical = 0;
+    for (int n = 0; n < p->batch; n++)
+        for (int c = 0; c < channels; c++) {
+            int at[3] = {0, 0, 0};
+            do
+                visit(user, place(&s, p->dims, n, c, at), logical++);
+            while (test_next(at, in ? p->in : p->out, p->dims));
+        }
+}
+
+size_t test_alignment(const upconv_problem *p, bool in)
+{
+    const steps s = steps_of(p, in);
+    const upconv_layout layout = in ? p->in_layout : p->out_layout;
+    const int32_t *extent = in ? p->in : p->out;
+    const size_t element = p->type == UPCONV_F16 ? 2 : 4;
+    bool fours = layout == UPCONV_NC4HW4 || (layout == UPCONV_NHWC && (in ? p->in_channels : p->out_channels) % 4 == 0);
+    if (layout == UPCONV_NHWC) {
+        for (int a = 0; a < p->dims; a++)
+            fours = fours && (extent[a] == 1 || s.axis[a] % 4 == 0);
+        fours = fours && (p->batch == 1 || s.image % 4 == 0);
+    }
+    return fours ? 4 * element : element;
+}
+
+// --------------------------------------------------------------------------------------------------- the tensors
+
+typedef struct laying {
+    upconv_type type;
+    const float *from;
+    unsigned char *to;
+} laying;
+
+static void write_number(unsigned char *to, upconv_type type, float value)
+{
+    const uint16_t half = test_half_from(value);
+    if (type == UPCONV_F16)
+        memcpy(to, &half, sizeof half);
+    else
+        memcpy(to, &value, sizeof value);
+}
+
+static void lay_one(void *user, int64_t at, uint64_t logical)
+{
+    const laying *l = user;
+    write_number(l->to + (size_t)at * (l->type == UPCONV_F16 ? 2 : 4), l->type, l->from[logical]);
+}
+
+void test_case_lay(const test_case *test, upconv_role role, void *memory)
+{
+    const bool tensor = role == UPCONV_INPUT || role == UPCONV_RESIDUAL;
+    const upconv_type type = tensor ? test->problem.type : role == UPCONV_WEIGHTS ? test->weights_type : UPCONV_F32;
+    laying l = {type, role == UPCONV_INPUT     ? test->input
+                      : role == UPCONV_WEIGHTS ? test->weights
+                      : role == UPCONV_BIAS    ? test->bias
+                      : role == UPCONV_SLOPES  ? test->slopes
+                                               : test->residual, memory};
+    const uint64_t flat = role == UPCONV_WEIGHTS ? test->sizes.weights_elements : test->sizes.bias_elements;
+    if (tensor)
+        test_each_place(&test->problem, role == UPCONV_INPUT, lay_one, &l);
+    for (uint64_t i = 0; !tensor && i < flat; i++)
+        lay_one(&l, (int64_t)i, i);
+}
+
+uint64_t test_case_bytes(const test_case *test, upconv_role role)
+{
+    switch (role) {
+    case UPCONV_INPUT: return test->sizes.input_bytes;
+    case UPCONV_OUTPUT:
+    case UPCONV_RESIDUAL: return test->sizes.output_bytes;
+    case UPCONV_WEIGHTS: return test->sizes.weights_elements * (test->weights_type == UPCONV_F16 ? 2 : 4);
+    default: return test->sizes.bias_bytes;
+    }
+}
+
+typedef struct reading {
+    upconv_type type;
+    const unsigned char *from;
+    float *to;
+} reading;
+
+static void read_one(void *user, int64_t at, uint64_t logical)
+{
+    const reading *r = user;
+    uint16_t half;
+    if (r->type == UPCONV_F16) {
+        memcpy(&half, r->from + 2 * (size_t)at, sizeof half);
+        r->to[logical] = (float)test_half_to(half);
+    } else {
+        memcpy(&r->to[logical], r->from + 4 * (size_t)at, sizeof(float));
+    }
+}
+
+void test_case_read(const test_case *test, const void *memory, float *output)
+{
+    reading r = {test->problem.type, memory, output};
+    test_each_place(&test->problem, false, read_one, &r);
+}
+
+typedef struct marking {
+    size_t element, pack;
+    unsigned char *marks;
+} marking;
+
+static void mark_one(void *user, int64_t at, uint64_t logical)
+{
+    (void)logical;
+    const marking *m = user;
+    const size_t first = m->pack == 4 ? (size_t)at / 4 * 4 : (size_t)at;
+    memset(m->marks + first * m->element, 1, m->pack * m->element);
+}
+
+void test_case_mark(const test_case *test, unsigned char *marks)
+{
+    const upconv_problem *p = &test->problem;
+    marking m = {p->type == UPCONV_F16 ? 2 : 4, p->out_layout == UPCONV_NC4HW4 ? 4 : 1, marks};
+    test_each_place(p, false, mark_one, &m);
+}
