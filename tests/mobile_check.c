@@ -78,14 +78,18 @@ static bool check(upconv_context *context, const char *name, const upconv_proble
 static bool check_notation(upconv_context *context, const char *text)
 {
     static const char *const solvers[] = {"phase", "direct"};
-    char name[64];
+    char name[64], notation[512];
     const size_t length = strcspn(text, "=");
     snprintf(name, sizeof name, "%.*s", (int)length, text);
     if (text[length] != '=') {
         printf("FAILED %s is no NAME=PROBLEM\n", text);
         return false;
     }
-    const upconv_problem problem = test_problem(text + length + 1);
+    const char *const solver = strchr(text + length + 1, '=');
+    snprintf(notation, sizeof notation, "%.*s", (int)strcspn(text + length + 1, "="), text + length + 1);
+    const upconv_problem problem = test_problem(notation);
+    if (solver)
+        return check(context, name, &problem, solver[1] ? solver + 1 : NULL, true);
     bool ok = true;
     for (size_t s = 0; s < UPC_COUNT(solvers); s++)
         for (int frozen = 0; frozen < 2; frozen++)
@@ -165,11 +169,12 @@ int main(int argc, char **argv)
         return test_report(0, 1, 0);
     }
     printf("device %s, driver %s, %s\n", info.name, info.driver, info.api);
-    for (size_t i = 0; i < UPC_COUNT(awkward); i++)
+    const bool only = argc > 1 && strcmp(argv[1], "--only") == 0;
+    for (size_t i = 0; i < UPC_COUNT(awkward) && !only; i++)
         check_notation(context, awkward[i]) ? passed++ : failed++;
-    for (int i = large ? 2 : 1; i < argc; i++)
+    for (int i = large || only ? 2 : 1; i < argc; i++)
         check_notation(context, argv[i]) ? passed++ : failed++;
-    for (int i = 0; i < upc_solver_count; i++)
+    for (int i = 0; i < upc_solver_count && !only; i++)
         check_every_config(context, upc_solvers[i], large, &passed, &failed);
     // Behind these drivers every fence is signalled at once, also before the driver's own thread has looked at the submission;
     // taking things down then crashes inside v3dv. The operating system takes everything back.

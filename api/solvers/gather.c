@@ -309,6 +309,41 @@ static void weights_window(const upc_split *split, const upc_box *box, upc_windo
         window->first = size - window->count;
 }
 
+// Where four channels lie side by side everywhere, the tensor has blocks of four, whatever its layout is called.
+static void use_fours(const upc_problem *problem, bool in, upc_tensor *tensor)
+{
+    upc_tensor_form form;
+    upc_problem_form(problem, in, &form);
+    if (tensor->pack == 1 && upc_tensor_fours(&form, tensor)) {
+        tensor->pack = 4;
+        tensor->channel = 4;
+    }
+}
+
+// How far an item reads along w (REACH in shaders/phase.kernel).
+static int reach(const cooking *c)
+{
+    const upc_axis *axis = &c->problem->axis[2];
+    const upc_tap_axis *taps = &c->taps->axis[2];
+    upc_stage around = {.pack = 1};
+    if (c->gather->stage)
+        return 0;
+    if (!c->gather->spec) // one program for all of them
+        return 2;
+    upc_stage_surround(&around, c->problem, c->taps, c->gather->tile);
+    if (around.front[2] == 0 && around.back[2] == 0)
+        return 0;
+    for (int64_t r = 0; r < taps->stride; r++) {
+        const upc_residue *residue = &taps->residue[r];
+        const int64_t first = upc_ceil_div(axis->pad - r, taps->stride);
+        const int64_t last = upc_floor_div(axis->out - 1 + axis->pad - r, taps->stride);
+        if (residue->count && (first + residue->input - (residue->count - 1) * taps->input_step < 0 ||
+                               last + residue->input >= axis->in))
+            return 2;
+    }
+    return 1;
+}
+
 static void prepare(cooking *c, const upc_facts *facts)
 {
     const upc_gather *gather = c->gather;
@@ -319,8 +354,11 @@ static void prepare(cooking *c, const upc_facts *facts)
     split->weights = weights_window;
     split->emit = emit;
     split->user = split->to = c;
+    use_fours(c->problem, false, &split->out);
     if (gather->stage)
         upc_stage_split(gather->stage, split);
+    else
+        use_fours(c->problem, true, &split->in);
     if (gather->texel)
         split->weight_most = (int64_t)facts->texel_elements * 4 - (int64_t)facts->info.offset_alignment;
     if (split->in.pack > 1)
@@ -348,7 +386,8 @@ static void prepare(cooking *c, const upc_facts *facts)
             {"IN_STORE", upc_store_of(facts, gather->stage ? gather->stage->type : c->problem->type)},
             {"OUT_STORE", upc_store_of(facts, c->problem->type)}, {"W_STORE", upc_store_of(facts, c->problem->type)},
             {"IN_PACK", split->in.pack}, {"OUT_PACK", split->out.pack}, {"PADDED", gather->stage != NULL},
-            {"W_TEXEL", gather->texel},
+            {"IN_VEC", split->in.pack == 4 && split->icg % 4 == 0}, {"OUT_VEC", split->out.pack == 4 && c->problem->ocg % 4 == 0},
+            {"REACH", reach(c)}, {"STEPS", gather->unroll}, {"W_TEXEL", gather->texel},
         };
         upc_program_desc_init(&c->program[i], gather->kernel, gather->local, c->problem->residual ? 7 : 6);
         if (gather->texel)

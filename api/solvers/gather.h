@@ -21,6 +21,7 @@ typedef struct upc_gather {
     int64_t oc, tile;      // channels and positions of an item
     uint32_t local[3];
     const upc_stage *stage; // NULL: the kernel reads the input as it is; else filled in, and not refused
+    int unroll;            // steps of the loop over input channels that are written out
     bool texel;            // weights are read as a texel buffer (facts.texel_elements)
     bool spec;             // geometry as specialisation constants, not from the table
     // adds the kernel's own #defines

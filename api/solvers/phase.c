@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TILE, OC, GROUP_X, GROUP_Y, SPEC, STAGE, TEXEL };
+enum { TILE, OC, GROUP_X, GROUP_Y, SPEC, STAGE, TEXEL, UNROLL };
 
-static const int32_t tiles[] = {1, 2, 4, 8}, channels[] = {4, 8, 16}, yes_no[] = {0, 1}, stages[] = {0, 1, 4};
+static const int32_t tiles[] = {1, 2, 4, 8}, channels[] = {4, 8, 16}, yes_no[] = {0, 1}, stages[] = {0, 1, 4}, unrolls[] = {1, 2, 4};
 
 static const upc_knob knobs[] = {
     [TILE] = {"tile", tiles, UPC_COUNT(tiles)},       // positions of an item along w
@@ -16,6 +16,7 @@ static const upc_knob knobs[] = {
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},     // 1: the geometry is compiled in, a program per problem
     [STAGE] = {"stage", stages, UPC_COUNT(stages)},   // 0: reads the input as it is; else a copy, with so many channels in a block
     [TEXEL] = {"texel", yes_no, UPC_COUNT(yes_no)},   // 1: weights through a texel buffer
+    [UNROLL] = {"unroll", unrolls, UPC_COUNT(unrolls)}, // steps of the loop over input channels that are written out
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -51,6 +52,7 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     // compiled-in geometry saves a GPU registers and divisions; on a CPU compiling costs more than that is worth
     config->value[SPEC] = facts->family != UPC_FAMILY_CPU;
     config->value[OC] = oc;
+    config->value[UNROLL] = 1;
     uint32_t local[2];
     int64_t items[3];
     grid(problem, tile, items);
@@ -95,7 +97,7 @@ static upconv_status gather_of(const upc_env *env, const upc_problem *problem, c
     *gather = (upc_gather){
         .kernel = "phase", .phases = true, .oc = config->value[OC], .tile = config->value[TILE],
         .local = {(uint32_t)config->value[GROUP_X], (uint32_t)config->value[GROUP_Y], 1},
-        .spec = config->value[SPEC] != 0, .texel = config->value[TEXEL] != 0, .defines = defines,
+        .spec = config->value[SPEC] != 0, .texel = config->value[TEXEL] != 0, .unroll = config->value[UNROLL], .defines = defines,
     };
     if (!config->value[STAGE])
         return UPCONV_OK;
