@@ -91,13 +91,14 @@ static upconv_status measure(probe *p, const measurement *m, double *best)
 // ------------------------------------------------------------------------------------------------------ multiply-adds
 
 typedef struct fma_shape {
-    int32_t vector, chains;
+    int32_t vector, chains, halves;
 } fma_shape;
 
 // Processors behind OpenCL get vectors as wide as theirs, several of them. The items of other devices are lanes of a vector already,
 // and few sums leave room for many items.
-static const fma_shape narrow_shapes[] = {{4, 2}, {4, 4}};
-static const fma_shape wide_shapes[] = {{8, 12}, {16, 12}};
+static const fma_shape narrow_shapes[] = {{4, 2, 0}, {4, 4, 0}};
+static const fma_shape wide_shapes[] = {{8, 12, 0}, {16, 12, 0}};
+static const fma_shape half_shapes[] = {{4, 2, 1}, {4, 4, 1}};
 
 typedef struct fma_how {
     uint32_t local, group_count;
@@ -127,6 +128,7 @@ static upconv_status fma_shape_rate(probe *p, const fma_shape *shape, double *be
     upc_program_desc_init(&desc, "peak_fma", (const uint32_t[3]){local, 1, 1}, 1);
     upc_program_param(&desc, "VEC", UPC_PARAM_DEFINE, shape->vector);
     upc_program_param(&desc, "CHAINS", UPC_PARAM_DEFINE, shape->chains);
+    upc_program_param(&desc, "HALVES", UPC_PARAM_DEFINE, shape->halves);
     upc_program_arg(&desc, "ROUNDS");
     upc_program_arg(&desc, "SCALE");
     upc_program_arg(&desc, "STEP");
@@ -165,6 +167,17 @@ static upconv_status fma_rate(probe *p, double *best)
     for (size_t i = 0; i < count && !status; i++)
         status = fma_shape_rate(p, &shapes[i], best);
     return status;
+}
+
+static upconv_status fma_half_rate(probe *p, double *best)
+{
+    upconv_status status = UPCONV_OK;
+    for (size_t i = 0; i < UPC_COUNT(half_shapes) && p->context->facts.info.f16_math && !status; i++)
+        status = fma_shape_rate(p, &half_shapes[i], best);
+    if (status != UPCONV_ERROR_COMPILE)
+        return status;
+    upc_log(&p->context->env, UPCONV_LOG_WARNING, "peaks: f16 left out: %s", upc_last_error());
+    return UPCONV_OK;
 }
 
 // ------------------------------------------------------------------------------------------------------------ copying
@@ -264,6 +277,8 @@ upconv_status upconv_device_peaks(upconv_context *context, upconv_peaks *peaks)
         status = copy_rate(&p, &found.copy_gbytes);
     if (!status)
         status = fma_rate(&p, &found.f32_gflops);
+    if (!status)
+        status = fma_half_rate(&p, &found.f16_gflops);
     upc_memory_release(p.memory[0]);
     upc_memory_release(p.memory[1]);
     if (!status && (found.f32_gflops <= 0 || found.copy_gbytes <= 0))

@@ -26,6 +26,9 @@ static void check(const upconv_limits *limits)
     upconv_peaks peaks = {.struct_size = sizeof peaks};
     assert_int_equal(upconv_device_peaks(context, &peaks), UPCONV_OK);
     assert_true(isfinite(peaks.f32_gflops) && peaks.f32_gflops > 0);
+    upconv_device_info info = {.struct_size = sizeof info};
+    assert_int_equal(upconv_context_device(context, &info), UPCONV_OK);
+    assert_true(isfinite(peaks.f16_gflops) && (peaks.f16_gflops > 0) == (info.f16_math != 0));
     assert_true(isfinite(peaks.copy_gbytes) && peaks.copy_gbytes > 0);
     upconv_context_destroy(context);
 }

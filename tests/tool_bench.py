@@ -46,7 +46,8 @@ def peaks(run, tally, backend):
     if not tally.check(f"--peaks on {backend}: two lines", got.returncode == 0 and len(lines) == 2, got.stderr):
         return
     most, line = lines
-    tally.check(f"--peaks on {backend}: numbers", set(most) == {"backend", "device", "peak_f32_gflops", "peak_copy_gbytes"} and
+    tally.check(f"--peaks on {backend}: numbers", set(most) == {"backend", "device", "peak_f32_gflops",
+                "peak_f16_gflops", "peak_copy_gbytes"} and
                 most["peak_f32_gflops"] > 0.1 and most["peak_copy_gbytes"] > 0.01, str(most))
     share = line["gflops"] / most["peak_f32_gflops"]
     tally.check(f"--peaks on {backend}: shares", math.isclose(line["fma_share"], share, rel_tol=1e-6) and

@@ -226,6 +226,7 @@ bool trial_describe(const trial *t, samples *times, measurement *result, char *e
     result->best_us = samples_best(times);
     double seconds = fmax(result->median_us, 1e-3) * 1e-6;
     result->flops = sizes->flops;
+    result->f16_sums = t->tensors.problem.sum_type == UPCONV_F16;
     // weights in the problem's type, as the device keeps them; a residual is read as well as the output written
     uint64_t outputs = sizes->output_elements * (t->tensors.residual ? 2 : 1);
     result->bytes = (double)(sizes->input_elements + outputs + sizes->weights_elements) *

@@ -36,6 +36,7 @@ typedef struct measurement {
     double median_us, best_us;
     double flops, bytes;   // of one run: multiply-adds counted as two; input, output and weights, each once
     double gflops, gbytes; // a second, by the median
+    bool f16_sums;         // products are added up in f16
 } measurement;
 
 // A problem that is ready to run: plan and device memory.

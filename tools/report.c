@@ -15,7 +15,8 @@ static bool has_peaks(const report *r) { return r->peaks.f32_gflops > 0 && r->pe
 
 static roof roof_of(const report *r, const measurement *m)
 {
-    double fma = m->gflops / r->peaks.f32_gflops, copy = m->gbytes / r->peaks.copy_gbytes;
+    double most = m->f16_sums && r->peaks.f16_gflops > 0 ? r->peaks.f16_gflops : r->peaks.f32_gflops;
+    double fma = m->gflops / most, copy = m->gbytes / r->peaks.copy_gbytes;
     return (roof){fma, copy, fma >= copy ? "fma" : "copy"};
 }
 
@@ -30,14 +31,17 @@ void report_device(const report *r)
 bool report_peaks(const report *r)
 {
     if (!r->json) {
-        printf("# measured peaks: %.1f GFLOPS of f32 multiply-adds, %.1f GB/s of copying\n", r->peaks.f32_gflops,
-               r->peaks.copy_gbytes);
+        printf("# measured peaks: %.1f GFLOPS of multiply-adds in f32, ", r->peaks.f32_gflops);
+        if (r->peaks.f16_gflops > 0)
+            printf("%.1f in f16, ", r->peaks.f16_gflops);
+        printf("%.1f GB/s of copying\n", r->peaks.copy_gbytes);
         return true;
     }
     cJSON *line = cJSON_CreateObject();
     bool added = line && cJSON_AddStringToObject(line, "backend", backend_choices[r->device.backend]) &&
                  session_json_text(line, "device", r->device.name) &&
                  cJSON_AddNumberToObject(line, "peak_f32_gflops", r->peaks.f32_gflops) &&
+                 cJSON_AddNumberToObject(line, "peak_f16_gflops", r->peaks.f16_gflops) &&
                  cJSON_AddNumberToObject(line, "peak_copy_gbytes", r->peaks.copy_gbytes);
     if (!added) {
         cJSON_Delete(line);

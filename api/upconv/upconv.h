@@ -336,6 +336,7 @@ UPCONV_API upconv_status upconv_context_counters(const upconv_context *context, 
 typedef struct upconv_peaks {
     size_t struct_size;
     double f32_gflops;  // multiply-adds of f32, each counted as two, in 10^9 a second
+    double f16_gflops;  // the same of f16; 0 where info.f16_math is 0
     double copy_gbytes; // copying within the device's memory, what is read and what is written, in 10^9 bytes a second
 } upconv_peaks;
 
