@@ -16,7 +16,7 @@ static void in_range(const upc_split *split, const upc_box *box, int a, int64_t 
     const upc_axis *axis = &split->problem->axis[a];
     int64_t from, to;
     out_range(split, box, a, &from, &to);
-    if (a == 2) // the last tile of a row loads for all its positions, also for those that are not wanted
+    if (a == 2 && !split->lanes) // the last tile of a row loads for all its positions, also for those that are not wanted
         to = UPC_MAX(to, (box->q0[a] + upc_ceil_div(box->qn[a], split->tile) * split->tile) * split->stride[a] - 1 - axis->pad);
     if (split->padded) // items read for outputs that are not there, too
         from = box->q0[a] * split->stride[a] - axis->pad;
@@ -84,6 +84,10 @@ void upc_split_grid(const upc_split *split, const upc_box *box, int64_t items[3]
     items[0] = upc_ceil_div(box->qn[2], split->tile);
     items[1] = box->pn * box->qn[0] * box->qn[1];
     items[2] = box->nn * box->gn * box->bn;
+    if (split->lanes) {
+        items[0] = upc_ceil_div(box->qn[0] * box->qn[1] * box->qn[2], split->tile) * split->lanes;
+        items[1] = box->pn;
+    }
 }
 
 static double macs(const upc_split *split, const upc_box *box)
@@ -111,7 +115,7 @@ static int64_t *cut_range(upc_box *box, enum cut cut, int64_t **first)
 // A range is cut at multiples of this: whole tiles, so that no position is made twice, and whole vectors of channels.
 static int64_t cut_step(const upc_split *split, enum cut cut)
 {
-    return cut == CUT_W ? split->tile : cut == CUT_I ? split->in_step : cut == CUT_C ? split->out_step : 1;
+    return cut == CUT_W && !split->lanes ? split->tile : cut == CUT_I ? split->in_step : cut == CUT_C ? split->out_step : 1;
 }
 
 static bool can_cut(const upc_split *split, const upc_box *box, enum cut cut)
@@ -141,8 +145,8 @@ static enum cut choose_cut(const upc_split *split, const upc_box *box, const upc
     static const enum cut for_out_inner[] = {CUT_N, CUT_D, CUT_H, CUT_W, CUT_G, CUT_B, CUT_C, CUT_NONE};
     static const enum cut for_in_inner[] = {CUT_N, CUT_D, CUT_H, CUT_W, CUT_G, CUT_I, CUT_NONE};
     static const enum cut for_weights[] = {CUT_G, CUT_B, CUT_P, CUT_NONE};
-    static const enum cut for_x[] = {CUT_W, CUT_NONE};
-    static const enum cut for_y[] = {CUT_D, CUT_H, CUT_P, CUT_NONE};
+    static const enum cut for_x[] = {CUT_W, CUT_NONE}, for_x_lanes[] = {CUT_D, CUT_H, CUT_W, CUT_NONE};
+    static const enum cut for_y[] = {CUT_D, CUT_H, CUT_P, CUT_NONE}, for_y_lanes[] = {CUT_P, CUT_NONE};
     static const enum cut for_z[] = {CUT_N, CUT_G, CUT_B, CUT_NONE};
     static const enum cut for_time[] = {CUT_N, CUT_G, CUT_B, CUT_D, CUT_H, CUT_P, CUT_W, CUT_I, CUT_NONE};
     const upconv_limits *limits = &split->facts->info.limits;
@@ -165,9 +169,9 @@ static enum cut choose_cut(const upc_split *split, const upc_box *box, const upc
         return first_of(split, box, for_weights);
     *why = "the grid";
     if (upc_ceil_div(items[0], split->local[0]) > limits->group_count)
-        return first_of(split, box, for_x);
+        return first_of(split, box, split->lanes ? for_x_lanes : for_x);
     if (upc_ceil_div(items[1], split->local[1]) > limits->group_count)
-        return first_of(split, box, for_y);
+        return first_of(split, box, split->lanes ? for_y_lanes : for_y);
     if (upc_ceil_div(items[2], split->local[2]) > limits->group_count)
         return first_of(split, box, for_z);
     *why = "the loops of an item";

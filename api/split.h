@@ -38,6 +38,7 @@ typedef struct upc_split {
     int64_t stride[3];     // outputs of a position q: q * stride - pad up to the next position's first
     int64_t phases;        // 1, or the product of the strides
     int64_t tile;          // positions along w of one item
+    int64_t lanes;         // 0; or items that make a tile of positions together, on whichever lines of a phase these lie
     uint32_t local[3];     // work-group size
     double taps;           // multiply-adds of one output, per input channel, on average over the phases
     double rounds, rounds_per_channel; // of an item's loops at most: by itself, and for each input channel
@@ -62,7 +63,8 @@ void upc_split_init(upc_split *split, const upc_problem *problem, const upc_fact
 int64_t upc_split_in_start(const upc_split *split, const upc_box *box, const upc_window *in);
 int64_t upc_split_out_start(const upc_split *split, const upc_box *box, const upc_window *out);
 
-// Grid of a box in items: x tiles, y phases * planes * lines, z images * groups * blocks.
+// Grid of a box in items: x tiles, y phases * planes * lines, z images * groups * blocks. With lanes: x the lanes of all tiles of a
+// phase, y phases.
 void upc_split_grid(const upc_split *split, const upc_box *box, int64_t items[3]);
 
 #endif

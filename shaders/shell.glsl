@@ -2,6 +2,11 @@
 #if IN_STORE == 16 || OUT_STORE == 16 || W_STORE == 16
 #extension GL_EXT_shader_16bit_storage : require
 #endif
+#ifdef LANES
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_EXT_control_flow_attributes : require
+#endif
 #define real        float
 #define real4       vec4
 #define SPLAT4(s)   vec4(s)
@@ -83,3 +88,11 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define UPC_HALVES(slot)  upc_u.upc_base##slot
 #define KERNEL(buffers)   buffers layout(push_constant) uniform upc_args { UPC_ARGS } upc_u; void main()
 #define GLOBAL_ID(d)      int(gl_GlobalInvocationID[d])
+
+// Of kernels for whole subgroups, of LANES items. SUBGROUP: its number along x of the grid.
+#ifdef LANES
+#define LANE              int(gl_SubgroupInvocationID)
+#define SUBGROUP          int(gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID)
+#define SHUFFLE(x, i)     subgroupShuffle(x, uint(i))
+#define UNROLL            [[unroll]]
+#endif

@@ -155,6 +155,8 @@ int main(int argc, char **argv)
         facts.info.f16_storage = variant & 1 || variant & 2; // Vulkan with it and without
         if (!(variant & 1))
             facts.texel_elements = 1 << 16, facts.subgroup_shuffle = true, facts.info.subgroup_size = 8;
+        if (!(variant & 1) && variant & 2) // the kernel that is for processors under Vulkan
+            facts.family = UPC_FAMILY_CPU;
         facts.gemm = true; // the kernels around it are written in both languages too
         if (variant & 4) // windows so small that the third problem's input channels are cut
             facts.info.limits.binding_bytes = 8192;

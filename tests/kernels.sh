@@ -21,8 +21,10 @@ check() { # LANGUAGE FILE COMMAND...
     fi
 }
 
-glsl() {
-    glslangValidator --target-env vulkan1.0 -S comp -o "$folder/module.spv" "$1" && spirv-val --target-env vulkan1.0 "$folder/module.spv"
+glsl() { # subgroups came with Vulkan 1.1
+    local target=vulkan1.0
+    grep -q '^#define LANES' "$1" && target=vulkan1.1
+    glslangValidator --target-env $target -S comp -o "$folder/module.spv" "$1" && spirv-val --target-env $target "$folder/module.spv"
 }
 
 "$build/tests/dump_sources" "$folder" || { echo "FAILED dump_sources"; failed=1; }

@@ -351,6 +351,7 @@ static void prepare(cooking *c, const upc_facts *facts)
     upc_split_init(split, c->problem, facts);
     split->oc = gather->oc;
     split->tile = gather->tile;
+    split->lanes = gather->lanes;
     split->weights = weights_window;
     split->emit = emit;
     split->user = split->to = c;
@@ -376,6 +377,8 @@ static void prepare(cooking *c, const upc_facts *facts)
         split->rounds_per_channel *= (double)upc_ceil_div(c->problem->axis[a].kernel, c->taps->axis[a].tap_step);
         split->rounds += 2 * split->rounds_per_channel; // of the loop over this axis, and to leave the one within
     }
+    if (gather->lanes) // there are two loops over channels to leave
+        split->rounds += split->rounds_per_channel;
     split->taps /= (double)split->phases;
     for (int i = 0; i < 2; i++) {
         const struct {

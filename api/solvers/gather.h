@@ -23,9 +23,11 @@ typedef struct upc_gather {
     const upc_stage *stage; // NULL: the kernel reads the input as it is; else filled in, and not refused
     int unroll;            // steps of the loop over input channels that are written out
     bool texel;            // weights are read as a texel buffer (facts.texel_elements)
+    uint32_t lanes;        // 0: items make tiles of a row; else subgroups of so many items make tiles of all positions of a phase
     bool spec;             // geometry as specialisation constants, not from the table
     // adds the kernel's own #defines
     void (*defines)(const struct upc_gather *gather, upc_program_desc *program);
+    const void *user;      // the solver's own
 } upc_gather;
 
 upc_packing upc_gather_packing(const upc_gather *gather, const upc_problem *problem, const upc_facts *facts);
