@@ -66,7 +66,7 @@ solvers_of() {
     case $1 in
     cpu) echo "reference phase direct" ;;
     opencl) echo "phase direct gemm" ;;
-    *) echo "phase direct" ;;
+    *) echo "phase direct lanes" ;;
     esac
 }
 limits=(binding=4096 binding=1024,groups=3 groups=3,macs=5000 size=32,shared=4096)
