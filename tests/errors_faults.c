@@ -248,7 +248,7 @@ static char *slow_kernel(void)
     for (int i = 0; i < upc_shader_count; i++)
         if (!strcmp(upc_shaders[i].name, "phase.kernel"))
             body = upc_shaders[i].text;
-    const char *open = body ? strstr(body, "TABLE(5))\n{\n") : NULL;
+    const char *entry = body ? strstr(body, "\nKERNEL(") : NULL, *open = entry ? strstr(entry, "\n{\n") : NULL;
     if (!open)
         return NULL;
     static const char work[] = "    int spin = GLOBAL_ID(0) + 1;\n"
@@ -257,7 +257,7 @@ static char *slow_kernel(void)
                                "            spin = (spin * 16807 + i) & 0x7fffffff;\n"
                                "    if (spin == 0)\n"
                                "        return;\n";
-    const size_t head = (size_t)(open - body) + strlen("TABLE(5))\n{\n");
+    const size_t head = (size_t)(open - body) + strlen("\n{\n");
     char *text = malloc(strlen(body) + sizeof work);
     if (text)
         snprintf(text, strlen(body) + sizeof work, "%.*s%s%s", (int)head, body, work, body + head);

@@ -6,7 +6,7 @@
 
 static const char scale_text[] =
     "__kernel void upc_main(__global const float *restrict x, __global float *restrict y, int bx, int by, int n, int s)\n"
-    "{ int i = (int)get_global_id(0); if (i < n) y[by + i] = x[bx + i] * (float)s + (float)i; }\n";
+    "{ int i = (int)get_global_id(0); if (i < n) y[by / 2 + i] = x[bx / 2 + i] * (float)s + (float)i; }\n";
 
 const upc_program_source scale_source = {
     .name = "scale", .text = scale_text, .key = {1, 2}, .local = {64, 1, 1}, .binding_count = 2, .arg_count = 2};
