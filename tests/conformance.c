@@ -10,19 +10,23 @@
 static const char usage[] =
     "usage: conformance --corpus DIR --backend vulkan|opencl|cpu [--device D] [--solver S] [--match TEXT] "
     "[--list]\n"
+    "       [--type f32|f16] [--layout nchw|nhwc|nc4hw4] [--gaps]\n"
     "\n"
     "  --corpus DIR     the corpus: a folder with index.json\n"
     "  --backend B      where to run; the plans are checked to have run there\n"
     "  --device D       a device of the backend, by number or by a part of its name\n"
     "  --solver S       a solver, by name or with a configuration; checked to have run\n"
     "  --match TEXT     only cases with TEXT in their id, operation, dialect or feature\n"
+    "  --type T         run each case in this type, weights included; bounds grow by what rounding to it may change\n"
+    "  --layout L       of input and output\n"
+    "  --gaps           leave gaps between rows, channels and all else that may lie apart\n"
     "  --list           print the cases and the problems they are, and run nothing\n"
     "\n"
     "The exit code is 0 if no case failed, 1 if one did, 2 if none could be tried.\n";
 
 typedef struct options {
-    const char *corpus, *backend, *device, *solver, *match;
-    bool list;
+    const char *corpus, *backend, *device, *solver, *match, *type, *layout;
+    bool list, gaps;
 } options;
 
 typedef struct skipped_op { // operations that the library does not have
@@ -42,7 +46,9 @@ static bool read_options(int argc, char **argv, options *given)
         {"corpus", required_argument, NULL, 'c'}, {"backend", required_argument, NULL, 'b'},
         {"device", required_argument, NULL, 'd'}, {"solver", required_argument, NULL, 's'},
         {"match", required_argument, NULL, 'm'},  {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"type", required_argument, NULL, 't'},   {"layout", required_argument, NULL, 'y'},
+        {"gaps", no_argument, NULL, 'g'},         {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     memset(given, 0, sizeof *given);
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -65,6 +71,15 @@ static bool read_options(int argc, char **argv, options *given)
         case 'l':
             given->list = true;
             break;
+        case 't':
+            given->type = optarg;
+            break;
+        case 'y':
+            given->layout = optarg;
+            break;
+        case 'g':
+            given->gaps = true;
+            break;
         case 'h':
             fputs(usage, stdout);
             exit(0);
@@ -75,17 +90,29 @@ static bool read_options(int argc, char **argv, options *given)
     return optind == argc && given->corpus && (given->backend || given->list);
 }
 
-static bool backend_parse(const char *name, upconv_backend *backend)
+// The number of `name` among the names, from 0; -1, with a message, where it is none or there is no name.
+static int number_of(const char *what, const char *name, const char *const *names, int count)
 {
-    static const char *const names[UPCONV_BACKEND_COUNT] = {
+    for (int i = 0; i < count; i++)
+        if (names[i] && !strcmp(names[i], name))
+            return i;
+    fprintf(stderr, "conformance: there is no %s %s\n", what, name);
+    return -1;
+}
+
+static bool kinds_parse(const options *given, case_runner *runner)
+{
+    static const char *const backends[UPCONV_BACKEND_COUNT] = {
         [UPCONV_BACKEND_VULKAN] = "vulkan", [UPCONV_BACKEND_OPENCL] = "opencl", [UPCONV_BACKEND_CPU] = "cpu"};
-    for (int i = UPCONV_BACKEND_VULKAN; i < UPCONV_BACKEND_COUNT; i++)
-        if (!strcmp(names[i], name)) {
-            *backend = (upconv_backend)i;
-            return true;
-        }
-    fprintf(stderr, "conformance: no backend %s; there are vulkan, opencl and cpu\n", name);
-    return false;
+    static const char *const types[UPCONV_TYPE_COUNT] = {"f32", "f16"};
+    static const char *const layouts[UPCONV_LAYOUT_COUNT] = {"nchw", "nhwc", "nc4hw4"};
+    const int backend = number_of("backend", given->backend, backends, UPCONV_BACKEND_COUNT);
+    const int type = given->type ? number_of("type", given->type, types, UPCONV_TYPE_COUNT) : UPCONV_F32;
+    const int layout = given->layout ? number_of("layout", given->layout, layouts, UPCONV_LAYOUT_COUNT) : UPCONV_NCHW;
+    runner->backend = (upconv_backend)backend;
+    runner->type = (upconv_type)type;
+    runner->layout = (upconv_layout)layout;
+    return backend >= 0 && type >= 0 && layout >= 0;
 }
 
 static void log_line(void *user, upconv_log_level level, const char *message)
@@ -99,7 +126,8 @@ static bool runner_create(const options *given, case_runner *runner)
 {
     memset(runner, 0, sizeof *runner);
     runner->solver = given->solver;
-    if (!backend_parse(given->backend, &runner->backend))
+    runner->gaps = given->gaps;
+    if (!kinds_parse(given, runner))
         return false;
     const upconv_context_params params = {
         .struct_size = sizeof params, .backend = runner->backend, .device = given->device, .log = log_line};

@@ -139,7 +139,7 @@ static bool reference_agrees(const suite *s, const test_case *test, char *why, s
     int64_t wrong = -1;
     ok = ok && !upconv_plan_create(s->cpu, &test->problem, &params, &plan) && !upconv_execute_io(plan, &io);
     if (ok)
-        test_case_read(test, io.at[UPCONV_OUTPUT].host, output);
+        test_unlay(&test->problem, false, io.at[UPCONV_OUTPUT].host, output);
     if (!ok)
         snprintf(why, size, "reference: %s", upconv_last_error());
     else if ((wrong = test_case_compare(test, output)) >= 0)

@@ -238,7 +238,7 @@ static bool check_output(runner *run, int pass)
     float *output = malloc(logical);
     if (!output)
         return fail(run, "no memory for %zu bytes of output", logical);
-    test_case_read(run->test, bytes, output);
+    test_unlay(&run->test->problem, false, bytes, output);
     const int64_t wrong = test_case_compare(run->test, output);
     if (wrong >= 0) {
         fail(run, "pass %d: output %lld of %llu is %.9g instead of %.9g (bound %g)", pass, (long long)wrong,
@@ -318,7 +318,7 @@ static bool run_twice(runner *run)
     static const upconv_role given[] = {UPCONV_INPUT, UPCONV_WEIGHTS, UPCONV_BIAS, UPCONV_SLOPES, UPCONV_RESIDUAL};
     if (!(run->marks = calloc(run->at[UPCONV_OUTPUT].bytes, 1)))
         return fail(run, "no memory for marks");
-    test_case_mark(run->test, run->marks);
+    test_mark(&run->test->problem, run->marks);
     if (!allocate(run))
         return false;
     for (size_t i = 0; i < UPC_COUNT(given); i++)

@@ -58,8 +58,8 @@ mkdir -p "$logs"
 rm -rf "$logs/drivers"
 mkdir -p "$logs/drivers/pocl" "$logs/drivers/mesa"
 export POCL_CACHE_DIR=$logs/drivers/pocl MESA_SHADER_CACHE_DIR=$logs/drivers/mesa
-count=500 limited=100 configs=2 large=
-$full && count=20000 limited=2000 configs=0 large=--large
+count=500 limited=100 configs=2 variety=few large=
+$full && count=20000 limited=2000 configs=0 variety=any large=--large
 
 backends=(cpu vulkan opencl)
 solvers_of() {
@@ -79,11 +79,12 @@ for backend in "${backends[@]}"; do
     # OpenCL's programs take half a second each to build; it sees half as many configurations and fewer cut problems, which are
     # cut before any backend has them
     [ "$backend" = opencl ] && ! $full && configs=1 limited=40
-    tested build "random: $backend" build/tests/random --backend "$backend" --count "$count" --seed 1000 --configs $configs
+    tested build "random: $backend" build/tests/random --backend "$backend" --count "$count" --seed 1000 --configs $configs \
+        --variety $variety
     for limit in "${limits[@]}"; do
         [ "$backend" = cpu ] && continue
         tested build "random: $backend $limit" build/tests/random --backend "$backend" --count "$limited" --seed 500000 \
-            --configs $configs --limits "$limit"
+            --configs $configs --variety $variety --limits "$limit"
     done
 done
 
@@ -97,6 +98,17 @@ for backend in "${backends[@]}"; do
             skip "$name" "CLBlast is not installed"
         else
             tested build "$name" build/tests/conformance --corpus "$shared/conformance" --backend "$backend" --solver "$solver"
+        fi
+    done
+    # the same cases in other types and layouts, and with gaps; the solver that has most kernels of its own for them
+    for kind in "--type f16 --layout nchw" "--type f16 --layout nc4hw4 --gaps" "--type f16 --layout nhwc" "--layout nhwc --gaps" \
+        "--layout nc4hw4"; do
+        name="conformance: $backend phase $kind"
+        if [ -z "$shared" ] || [ ! -d "$shared/conformance" ]; then
+            skip "$name" "no conformance folder (--shared)"
+        else
+            # shellcheck disable=SC2086
+            tested build "$name" build/tests/conformance --corpus "$shared/conformance" --backend "$backend" --solver phase $kind
         fi
     done
 done

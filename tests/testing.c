@@ -248,6 +248,33 @@ bool test_case_init_typed(test_case *test, const upconv_problem *problem, upconv
     return true;
 }
 
+void test_case_lay(const test_case *test, upconv_role role, void *memory)
+{
+    switch (role) {
+    case UPCONV_INPUT: test_lay(&test->problem, true, test->input, memory); break;
+    case UPCONV_RESIDUAL: test_lay(&test->problem, false, test->residual, memory); break;
+    case UPCONV_WEIGHTS:
+        for (uint64_t i = 0; i < test->sizes.weights_elements; i++)
+            if (test->weights_type == UPCONV_F16)
+                ((uint16_t *)memory)[i] = test_half_from(test->weights[i]);
+            else
+                memcpy((float *)memory + i, test->weights + i, sizeof(float));
+        break;
+    default: memcpy(memory, role == UPCONV_BIAS ? test->bias : test->slopes, test->sizes.bias_bytes);
+    }
+}
+
+uint64_t test_case_bytes(const test_case *test, upconv_role role)
+{
+    switch (role) {
+    case UPCONV_INPUT: return test->sizes.input_bytes;
+    case UPCONV_OUTPUT:
+    case UPCONV_RESIDUAL: return test->sizes.output_bytes;
+    case UPCONV_WEIGHTS: return test->sizes.weights_elements * (test->weights_type == UPCONV_F16 ? 2 : 4);
+    default: return test->sizes.bias_bytes;
+    }
+}
+
 void test_case_finish(test_case *test)
 {
     free(test->input);

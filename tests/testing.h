@@ -4,6 +4,7 @@
 #define UPC_TESTING_H
 
 #include "../api/internal.h"
+#include "tensors.h"
 
 typedef struct test_random {
     uint64_t state;
@@ -48,20 +49,9 @@ void test_case_finish(test_case *test);
 int64_t test_case_compare(const test_case *test, const float *output);
 double test_case_bound(const test_case *test, uint64_t index); // 0: exact
 
-// The tensors as the library sees them (testing_tensors.c). What lies between the elements is left alone.
+// The tensors as the library sees them (tensors.h). What lies between the elements is left alone.
 void test_case_lay(const test_case *test, upconv_role role, void *memory); // INPUT, WEIGHTS, BIAS, SLOPES, RESIDUAL
 uint64_t test_case_bytes(const test_case *test, upconv_role role);
-void test_case_read(const test_case *test, const void *memory, float *output); // back from the library's output
-void test_case_mark(const test_case *test, unsigned char *marks); // a 1 for every byte of the output that may be written
-// For every element of the input or output, in dense NCHW order: where it lies.
-void test_each_place(const upconv_problem *problem, bool in, void (*visit)(void *user, int64_t at, uint64_t logical),
-                     void *user);
-size_t test_alignment(const upconv_problem *problem, bool in); // bytes that the input's or output's offset is a multiple of
-// Counts an index array up through `extent`, fastest axis last; false after the last.
-bool test_next(int index[3], const int32_t extent[3], int dims);
-uint16_t test_half_from(double value);
-double test_half_to(uint16_t half);
-double test_half_ulp(double value);
 
 // y = act(x) in double precision. slope: PRELU's, for this channel.
 double test_activation(const upconv_problem *problem, double x, double slope);

@@ -1,5 +1,5 @@
 // Tensors of any type, layout and pitches, by the rules of upconv.h and by no code of the library.
-#include "testing.h"
+#include "tensors.h"
 
 #include <math.h>
 #include <string.h>
@@ -113,96 +113,61 @@ size_t test_alignment(const upconv_problem *p, bool in)
     return fours ? 4 * element : element;
 }
 
-// --------------------------------------------------------------------------------------------------- the tensors
+// ---------------------------------------------------------------------------------------------------- the tensors
 
 typedef struct laying {
-    upconv_type type;
+    bool half;
+    float *dense;
     const float *from;
-    unsigned char *to;
+    unsigned char *memory;
+    const unsigned char *laid;
+    size_t pack;
 } laying;
-
-static void write_number(unsigned char *to, upconv_type type, float value)
-{
-    const uint16_t half = test_half_from(value);
-    if (type == UPCONV_F16)
-        memcpy(to, &half, sizeof half);
-    else
-        memcpy(to, &value, sizeof value);
-}
 
 static void lay_one(void *user, int64_t at, uint64_t logical)
 {
     const laying *l = user;
-    write_number(l->to + (size_t)at * (l->type == UPCONV_F16 ? 2 : 4), l->type, l->from[logical]);
+    const uint16_t half = test_half_from(l->from[logical]);
+    if (l->half)
+        memcpy(l->memory + 2 * (size_t)at, &half, sizeof half);
+    else
+        memcpy(l->memory + 4 * (size_t)at, &l->from[logical], sizeof(float));
 }
 
-void test_case_lay(const test_case *test, upconv_role role, void *memory)
+void test_lay(const upconv_problem *problem, bool in, const float *dense, void *memory)
 {
-    const bool tensor = role == UPCONV_INPUT || role == UPCONV_RESIDUAL;
-    const upconv_type type = tensor ? test->problem.type : role == UPCONV_WEIGHTS ? test->weights_type : UPCONV_F32;
-    laying l = {type, role == UPCONV_INPUT     ? test->input
-                      : role == UPCONV_WEIGHTS ? test->weights
-                      : role == UPCONV_BIAS    ? test->bias
-                      : role == UPCONV_SLOPES  ? test->slopes
-                                               : test->residual, memory};
-    const uint64_t flat = role == UPCONV_WEIGHTS ? test->sizes.weights_elements : test->sizes.bias_elements;
-    if (tensor)
-        test_each_place(&test->problem, role == UPCONV_INPUT, lay_one, &l);
-    for (uint64_t i = 0; !tensor && i < flat; i++)
-        lay_one(&l, (int64_t)i, i);
+    laying l = {.half = problem->type == UPCONV_F16, .from = dense, .memory = memory};
+    test_each_place(problem, in, lay_one, &l);
 }
 
-uint64_t test_case_bytes(const test_case *test, upconv_role role)
+static void unlay_one(void *user, int64_t at, uint64_t logical)
 {
-    switch (role) {
-    case UPCONV_INPUT: return test->sizes.input_bytes;
-    case UPCONV_OUTPUT:
-    case UPCONV_RESIDUAL: return test->sizes.output_bytes;
-    case UPCONV_WEIGHTS: return test->sizes.weights_elements * (test->weights_type == UPCONV_F16 ? 2 : 4);
-    default: return test->sizes.bias_bytes;
-    }
-}
-
-typedef struct reading {
-    upconv_type type;
-    const unsigned char *from;
-    float *to;
-} reading;
-
-static void read_one(void *user, int64_t at, uint64_t logical)
-{
-    const reading *r = user;
+    const laying *l = user;
     uint16_t half;
-    if (r->type == UPCONV_F16) {
-        memcpy(&half, r->from + 2 * (size_t)at, sizeof half);
-        r->to[logical] = (float)test_half_to(half);
+    if (l->half) {
+        memcpy(&half, l->laid + 2 * (size_t)at, sizeof half);
+        l->dense[logical] = (float)test_half_to(half);
     } else {
-        memcpy(&r->to[logical], r->from + 4 * (size_t)at, sizeof(float));
+        memcpy(&l->dense[logical], l->laid + 4 * (size_t)at, sizeof(float));
     }
 }
 
-void test_case_read(const test_case *test, const void *memory, float *output)
+void test_unlay(const upconv_problem *problem, bool in, const void *memory, float *dense)
 {
-    reading r = {test->problem.type, memory, output};
-    test_each_place(&test->problem, false, read_one, &r);
+    laying l = {.half = problem->type == UPCONV_F16, .dense = dense, .laid = memory};
+    test_each_place(problem, in, unlay_one, &l);
 }
-
-typedef struct marking {
-    size_t element, pack;
-    unsigned char *marks;
-} marking;
 
 static void mark_one(void *user, int64_t at, uint64_t logical)
 {
     (void)logical;
-    const marking *m = user;
-    const size_t first = m->pack == 4 ? (size_t)at / 4 * 4 : (size_t)at;
-    memset(m->marks + first * m->element, 1, m->pack * m->element);
+    const laying *l = user;
+    const size_t size = l->half ? 2 : 4, first = (size_t)at / l->pack * l->pack;
+    memset(l->memory + first * size, 1, l->pack * size);
 }
 
-void test_case_mark(const test_case *test, unsigned char *marks)
+void test_mark(const upconv_problem *problem, unsigned char *marks)
 {
-    const upconv_problem *p = &test->problem;
-    marking m = {p->type == UPCONV_F16 ? 2 : 4, p->out_layout == UPCONV_NC4HW4 ? 4 : 1, marks};
-    test_each_place(p, false, mark_one, &m);
+    laying l = {.half = problem->type == UPCONV_F16, .memory = marks, .pack = problem->out_layout == UPCONV_NC4HW4 ? 4 : 1};
+    test_each_place(problem, false, mark_one, &l);
 }
