@@ -121,7 +121,7 @@ static bool add_name(char **list, const char *name)
 }
 
 static bool judge(comparison *c, const named_problem *item, const upconv_problem *problem, const measurement *ours,
-                  side *theirs)
+                  bool best, side *theirs)
 {
     for (size_t i = 0; i < c->count; i++) {
         side *s = &theirs[i];
@@ -135,14 +135,13 @@ static bool judge(comparison *c, const named_problem *item, const upconv_problem
         s->median_us = samples_median(&s->times);
         s->best_us = samples_best(&s->times);
         double flops = rival_flops(c->rivals[i]) > 0 ? rival_flops(c->rivals[i]) : ours->flops;
-        s->gflops = flops / fmax(s->median_us, 1e-3) * 1e-3;
+        s->gflops = flops / fmax(best ? s->best_us : s->median_us, 1e-3) * 1e-3;
         s->ratio = ours->gflops / s->gflops;
         if (!counts(rule, problem, ours))
             continue;
         score->count++;
         score->ours += log(ours->gflops);
         score->theirs += log(s->gflops);
-        score->best += log(s->ratio * s->best_us / s->median_us * ours->median_us / ours->best_us);
         s->low = s->ratio < rule->least;
         if (s->low && !add_name(&score->below, report_name(item)))
             return false;
@@ -206,9 +205,9 @@ bool comparison_problem(comparison *c, const report *r, upconv_context *context,
     for (size_t i = 0; i < c->count; i++)
         theirs[i].ready = rival_prepare(c->rivals[i], problem, theirs[i].why, sizeof theirs[i].why);
     if (!take_turns(c, t, options, &ours, theirs, error, error_size) ||
-        !trial_describe(t, &ours, &m, error, error_size))
+        !trial_describe(t, options, &ours, &m, error, error_size))
         goto end;
-    fine = judge(c, item, problem, &m, theirs);
+    fine = judge(c, item, problem, &m, options->best, theirs);
     if (fine && r->json)
         fine = print_json(c, r, item, problem, &m, theirs);
     else if (fine)
@@ -225,11 +224,11 @@ end:
 
 // ---------------------------------------------------------------------------------------------- before, after
 
-void comparison_header(const comparison *c, const report *r)
+void comparison_header(const comparison *c, const report *r, bool best)
 {
     for (size_t i = 0; i < c->count; i++)
         printf("# %s: %s\n", rival_name(c->rivals[i]), rival_about(c->rivals[i]));
-    printf("# GFLOPS by medians, all sides in turn; x: ours / theirs\n");
+    printf("# GFLOPS by %s, all sides in turn; x: ours / theirs\n", best ? "best times" : "medians");
     printf("%-16s %-10s %9s", "name", "solver", "upconv");
     for (size_t i = 0; i < c->count; i++)
         printf(" %9s %6s ", rival_name(c->rivals[i]), "x");
@@ -244,8 +243,8 @@ static void print_score(const rival *r, const rival_score *s)
     const rival_rule *rule = rule_of(r);
     printf("# against %s (%s): ", rival_name(r), rule->which);
     if (s->count)
-        printf("geometric mean over %zu: %.2f to %.2f GFLOPS, %.3f times (%.3f by best times)\n#   below %s: %s\n", s->count,
-               mean(s, s->ours), mean(s, s->theirs), mean(s, s->ours - s->theirs), mean(s, s->best), rule->below,
+        printf("geometric mean over %zu: %.2f to %.2f GFLOPS, %.3f times\n#   below %s: %s\n", s->count,
+               mean(s, s->ours), mean(s, s->theirs), mean(s, s->ours - s->theirs), rule->below,
                s->below ? s->below : "none");
     else
         printf("no problem counts\n");
@@ -274,7 +273,7 @@ static bool add_score(cJSON *object, const rival *r, const rival_score *s)
            cJSON_AddNumberToObject(one, "ours_gflops", mean(s, s->ours)) &&
            cJSON_AddNumberToObject(one, "theirs_gflops", mean(s, s->theirs)) &&
            cJSON_AddNumberToObject(one, "ratio", mean(s, s->ours - s->theirs)) &&
-           cJSON_AddNumberToObject(one, "ratio_best", mean(s, s->best)) && add_words(one, "below", s->below) &&
+           add_words(one, "below", s->below) &&
            add_words(one, "refused", s->refused);
 }
 

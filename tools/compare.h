@@ -19,7 +19,6 @@ enum { MOST_RIVALS = 4 };
 typedef struct rival_score {
     size_t count;            // problems that both ran and that count
     double ours, theirs;     // sums of logarithms of GFLOPS
-    double best;             // and of the ratios of best times, which neighbours on the machine disturb least
     char *below, *refused;   // names, separated by spaces; NULL: none
 } rival_score;
 
@@ -34,7 +33,7 @@ bool comparison_start(comparison *c, const char *list, const char *python, char 
 bool comparison_greet(comparison *c, const upconv_device_info *device, char *error, size_t error_size);
 void comparison_finish(comparison *c);
 
-void comparison_header(const comparison *c, const report *r);
+void comparison_header(const comparison *c, const report *r, bool best);
 bool comparison_problem(comparison *c, const report *r, upconv_context *context, const measure_options *options,
                         const named_problem *item, const upconv_problem *problem, char *error, size_t error_size);
 // Geometric means, and who fell behind. false without memory.

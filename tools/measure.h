@@ -25,6 +25,7 @@ typedef struct measure_options {
     upconv_effort effort;
     int runs;              // at least so many
     double seconds;        // and at least so long
+    bool best;             // rates follow from the best time, not from the median
     upconv_context *check; // compare with the reference solver there first; NULL: do not
 } measure_options;
 
@@ -35,7 +36,7 @@ typedef struct measurement {
     double plan_ms, compile_ms;
     double median_us, best_us;
     double flops, bytes;   // of one run: multiply-adds counted as two; input, output and weights, each once
-    double gflops, gbytes; // a second, by the median
+    double gflops, gbytes; // a second, by the median (or the best)
     bool f16_sums;         // products are added up in f16
 } measurement;
 
@@ -49,7 +50,8 @@ void trial_close(trial *t);
 // Runs until there are `least` more samples and the time is over, after one run that is not counted where `warm`; what
 // takes long ends after ten times the seconds.
 bool trial_run(trial *t, int least, double seconds, bool warm, samples *times, char *error, size_t error_size);
-bool trial_describe(const trial *t, samples *times, measurement *result, char *error, size_t error_size);
+bool trial_describe(const trial *t, const measure_options *options, samples *times, measurement *result, char *error,
+                    size_t error_size);
 
 // All of it: opens, runs as the options say, describes, closes.
 bool measure(upconv_context *context, const upconv_problem *problem, const measure_options *options,
