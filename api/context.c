@@ -148,19 +148,20 @@ upconv_status upc_context_adopt(upconv_context *context, const upc_backend *back
     return status;
 }
 
-// The device's index in its backend. NO_DEVICE: this backend has none that fits.
+// The index of the device that is wanted. Looks only for a name, because looking loads the drivers; whether there is a device of
+// that number, opening it will say. NO_DEVICE: this backend has none of that name.
 static upconv_status find_device(upc_env *env, const upc_backend *backend, const char *wanted, int *index)
 {
     upc_facts facts;
     upconv_status status;
     *index = 0;
     if (!wanted || !*wanted)
-        return backend->facts_at(env, 0, &facts);
+        return UPCONV_OK;
     char *end;
     const long number = strtol(wanted, &end, 10);
     if (!*end) {
         *index = (int)number;
-        return number >= 0 && number < 4096 ? backend->facts_at(env, *index, &facts) : UPCONV_ERROR_NO_DEVICE;
+        return number >= 0 && number < 4096 ? UPCONV_OK : upc_fail(UPCONV_ERROR_NO_DEVICE, "no device has number %ld", number);
     }
     for (; (status = backend->facts_at(env, *index, &facts)) == UPCONV_OK; ++*index)
         for (const char *at = facts.info.name; *at; at++)
@@ -180,13 +181,12 @@ static upconv_status open_any(upconv_context *context, upconv_backend wanted, co
         int index;
         upc_device *device;
         upconv_status status = find_device(&context->env, backend, name, &index);
-        if (status == UPCONV_ERROR_HOST_MEMORY)
-            return status;
-        if (status) {
+        if (!status)
+            status = backend->open(&context->env, index, &device);
+        if (status == UPCONV_ERROR_NO_DEVICE) {
             snprintf(why, sizeof why, "%s", upc_last_error());
             continue;
         }
-        status = backend->open(&context->env, index, &device);
         if (status == UPCONV_OK) {
             device->facts.info.index = index;
             return upc_context_adopt(context, backend, device, params);

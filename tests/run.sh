@@ -151,9 +151,11 @@ sanitized=(env "ASAN_OPTIONS=abort_on_error=0:detect_leaks=1" "UBSAN_OPTIONS=hal
 meson_tests build-asan asan unit,device "${sanitized[@]}"
 build_in build-tsan gcc -Dauto_features=enabled -Db_sanitize=thread
 for backend in "${backends[@]}"; do
-    tested build-tsan "tsan: threads $backend" env OCL_ICD_DEEPBIND=0 \
-        "TSAN_OPTIONS=halt_on_error=0:exitcode=66:suppressions=$here/suppressions/tsan.txt:ignore_noninstrumented_modules=1" \
-        build-tsan/tests/threads "$backend"
+    for program in threads batch; do
+        tested build-tsan "tsan: $program $backend" env OCL_ICD_DEEPBIND=0 \
+            "TSAN_OPTIONS=halt_on_error=0:exitcode=66:suppressions=$here/suppressions/tsan.txt:ignore_noninstrumented_modules=1" \
+            "build-tsan/tests/$program" "$backend"
+    done
 done
 
 # ---- OpenCL kernels in an interpreter that sees races, bad addresses and uninitialised values
