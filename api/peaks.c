@@ -1,6 +1,6 @@
-// What a device can do at most: multiply-adds and copying, measured through the backend as everything else is. Each measurement
-// grows until one submission takes a while, so that fast and slow devices spend about the same time on it and no watchdog
-// bites, and is then repeated; the best of all counts.
+// What a device can do at most: multiply-adds and copying, measured through the backend as everything else is. Each
+// measurement grows until one submission takes a while, so that fast and slow devices spend about the same time on it
+// and no watchdog bites, and is then repeated; the best of all counts.
 #include "internal.h"
 #include "peaks.h"
 
@@ -10,10 +10,11 @@ enum {
     LONG_ENOUGH_NS = 10000000, // of one submission
     REPEATS = 6,
     GROWTHS = 40,
-    FMA_STEPS = 8,             // of the kernel's loop
+    FMA_STEPS = 8, // of the kernel's loop, in one round
+    FMA_ROUNDS = 512,
     VECTOR_BYTES = 16,
-    COPY_EACH = 4,             // vectors of an item of the kernel
-    MAX_PASSES = 64,           // copies of one submission
+    COPY_EACH = 4,   // vectors of an item of the kernel
+    MAX_PASSES = 64, // copies of one submission
 };
 
 static const uint64_t budget_ns = 300000000; // of one measurement: no repetition is begun later
@@ -31,11 +32,13 @@ static upconv_status make_program(probe *p, const upc_program_desc *desc)
     upc_string_init(&text, &context->env);
     upconv_status status = upc_source_assemble(&context->env, context->backend->id, &context->facts, desc, &text);
     if (!status) {
-        upc_program_source source = {.name = desc->kernel, .text = text.data, .binding_count = desc->binding_count,
+        upc_program_source source = {.name = desc->kernel,
+                                     .text = text.data,
+                                     .binding_count = desc->binding_count,
                                      .arg_count = desc->arg_count};
         memcpy(source.local, desc->local, sizeof source.local);
         for (int i = 0; i < 2; i++)
-            source.key[i] = upc_hash(desc->local, sizeof desc->local, upc_hash(text.data, text.length, (uint64_t)i + 1));
+            source.key[i] = upc_hash(desc->local, sizeof desc->local, upc_hash(text.data, text.length, i + 1u));
         status = context->backend->program_create(context->device, &source, &p->program);
     }
     upc_string_finish(&text);
@@ -73,7 +76,10 @@ static upconv_status measure(probe *p, const measurement *m, double *best)
 {
     const uint64_t start = upc_now_ns();
     int64_t amount = 1;
-    for (int i = 0, repeats = 0; i < GROWTHS && repeats < REPEATS && (!repeats || upc_now_ns() - start < budget_ns); i++) {
+    int repeats = 0;
+    for (int i = 0; i < GROWTHS && repeats < REPEATS; i++) {
+        if (repeats && upc_now_ns() - start >= budget_ns)
+            break;
         uint64_t ns;
         const upconv_status status = m->once(p, m->how, amount, &ns);
         if (status)
@@ -94,14 +100,14 @@ typedef struct fma_shape {
     int32_t vector, chains, halves;
 } fma_shape;
 
-// Processors behind OpenCL get vectors as wide as theirs, several of them. The items of other devices are lanes of a vector already,
-// and few sums leave room for many items.
+// Processors behind OpenCL get vectors as wide as theirs, several of them. The items of other devices are lanes of a
+// vector already, and few sums leave room for many items.
 static const fma_shape narrow_shapes[] = {{4, 2, 0}, {4, 4, 0}};
 static const fma_shape wide_shapes[] = {{8, 12, 0}, {16, 12, 0}};
 static const fma_shape half_shapes[] = {{4, 2, 1}, {4, 4, 1}};
 
 typedef struct fma_how {
-    uint32_t local, group_count;
+    uint32_t local;
     int32_t rounds;
 } fma_how;
 
@@ -112,9 +118,12 @@ static upconv_status fma_once(probe *p, const void *with, int64_t amount, uint64
     int32_t args[3] = {how->rounds, 0, 0};
     memcpy(&args[1], &scale, sizeof scale);
     memcpy(&args[2], &step, sizeof step);
-    const upc_launch launch = {.program = p->program, .groups = {(uint32_t)amount, 1, 1},
+    const upc_launch launch = {.program = p->program,
+                               .groups = {(uint32_t)amount, 1, 1},
                                .bound = {{p->memory[1], 0, (uint64_t)amount * how->local * VECTOR_BYTES}},
-                               .bound_count = 1, .args = args, .arg_count = 3};
+                               .bound_count = 1,
+                               .args = args,
+                               .arg_count = 3};
     return run(p, &launch, 1, ns);
 }
 
@@ -123,7 +132,8 @@ static upconv_status fma_shape_rate(probe *p, const fma_shape *shape, double *be
     const upc_facts *facts = &p->context->facts;
     const uint32_t local = UPC_MIN(64, facts->info.limits.group_size);
     const uint64_t items = UPC_MIN(p->memory[1]->bytes, facts->info.limits.binding_bytes) / VECTOR_BYTES;
-    const fma_how how = {.local = local, .rounds = (int32_t)(facts->loop_rounds ? UPC_MIN(512, facts->loop_rounds) : 512)};
+    const uint32_t most_rounds = facts->loop_rounds ? facts->loop_rounds : FMA_ROUNDS;
+    const fma_how how = {.local = local, .rounds = (int32_t)UPC_MIN(most_rounds, FMA_ROUNDS)};
     upc_program_desc desc;
     upc_program_desc_init(&desc, "peak_fma", (const uint32_t[3]){local, 1, 1}, 1);
     upc_program_param(&desc, "VEC", UPC_PARAM_DEFINE, shape->vector);
@@ -135,7 +145,8 @@ static upconv_status fma_shape_rate(probe *p, const fma_shape *shape, double *be
     upconv_status status = make_program(p, &desc);
     if (status)
         return status;
-    const measurement m = {.once = fma_once, .how = &how,
+    const measurement m = {.once = fma_once,
+                           .how = &how,
                            .work = 2.0 * shape->vector * shape->chains * FMA_STEPS * how.rounds * local,
                            .most = (int64_t)UPC_MAX(UPC_MIN(items / local, facts->info.limits.group_count), 1)};
     status = measure(p, &m, best);
@@ -156,7 +167,9 @@ static upconv_status fma_rate(probe *p, double *best)
     const upc_facts *facts = &p->context->facts;
     if (facts->info.backend == UPCONV_BACKEND_CPU) {
         const upc_peak_work work = {.threads = upc_processors(), .rounds = 4096};
-        const measurement m = {.once = fma_host_once, .how = &work, .most = 1 << 30,
+        const measurement m = {.once = fma_host_once,
+                               .how = &work,
+                               .most = 1 << 30,
                                .work = 2.0 * (double)(upc_peak_host_fmas() * work.rounds * work.threads)};
         return measure(p, &m, best);
     }
@@ -228,7 +241,8 @@ static upconv_status copy_rate(probe *p, double *best)
     upconv_status status = make_program(p, &desc);
     if (status)
         return status;
-    const upc_launch launch = {.program = p->program, .groups = {(uint32_t)groups, 1, 1}, .args = &items, .arg_count = 1};
+    const upc_launch launch = {
+        .program = p->program, .groups = {(uint32_t)groups, 1, 1}, .args = &items, .arg_count = 1};
     status = copy_measure(p, &launch, bytes, best);
     drop_program(p);
     return status;

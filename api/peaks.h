@@ -6,8 +6,8 @@
 
 typedef struct upc_peak_work {
     int threads;
-    int64_t rounds;   // fma: rounds of the loop for each thread
-    uint64_t bytes;   // copy
+    int64_t rounds; // fma: rounds of the loop for each thread
+    uint64_t bytes; // copy
 } upc_peak_work;
 
 // arg: upc_peak_work. No pointers.

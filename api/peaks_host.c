@@ -1,4 +1,5 @@
-// Multiply-adds by the widest vectors that the processor has, whatever the rest of the library was compiled for, and copying.
+// Multiply-adds by the widest vectors that the processor has, whatever the rest of the library was compiled for, and
+// copying.
 #include "peaks.h"
 
 #include <string.h>
@@ -12,7 +13,8 @@
 
 enum { CHAINS = 12 }; // latency times units of any processor known; more would not stay in registers
 
-// One round: CHAINS multiply-adds of vectors that do not wait for one another. Returns the sums' total, so that they are needed.
+// One round: CHAINS multiply-adds of vectors that do not wait for one another. Returns the sums' total, so that they
+// are needed.
 typedef float (*fma_fn)(int64_t rounds, float scale, float step);
 
 typedef struct fma_kind {

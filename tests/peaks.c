@@ -42,7 +42,10 @@ static void numbers(void **state)
 static void small_limits(void **state)
 {
     (void)state;
-    check(&(upconv_limits){.struct_size = sizeof(upconv_limits), .binding_bytes = 4096, .group_count = 3, .group_size = 5,
+    check(&(upconv_limits){.struct_size = sizeof(upconv_limits),
+                           .binding_bytes = 4096,
+                           .group_count = 3,
+                           .group_size = 5,
                            .alloc_bytes = 100000});
 }
 

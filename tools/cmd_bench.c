@@ -179,8 +179,8 @@ static int bench_all(bench *b, const session_options *where, const problem_list 
     bool fine = open_all(b, where, check) && begin(b) && run_all(b, list);
     comparison_finish(&b->comparison);
     upconv_context_destroy(b->measure.check);
-    // Statistics are asked of drivers without a device behind them too, whose fences are signalled before their own threads have
-    // looked at a submission: v3dv then crashes while it is taken down. The process ends next anyway.
+    // Statistics are asked of drivers without a device behind them too, whose fences are signalled before their own
+    // threads have looked at a submission: v3dv then crashes while it is taken down. The process ends next anyway.
     if (!b->statistics || b->report.device.backend != UPCONV_BACKEND_VULKAN)
         upconv_context_destroy(b->context);
     return fine ? TOOL_OK : TOOL_FAILURE;
@@ -190,26 +190,50 @@ static int bench_all(bench *b, const session_options *where, const problem_list 
 static int check_words(const bench *b, bool check)
 {
     if (b->statistics && (b->rivals || b->peaks || check || b->measure.effort == UPCONV_MEASURE))
-        return usage_error(&bench_command, "--stats executes nothing; it does not go with --compare, --peaks, --check or "
-                                           "--effort measure");
+        return usage_error(&bench_command,
+                           "--stats executes nothing; it does not go with --compare, --peaks, --check or "
+                           "--effort measure");
     return -1;
+}
+
+// The problems of the command line and of the file, then all of it.
+static int bench_words(bench *b, const session_options *where, const char *file, char **words, int count, bool check)
+{
+    char error[512];
+    problem_list list = {0};
+    bool fine = true;
+    for (int i = 0; fine && i < count; i++)
+        if (!(fine = problem_list_add(&list, "", words[i])))
+            failure(&bench_command, "no memory for the problems");
+    if (fine && file && !(fine = problem_list_read(&list, file, error, sizeof error)))
+        failure(&bench_command, "%s", error);
+    int code = TOOL_FAILURE;
+    if (fine && list.count == 0 && (file || !b->peaks))
+        code =
+            file ? failure(&bench_command, "%s holds no problem", file) : usage_error(&bench_command, "which problem?");
+    else if (fine)
+        code = bench_all(b, where, &list, check);
+    problem_list_finish(&list);
+    return code;
 }
 
 static int run(int argc, char **argv)
 {
     session_options where = {0};
-    bench b = {.measure = {.runs = 5, .seconds = 0.3}, .python = "python3", .progress = session_terminal(),
-               .type = -1, .layout = -1};
+    bench b = {.measure = {.runs = 5, .seconds = 0.3},
+               .python = "python3",
+               .progress = session_terminal(),
+               .type = -1,
+               .layout = -1};
     const char *file = NULL;
-    char error[512];
     int effort = UPCONV_ESTIMATE, by = 0, operands = 0;
     bool check = false;
     const option options[] = {
         SESSION_OPTIONS(where),
-        {"solver", OPTION_TEXT, &b.measure.solver, "S",
-         "This solver only, or one configuration (phase:tile=4).", 0, 0, NULL},
-        {"problems", OPTION_TEXT, &file, "FILE", "More problems: `name problem` a line, remarks after a #.",
-         0, 0, NULL},
+        {"solver", OPTION_TEXT, &b.measure.solver, "S", "This solver only, or one configuration (phase:tile=4).", 0, 0,
+         NULL},
+        {"problems", OPTION_TEXT, &file, "FILE", "More problems: `name problem` a line, remarks after a #.", 0, 0,
+         NULL},
         {"type", OPTION_CHOICE, &b.type, "T", "f32 or f16, in place of what the problems say.", 0, 0, type_choices},
         {"layout", OPTION_CHOICE, &b.layout, "L",
          "nchw, nhwc or nc4hw4, of input and output, in place of what the problems say.", 0, 0, layout_choices},
@@ -234,7 +258,8 @@ static int run(int argc, char **argv)
         {"seconds", OPTION_REAL, &b.measure.seconds, "T",
          "And at least so long (0.3); no further run is begun after ten times that.", 0, 3600, NULL},
         {"by", OPTION_CHOICE, &by, "WHAT",
-         "Rates and ratios by the median (the default), or by the best time, which other work on the machine disturbs least.",
+         "Rates and ratios by the median (the default), or by the best time, which other work on the machine "
+         "disturbs least.",
          0, 0, by_choices},
         {"json", OPTION_FLAG, &b.report.json, NULL, "One JSON object a line instead of a table.", 0, 0, NULL},
         {NULL, OPTION_FLAG, NULL, NULL, NULL, 0, 0, NULL},
@@ -247,21 +272,7 @@ static int run(int argc, char **argv)
     where.statistics = b.statistics;
     if ((over = check_words(&b, check)) >= 0)
         return over;
-    problem_list list = {0};
-    bool fine = true;
-    for (int i = 0; fine && i < operands; i++)
-        if (!(fine = problem_list_add(&list, "", argv[i])))
-            failure(&bench_command, "no memory for the problems");
-    if (fine && file && !(fine = problem_list_read(&list, file, error, sizeof error)))
-        failure(&bench_command, "%s", error);
-    int code = TOOL_FAILURE;
-    if (fine && list.count == 0 && !(b.peaks && !file))
-        code = file ? failure(&bench_command, "%s holds no problem", file)
-                    : usage_error(&bench_command, "which problem?");
-    else if (fine)
-        code = bench_all(&b, &where, &list, check);
-    problem_list_finish(&list);
-    return code;
+    return bench_words(&b, &where, file, argv, operands, check);
 }
 
 const tool_command bench_command = {
@@ -270,8 +281,8 @@ const tool_command bench_command = {
     "has one; GFLOPS by the usual count (twice batch x input extents x kernel x channels in x channels out / "
     "groups) and GB/s (input, output and weights, each once), both by the median, or as --by says. Inputs are the same "
     "pseudo-random numbers on every machine. Weights and a bias are part of the plan.\n"
-    "With --peaks: GFLOPS and GB/s as shares of the device's measured multiply-adds and copying, and which of the two is the "
-    "nearer bound.\n"
+    "With --peaks: GFLOPS and GB/s as shares of the device's measured multiply-adds and copying, and which of "
+    "the two is the nearer bound.\n"
     "With --compare all sides run in turn, each in a process of its own, and x is our GFLOPS divided by theirs. "
     "onednn: oneDNN's deconvolution on the processor, f32, layouts of its own choice, reorders not counted. "
     "openblas: a product of large matrices, the same for every problem. ncnn and torch: from PyPI, through "

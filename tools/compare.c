@@ -13,8 +13,8 @@ static const double warm_below_us = 50000; // what takes longer does not profit 
 typedef struct rival_rule {
     const char *rival;
     double least;
-    int channels;       // only problems of one group with as many input and output channels,
-    double intensity;   // and so many operations a byte
+    int channels;     // only problems of one group with as many input and output channels,
+    double intensity; // and so many operations a byte
     const char *below, *which;
 } rival_rule;
 
@@ -82,8 +82,8 @@ typedef struct side {
     bool ready;
     samples times;
     double median_us, best_us, gflops, ratio;
-    bool low;       // below what the rule asks for
-    char why[512];  // not ready
+    bool low;      // below what the rule asks for
+    char why[512]; // not ready
 } side;
 
 static bool turn(rival *r, side *theirs, double seconds, int round)
@@ -171,7 +171,8 @@ static bool add_side(cJSON *object, const rival *r, const side *s)
     cJSON *theirs = cJSON_AddObjectToObject(object, rival_name(r));
     if (!theirs || !s->ready)
         return theirs && session_json_text(theirs, "refused", s->why);
-    return session_json_text(theirs, "how", rival_how(r)) && cJSON_AddNumberToObject(theirs, "median_us", s->median_us) &&
+    return session_json_text(theirs, "how", rival_how(r)) &&
+           cJSON_AddNumberToObject(theirs, "median_us", s->median_us) &&
            cJSON_AddNumberToObject(theirs, "best_us", s->best_us) &&
            cJSON_AddNumberToObject(theirs, "gflops", s->gflops) && cJSON_AddNumberToObject(theirs, "ratio", s->ratio);
 }
@@ -269,11 +270,11 @@ static bool add_words(cJSON *object, const char *key, const char *words)
 static bool add_score(cJSON *object, const rival *r, const rival_score *s)
 {
     cJSON *one = cJSON_AddObjectToObject(object, rival_name(r));
-    return one && session_json_text(one, "about", rival_about(r)) && cJSON_AddNumberToObject(one, "count", (double)s->count) &&
+    return one && session_json_text(one, "about", rival_about(r)) &&
+           cJSON_AddNumberToObject(one, "count", (double)s->count) &&
            cJSON_AddNumberToObject(one, "ours_gflops", mean(s, s->ours)) &&
            cJSON_AddNumberToObject(one, "theirs_gflops", mean(s, s->theirs)) &&
-           cJSON_AddNumberToObject(one, "ratio", mean(s, s->ours - s->theirs)) &&
-           add_words(one, "below", s->below) &&
+           cJSON_AddNumberToObject(one, "ratio", mean(s, s->ours - s->theirs)) && add_words(one, "below", s->below) &&
            add_words(one, "refused", s->refused);
 }
 

@@ -1,5 +1,5 @@
-// upconv and other libraries on the same problems in one run: all sides in turn, so that what disturbs the machine disturbs
-// them alike.
+// upconv and other libraries on the same problems in one run: all sides in turn, so that what disturbs the machine
+// disturbs them alike.
 #ifndef TOOL_COMPARE_H
 #define TOOL_COMPARE_H
 
@@ -17,9 +17,9 @@ enum { MOST_RIVALS = 4 };
 
 // What came of all problems against one rival.
 typedef struct rival_score {
-    size_t count;            // problems that both ran and that count
-    double ours, theirs;     // sums of logarithms of GFLOPS
-    char *below, *refused;   // names, separated by spaces; NULL: none
+    size_t count;          // problems that both ran and that count
+    double ours, theirs;   // sums of logarithms of GFLOPS
+    char *below, *refused; // names, separated by spaces; NULL: none
 } rival_score;
 
 typedef struct comparison {

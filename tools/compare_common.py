@@ -1,5 +1,5 @@
-# The child's side of upconv's comparison with another library: lines of JSON in, lines of JSON out (tools/rival.h). A script
-# that follows gives open(device), prepare(problem) and run(); what they raise is an answer too.
+# The child's side of upconv's comparison with another library: lines of JSON in, lines of JSON out (tools/rival.h). A
+# script that follows calls serve(open, prepare, run); what these raise is an answer too.
 import json
 import os
 import sys

@@ -1,6 +1,6 @@
-# ncnn (PyPI: ncnn): a network of one deconvolution, on Vulkan where upconv is on Vulkan or on a GPU, else on the processor. The
-# time is that of one extraction; on Vulkan it has the way of input and output to the device and back in it, which ncnn's
-# Python interface does not let one leave out.
+# ncnn (PyPI: ncnn): a network of one deconvolution, on Vulkan where upconv is on Vulkan or on a GPU, else on the
+# processor. The time is that of one extraction; on Vulkan it has the way of input and output to the device and back in
+# it, which ncnn's Python interface does not let one leave out.
 import tempfile
 
 KINDS = {1: "Deconvolution1D", 2: "Deconvolution", 3: "Deconvolution3D"}

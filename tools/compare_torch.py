@@ -1,5 +1,6 @@
-# PyTorch (PyPI: torch): conv_transpose, on the GPU (cuDNN on NVIDIA) where upconv is on one, else on the processor. TF32 is off,
-# cuDNN searches for its fastest algorithm, weights and tensors stay on the device, and times are its own events' there.
+# PyTorch (PyPI: torch): conv_transpose, on the GPU (cuDNN on NVIDIA) where upconv is on one, else on the processor.
+# TF32 is off, cuDNN searches for its fastest algorithm, weights and tensors stay on the device, and times are its own
+# events' there.
 state = {}
 
 

@@ -1,4 +1,5 @@
-# Writes scripts as C strings: embed_scripts.py OUT COMMON.py FILE.py... FILE.py becomes script_FILE, after what is common.
+# Writes scripts as C strings: embed_scripts.py OUT COMMON.py FILE.py... FILE.py becomes script_FILE, after what is
+# common.
 import os
 import sys
 

@@ -9,8 +9,8 @@
 #include "tensors.h"
 
 // The largest difference from the CPU's double sums that --check lets pass, as a part of the largest result.
-// Sums of ten thousand f32 products stay below the first; a product too few or too many does not. f16 rounds results to 11
-// bits, and sums of f16 lose more.
+// Sums of ten thousand f32 products stay below the first; a product too few or too many does not. f16 rounds
+// results to 11 bits, and sums of f16 lose more.
 static const double largest_error_f32 = 2e-5, largest_error_f16 = 2e-3, largest_error_sum16 = 3e-2;
 
 enum { MOST_SAMPLES = 4096 };
@@ -148,8 +148,7 @@ static bool same_as(trial *t, upconv_context *reference, char *error, size_t err
     bool fine = false;
     void *expected = malloc(all->sizes.output_bytes);
     if (!expected) {
-        snprintf(error, error_size, "no memory on the host to compare %.0f MB",
-                 (double)all->sizes.output_bytes / 1e6);
+        snprintf(error, error_size, "no memory on the host to compare %.0f MB", (double)all->sizes.output_bytes / 1e6);
         return false;
     }
     upconv_io io = {.struct_size = sizeof io};
@@ -157,8 +156,7 @@ static bool same_as(trial *t, upconv_context *reference, char *error, size_t err
     io.at[UPCONV_RESIDUAL].host = all->residual;
     io.at[UPCONV_OUTPUT].host = expected;
     if (tensors_plan(all, reference, "reference", UPCONV_ESTIMATE, &plan) != UPCONV_OK ||
-        upconv_execute_io(plan, &io) != UPCONV_OK ||
-        upconv_buffer_map(t->output, UPCONV_MAP_READ, &got) != UPCONV_OK) {
+        upconv_execute_io(plan, &io) != UPCONV_OK || upconv_buffer_map(t->output, UPCONV_MAP_READ, &got) != UPCONV_OK) {
         snprintf(error, error_size, "comparing with the CPU: %s", upconv_last_error());
         goto end;
     }
@@ -166,7 +164,7 @@ static bool same_as(trial *t, upconv_context *reference, char *error, size_t err
     tensors_compare(all, got, expected, &off);
     fine = off.largest <= (all->problem.sum_type == UPCONV_F16 ? largest_error_sum16
                            : all->problem.type == UPCONV_F16   ? largest_error_f16
-                                                                   : largest_error_f32);
+                                                               : largest_error_f32);
     if (!fine)
         snprintf(error, error_size, "output %llu is %.9g, on the CPU %.9g", (unsigned long long)off.at, off.got,
                  off.expected);
@@ -180,8 +178,8 @@ end:
     return fine;
 }
 
-trial *trial_open(upconv_context *context, const upconv_problem *problem, const measure_options *options,
-                  char *error, size_t error_size)
+trial *trial_open(upconv_context *context, const upconv_problem *problem, const measure_options *options, char *error,
+                  size_t error_size)
 {
     double us;
     trial *t = calloc(1, sizeof *t);

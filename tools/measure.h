@@ -44,8 +44,8 @@ typedef struct measurement {
 typedef struct trial trial;
 
 // All of them: false (or NULL) means that a sentence is in error.
-trial *trial_open(upconv_context *context, const upconv_problem *problem, const measure_options *options,
-                  char *error, size_t error_size);
+trial *trial_open(upconv_context *context, const upconv_problem *problem, const measure_options *options, char *error,
+                  size_t error_size);
 void trial_close(trial *t);
 // Runs until there are `least` more samples and the time is over, after one run that is not counted where `warm`; what
 // takes long ends after ten times the seconds.

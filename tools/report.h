@@ -23,8 +23,8 @@ bool report_peaks(const report *r);
 void report_header(const report *r);
 bool report_line(const report *r, const named_problem *item, const upconv_problem *problem, const measurement *m);
 
-// The object of a JSON line, to which others add; NULL without memory. report_print_json deletes it (NULL too) and returns
-// whether it could be printed.
+// The object of a JSON line, to which others add; NULL without memory. report_print_json deletes it (NULL too) and
+// returns whether it could be printed.
 cJSON *report_json(const report *r, const named_problem *item, const upconv_problem *problem);
 bool report_add_measurement(const report *r, cJSON *line, const measurement *m);
 bool report_print_json(cJSON *line);

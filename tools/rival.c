@@ -33,7 +33,6 @@ static const rival_kind kinds[] = {
     {"ncnn", NULL, script_compare_ncnn},
     {"torch", NULL, script_compare_torch},
 };
-const char *const rival_names[] = {"onednn", "openblas", "ncnn", "torch", NULL};
 
 struct rival {
     const rival_kind *kind;
@@ -77,7 +76,8 @@ rival *rival_start(const char *name, const char *python, char *error, size_t err
     rival *r = kind ? calloc(1, sizeof *r) : NULL;
     int ends[2];
     if (!r || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || fcntl(ends[0], F_SETFD, FD_CLOEXEC)) {
-        snprintf(error, error_size, "%s: %s", name, kind ? strerror(errno) : "there is no such rival");
+        snprintf(error, error_size, "%s: %s", name,
+                 kind ? strerror(errno) : "no library of this name; there are onednn, openblas, ncnn and torch");
         free(r);
         return NULL;
     }
@@ -224,7 +224,8 @@ static bool add_problem(cJSON *object, const upconv_problem *p, const char *text
     const char *type = p->type == UPCONV_F16 ? "f16" : "f32";
     return upconv_problem_sizes(p, &sizes) == UPCONV_OK && cJSON_AddStringToObject(object, "text", text) &&
            cJSON_AddStringToObject(object, "type", type) && cJSON_AddNumberToObject(object, "dims", dims) &&
-           cJSON_AddNumberToObject(object, "batch", p->batch) && cJSON_AddNumberToObject(object, "ic", p->in_channels) &&
+           cJSON_AddNumberToObject(object, "batch", p->batch) &&
+           cJSON_AddNumberToObject(object, "ic", p->in_channels) &&
            cJSON_AddNumberToObject(object, "oc", p->out_channels) &&
            cJSON_AddNumberToObject(object, "groups", p->groups ? p->groups : 1) &&
            add_numbers(object, "in", p->in, dims, 0) && add_numbers(object, "kernel", p->kernel, dims, 0) &&
@@ -252,14 +253,14 @@ bool rival_prepare(rival *r, const upconv_problem *problem, char *error, size_t 
 bool rival_run(rival *r, double seconds, bool warm, samples *times, char *error, size_t error_size)
 {
     cJSON *request = cJSON_CreateObject(), *whole;
-    if (!request || !cJSON_AddNumberToObject(request, "run", seconds) || !cJSON_AddBoolToObject(request, "warm", warm)) {
+    if (!request || !cJSON_AddNumberToObject(request, "run", seconds) ||
+        !cJSON_AddBoolToObject(request, "warm", warm)) {
         cJSON_Delete(request);
         return fail(r, error, error_size, "no memory");
     }
     const cJSON *all = ask(r, request, "us", &whole, error, error_size), *one;
     bool fine = cJSON_IsArray(all) && cJSON_GetArraySize(all) > 0;
-    cJSON_ArrayForEach(one, all)
-        fine = fine && cJSON_IsNumber(one) && samples_add(times, one->valuedouble);
+    cJSON_ArrayForEach(one, all) fine = fine && cJSON_IsNumber(one) && samples_add(times, one->valuedouble);
     cJSON_Delete(whole);
     return fine;
 }

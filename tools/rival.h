@@ -20,9 +20,8 @@
 
 typedef struct rival rival;
 
-// NAME: one of rival_names, which ends with NULL. PYTHON: the interpreter for those that are scripts. To be called before
-// any driver is loaded: a child starts as a copy of this process. NULL: a sentence is in error.
-extern const char *const rival_names[];
+// NAME: onednn, openblas, ncnn or torch. PYTHON: the interpreter for those that are scripts. To be called before any
+// driver is loaded: a child starts as a copy of this process. NULL: a sentence is in error.
 rival *rival_start(const char *name, const char *python, char *error, size_t error_size);
 void rival_stop(rival *r);
 

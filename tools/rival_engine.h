@@ -1,5 +1,5 @@
-// The child's side of rival.h, for libraries that are opened from C. None of them is needed to build this program: they are
-// looked for when it runs.
+// The child's side of rival.h, for libraries that are opened from C. None of them is needed to build this program: they
+// are looked for when it runs.
 #ifndef TOOL_RIVAL_ENGINE_H
 #define TOOL_RIVAL_ENGINE_H
 

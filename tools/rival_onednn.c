@@ -1,5 +1,6 @@
-// oneDNN's deconvolution on the processor, through its C interface: generation 2 (Debian 12) or 3 (Debian 13), whichever
-// can be opened. Layouts are its own choice, and nothing is put into them or taken out of them within the time.
+// oneDNN's deconvolution on the processor, through its C interface: generation 2 (Debian 12) or 3 (Debian 13),
+// whichever can be opened. Layouts are its own choice, and nothing is put into them or taken out of them within the
+// time.
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,8 +27,8 @@ enum {
     MAX_DIMS = 12,
 };
 
-// Descriptions of tensors and operations are structures of generation 2, whose contents nobody here looks at: these are far
-// larger (696 and 5,976 bytes in 2.6). In generation 3 they are pointers.
+// Descriptions of tensors and operations are structures of generation 2, whose contents nobody here looks at: these are
+// far larger (696 and 5,976 bytes in 2.6). In generation 3 they are pointers.
 enum { TENSOR_BYTES = 4096, OPERATION_BYTES = 32768, TENSORS = 4 };
 
 typedef struct dnnl_argument {
@@ -49,7 +50,7 @@ typedef struct onednn {
     const dnnl_version *(*version)(void);
     int (*engine_create)(void **engine, int kind, size_t index);
     int (*stream_create)(void **stream, void *engine, unsigned flags);
-    int (*tensor_init)(void *tensor, int dims, const int64_t *extents, int type, int layout);    // generation 2
+    int (*tensor_init)(void *tensor, int dims, const int64_t *extents, int type, int layout); // generation 2
     int (*operation_init)(void *operation, int kind, int algorithm, const void *src, const void *weights,
                           const void *bias, const void *dst, const int64_t *strides, const int64_t *dilations,
                           const int64_t *front, const int64_t *back);
@@ -80,7 +81,10 @@ typedef struct entry {
     int generation; // 0: both
 } entry;
 
-#define ENTRY(member, symbol, generation) {offsetof(onednn, member), "dnnl_" symbol, generation}
+#define ENTRY(member, symbol, generation)                                                                              \
+    {                                                                                                                  \
+        offsetof(onednn, member), "dnnl_" symbol, generation                                                           \
+    }
 static const entry entries[] = {
     ENTRY(version, "version", 0),
     ENTRY(engine_create, "engine_create", 0),
@@ -157,7 +161,9 @@ typedef struct shape {
 static shape shape_of(const upconv_problem *p)
 {
     int dims = p->dims ? p->dims : 2, groups = p->groups ? p->groups : 1;
-    shape s = {.dims = dims + 2, .src = {p->batch, p->in_channels}, .dst = {p->batch, p->out_channels},
+    shape s = {.dims = dims + 2,
+               .src = {p->batch, p->in_channels},
+               .dst = {p->batch, p->out_channels},
                .bias = {p->out_channels}};
     if (groups > 1)
         s.weights[s.weights_dims++] = groups;
@@ -191,8 +197,8 @@ static int describe_2(onednn *o, const shape *s)
     if (!status)
         status = o->tensor_init(dst, s->dims, s->dst, DNNL_F32, DNNL_ANY_LAYOUT);
     if (!status)
-        status = o->operation_init(operation, DNNL_FORWARD_INFERENCE, DNNL_DECONVOLUTION_DIRECT, src, weights, bias, dst,
-                                   s->stride, s->dilation, s->front, s->back);
+        status = o->operation_init(operation, DNNL_FORWARD_INFERENCE, DNNL_DECONVOLUTION_DIRECT, src, weights, bias,
+                                   dst, s->stride, s->dilation, s->front, s->back);
     if (!status)
         status = o->description_create(&o->description, operation, NULL, o->engine, NULL);
     free(memory);
@@ -233,7 +239,8 @@ static void drop(onednn *o)
 
 static void say(int status, char *text, size_t size)
 {
-    static const char *const meanings[] = {"done", "no memory", "it takes no such arguments", "it does not implement this"};
+    static const char *const meanings[] = {"done", "no memory", "it takes no such arguments",
+                                           "it does not implement this"};
     bool known = status > 0 && status < (int)(sizeof meanings / sizeof *meanings);
     snprintf(text, size, "status %d%s%s", status, known ? ": " : "", known ? meanings[status] : "");
 }

@@ -1,5 +1,5 @@
-// OpenBLAS: a product of large square matrices, as a yardstick of what the processor can do with f32. The same for every
-// problem, timed anew beside each.
+// OpenBLAS: a product of large square matrices, as a yardstick of what the processor can do with f32. The same for
+// every problem, timed anew beside each.
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +21,11 @@ typedef struct openblas {
 } openblas;
 
 #if defined(__x86_64__) && defined(__GNUC__)
-// The cores of x86 processors that OpenBLAS knows, by the vectors that their kernels use. It picks by the model's number, and for
-// one that it does not know something far too old.
+// The cores of x86 processors that OpenBLAS knows, by the vectors that their kernels use. It picks by the model's
+// number, and for one that it does not know something far too old.
 static const char *const avx512_cores[] = {"SkylakeX", "Cooperlake", "SapphireRapids", NULL};
-static const char *const avx2_cores[] = {"Haswell", "Zen", "Excavator", "SkylakeX", "Cooperlake", "SapphireRapids", NULL};
+static const char *const avx2_cores[] = {"Haswell",        "Zen", "Excavator", "SkylakeX", "Cooperlake",
+                                         "SapphireRapids", NULL};
 
 static bool among(const char *name, const char *const *list)
 {
@@ -37,8 +38,8 @@ static bool among(const char *name, const char *const *list)
 // The core to ask for, NULL where the library's own choice has the processor's vectors.
 static const char *better_core(const char *chosen)
 {
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
         return among(chosen, avx512_cores) ? NULL : "SkylakeX";
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return among(chosen, avx2_cores) ? NULL : "Haswell";
@@ -130,4 +131,4 @@ static bool run(void *state, char *text, size_t size)
     return true;
 }
 
-const rival_engine rival_openblas = {"openblas", 2.0 * SIZE * SIZE * SIZE, open_blas, prepare, run};
+const rival_engine rival_openblas = {"openblas", 2.0 * SIZE *SIZE *SIZE, open_blas, prepare, run};

@@ -38,8 +38,8 @@ static void finish(figures *f)
 // What was printed of the steps before: those that run one program have the same figures and share a line.
 typedef struct steps {
     const report *report;
-    cJSON *array;        // JSON
-    char *text;          // of the steps first .. last
+    cJSON *array; // JSON
+    char *text;   // of the steps first .. last
     uint32_t first, last;
 } steps;
 
@@ -99,9 +99,9 @@ static bool print(const report *r, const named_problem *item, const upconv_probl
 {
     steps s = {.report = r};
     if (!r->json) {
-        printf("%s %s: %s %s, %u step%s, %llu bytes of workspace, %.1f ms in compilers\n", *item->name ? item->name : "-",
-               item->text, info->solver, info->config, info->dispatches, info->dispatches == 1 ? "" : "s",
-               (unsigned long long)info->workspace_bytes, info->compile_ms);
+        printf("%s %s: %s %s, %u step%s, %llu bytes of workspace, %.1f ms in compilers\n",
+               *item->name ? item->name : "-", item->text, info->solver, info->config, info->dispatches,
+               info->dispatches == 1 ? "" : "s", (unsigned long long)info->workspace_bytes, info->compile_ms);
         return all_steps(&s, plan, info->dispatches);
     }
     cJSON *line = report_json(r, item, problem);

@@ -165,6 +165,8 @@ void tensors_compare(const tensors *t, const void *got, const void *expected, di
             }
         }
     }
-    *result = (difference){.largest = wrong / (1 + largest), .at = where, .got = element_at(p, got, where),
+    *result = (difference){.largest = wrong / (1 + largest),
+                           .at = where,
+                           .got = element_at(p, got, where),
                            .expected = element_at(p, expected, where)};
 }

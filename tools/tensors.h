@@ -23,8 +23,8 @@ upconv_status tensors_plan(const tensors *t, upconv_context *context, const char
                            upconv_plan **plan);
 
 typedef struct difference {
-    double largest;            // as a part of one more than the largest expected number; a NaN counts as infinite
-    uint64_t at;               // where: the position in memory
+    double largest; // as a part of one more than the largest expected number; a NaN counts as infinite
+    uint64_t at;    // where: the position in memory
     double got, expected;
 } difference;
 
