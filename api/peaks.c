@@ -8,8 +8,7 @@
 
 enum {
     LONG_ENOUGH_NS = 10000000, // of one submission
-    REPEATS = 6,
-    GROWTHS = 40,
+    REPEATS = 3,               // at least
     FMA_STEPS = 8, // of the kernel's loop, in one round
     FMA_ROUNDS = 512,
     VECTOR_BYTES = 16,
@@ -17,7 +16,7 @@ enum {
     MAX_PASSES = 64, // copies of one submission
 };
 
-static const uint64_t budget_ns = 300000000; // of one measurement: no repetition is begun later
+static const uint64_t budget_ns = 250000000; // of one measurement, and more only for the least of repetitions
 
 typedef struct probe {
     upconv_context *context;
@@ -76,10 +75,8 @@ static upconv_status measure(probe *p, const measurement *m, double *best)
 {
     const uint64_t start = upc_now_ns();
     int64_t amount = 1;
-    int repeats = 0;
-    for (int i = 0; i < GROWTHS && repeats < REPEATS; i++) {
-        if (repeats && upc_now_ns() - start >= budget_ns)
-            break;
+    // something else may run on the device for a while, so that the repetitions last longer than a few would
+    for (int repeats = 0; repeats < REPEATS || upc_now_ns() - start < budget_ns;) {
         uint64_t ns;
         const upconv_status status = m->once(p, m->how, amount, &ns);
         if (status)
