@@ -18,6 +18,8 @@ enum {
 
 static const uint64_t budget_ns = 250000000; // of one measurement, and more only for the least of repetitions
 
+static const double plausible = 1e7; // GFLOPS: a hundred times what any device has
+
 typedef struct probe {
     upconv_context *context;
     upc_memory *memory[2];
@@ -292,8 +294,9 @@ upconv_status upconv_device_peaks(upconv_context *context, upconv_peaks *peaks)
         status = fma_half_rate(&p, &found.f16_gflops);
     upc_memory_release(p.memory[0]);
     upc_memory_release(p.memory[1]);
-    if (!status && (found.f32_gflops <= 0 || found.copy_gbytes <= 0))
-        status = upc_fail(UPCONV_ERROR_UNSUPPORTED, "the clock of %s stood still", context->facts.info.name);
+    if (!status && (found.f32_gflops <= 0 || found.f32_gflops > plausible || found.copy_gbytes <= 0))
+        status = upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s seems to execute nothing: its clock stands still",
+                          context->facts.info.name);
     if (!status)
         upc_params_return(peaks, &found, sizeof found, sizeof found);
     return status;
