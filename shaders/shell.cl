@@ -64,3 +64,9 @@
 #endif
 #define KERNEL(buffers) __kernel UPC_GROUP void upc_main(buffers UPC_ARGS)
 #define GLOBAL_ID(d)    ((int)get_global_id(d))
+#define LOCAL_ID(d)     ((int)get_local_id(d))
+#define GROUP_ID(d)     ((int)get_group_id(d))
+#define BARRIER()       barrier(CLK_LOCAL_MEM_FENCE)
+#define LOCAL4(name, n) __local float4 name[n];
+#define OUTSIDE(what)
+#define INSIDE(what)    what

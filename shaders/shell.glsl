@@ -88,6 +88,13 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define UPC_HALVES(slot)  upc_u.upc_base##slot
 #define KERNEL(buffers)   buffers layout(push_constant) uniform upc_args { UPC_ARGS } upc_u; void main()
 #define GLOBAL_ID(d)      int(gl_GlobalInvocationID[d])
+#define LOCAL_ID(d)       int(gl_LocalInvocationID[d])
+#define GROUP_ID(d)       int(gl_WorkGroupID[d])
+#define BARRIER()         barrier()
+// Shared memory: the same declaration stands before the kernel, OUTSIDE(...), and first in its body, INSIDE(...).
+#define LOCAL4(name, n)   shared vec4 name[n];
+#define OUTSIDE(what)     what
+#define INSIDE(what)
 
 // Of kernels for whole subgroups, of LANES items. SUBGROUP: its number along x of the grid.
 #ifdef LANES

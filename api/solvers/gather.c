@@ -110,6 +110,30 @@ const char *upc_group_legal(const upc_facts *facts, int32_t x, int32_t y, char *
     return sentence;
 }
 
+double upc_gather_macs(const upc_problem *problem)
+{
+    double pairs = 1; // of input positions and taps, on all axes
+    for (int a = 0; a < 3; a++) {
+        const upc_axis *axis = &problem->axis[a];
+        int64_t count = 0;
+        for (int64_t k = 0; k < axis->kernel; k++) {
+            const int64_t first = UPC_MAX(upc_ceil_div(axis->pad - k * axis->dilation, axis->stride), 0);
+            const int64_t last = UPC_MIN(upc_floor_div(axis->out - 1 + axis->pad - k * axis->dilation, axis->stride), axis->in - 1);
+            count += UPC_MAX(last - first + 1, 0);
+        }
+        pairs *= (double)count;
+    }
+    return pairs * (double)(problem->batch * problem->groups) * (double)problem->icg * (double)problem->ocg;
+}
+
+double upc_gather_busy(const upc_facts *facts, double items)
+{
+    // two cores of a processor are busy with anything; a GPU hides its latencies with some hundred items a compute unit, and small
+    // ones have one or two units
+    const double all = facts->info.kind == UPCONV_DEVICE_CPU ? 16 : 512 * (double)UPC_MAX(facts->info.compute_units, 4);
+    return items >= all ? 1 : UPC_MAX(items, 1) / all;
+}
+
 upconv_status upc_table_taps(upc_recipe *recipe, const upc_problem *problem, const upc_taps *taps, int32_t at[3])
 {
     const int64_t kh = problem->axis[1].kernel, kw = problem->axis[2].kernel;
@@ -285,7 +309,7 @@ static upconv_status emit(void *to, const upc_box *box, const upc_window *in, co
     for (size_t i = 0; i < UPC_COUNT(values); i++)
         step.args[i] = (int32_t)values[i];
     for (int i = 0; i < 3; i++)
-        step.groups[i] = (uint32_t)upc_ceil_div(items[i], c->gather->local[i]);
+        step.groups[i] = (uint32_t)upc_ceil_div(items[i], c->split.local[i]);
     bind(c, box, in, out, weights, &step);
     const upconv_status status = upc_recipe_program(c->recipe, &c->program[accumulate], &step.program);
     return status ? status : upc_recipe_step(c->recipe, &step);
@@ -366,7 +390,8 @@ static void prepare(cooking *c, const upc_facts *facts)
         split->in_step = split->in.pack;
     if (split->out.pack > 1)
         split->out_step = split->out.pack;
-    memcpy(split->local, gather->local, sizeof split->local);
+    for (int i = 0; i < 3; i++)
+        split->local[i] = gather->whole_groups ? 1 : gather->local[i];
     split->taps = split->rounds_per_channel = 1;
     split->rounds = 2;
     for (int a = 0; a < 3; a++) {

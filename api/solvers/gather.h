@@ -24,6 +24,7 @@ typedef struct upc_gather {
     int unroll;            // steps of the loop over input channels that are written out
     bool texel;            // weights are read as a texel buffer (facts.texel_elements)
     uint32_t lanes;        // 0: items make tiles of a row; else subgroups of so many items make tiles of all positions of a phase
+    bool whole_groups;     // a work-group together makes what an item does otherwise
     bool spec;             // geometry as specialisation constants, not from the table
     // adds the kernel's own #defines
     void (*defines)(const struct upc_gather *gather, upc_program_desc *program);
@@ -56,6 +57,11 @@ typedef struct upc_epilogue {
     int32_t act, bits[3];
 } upc_epilogue;
 upc_epilogue upc_epilogue_of(const upc_problem *problem);
+
+// Multiply-adds that count: those whose output is not cut off.
+double upc_gather_macs(const upc_problem *problem);
+// Share of a device's items that a dispatch of so many keeps busy, above 0 and at most 1. Rough: for cost models.
+double upc_gather_busy(const upc_facts *facts, double items);
 
 // The values of a knob that is one axis of a work-group.
 enum { UPC_GROUP_SIZES = 9 };
