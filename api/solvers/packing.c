@@ -11,8 +11,8 @@
 enum {
     TILE = 4096,               // most elements, of a buffer
     MOST_TAPS = 16, MOST_INNER = 64,
+    FEW_INNER = 16,            // where each is a piece of its own in the source
     LINE = 16,                 // elements of a cache's line
-    LINES = 4,                 // of the result that a tile makes of each tap, where columns come from all over
     THREAD_BYTES = 512 * 1024, // that make another thread worth its start
 };
 
@@ -160,6 +160,15 @@ static void gather_taps4(const upc_pack_map *p, const int64_t *column, int64_t a
     }
 }
 
+// Rows of the source that come next: short pieces far apart, which no processor foresees. They may lie beyond the source's end.
+static void ask_ahead(const upc_pack_map *p, const int64_t *column, const float *from, int64_t first, int64_t inners, int64_t taps)
+{
+    const int64_t skip = UPC_MAX(LINE / taps, 1); // columns of a line
+    for (int64_t i = first; i < first + inners; i++)
+        for (int64_t c = 0; c < p->columns; c += skip) // as a number: a pointer beyond the end is undefined even if only asked for
+            __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)(i * p->from_inner + column[c]) * sizeof *from));
+}
+
 // All taps of a tile, four or more, where a column's taps are side by side. As many inner at a time as fill whole lines of the
 // result. The last four taps may overlap those before.
 static void gather_taps(const job *j, const tile *t, float *const to[MOST_TAPS], int64_t step)
@@ -167,13 +176,15 @@ static void gather_taps(const job *j, const tile *t, float *const to[MOST_TAPS],
     const upc_pack_map *p = j->p;
     const int64_t *column = columns_of(p, t), apart = spacing(p, column), lines = UPC_MAX(LINE / p->columns, 1);
     const float *from = source_of(j, t) + p->tap[t->tap].from;
-    for (int64_t i = 0; i < t->inners; i += lines)
+    for (int64_t i = 0; i < t->inners; i += lines) {
+        ask_ahead(p, column, from, i + lines, lines, t->taps);
         for (int64_t k = 0; k < t->taps; k += 4) {
             const int64_t first = UPC_MIN(k, t->taps - 4);
             float *const row[4] = {to[first] + i * step, to[first + 1] + i * step, to[first + 2] + i * step,
                                    to[first + 3] + i * step};
             gather_taps4(p, column, apart, from + i * p->from_inner + first, UPC_MIN(lines, t->inners - i), row, step);
         }
+    }
 }
 
 // ------------------------------------------------------------------------------------------------------------- one tile
@@ -272,8 +283,7 @@ void upc_pack_run(const upc_pack_map *p, const float *from, void *to)
 {
     job j = {.p = p, .from = from, .to = to, .along = along_of(p)};
     const int64_t taps = j.along == ALONG_TAPS ? UPC_MIN(p->taps, MOST_TAPS) : 1;
-    const int64_t wanted = j.along == ALONG_INNER ? MOST_INNER : LINES * LINE / p->columns;
-    j.inner = UPC_MAX(UPC_MIN(UPC_MIN(wanted, MOST_INNER), TILE / (taps * p->columns)), 1);
+    j.inner = UPC_MAX(UPC_MIN(j.along == ALONG_INNER ? MOST_INNER : FEW_INNER, TILE / (taps * p->columns)), 1);
     j.inner_tiles = upc_ceil_div(p->inner, j.inner);
     j.tap_tiles = upc_ceil_div(p->taps, MOST_TAPS);
     j.inner_first = p->panels * p->columns > 1 && p->from_inner > UPC_MAX(p->column[1], 0);
