@@ -15,6 +15,7 @@ typedef struct pack_cooking {
     int64_t raw_tap; // taps are equally far apart in every filter order
     int64_t oc, icg, blocks, all_taps; // icg: of the packed weights
     size_t raw_bytes, bytes;           // of an element
+    uint64_t table_bytes;              // with the taps, which come last
     upc_program_desc program;
     int32_t steps;
 } pack_cooking;
@@ -58,7 +59,7 @@ static upconv_status emit(pack_cooking *p, const weight_range *part, const upc_w
         step.groups[i] = (uint32_t)upc_ceil_div(items[i], p->program.local[i]);
     step.bind[0] = (upc_bind){UPC_WEIGHTS, (uint64_t)raw->first * p->raw_bytes, (uint64_t)raw->count * p->raw_bytes};
     step.bind[1] = (upc_bind){UPC_WORKSPACE, (uint64_t)packed->first * p->bytes, (uint64_t)packed->count * p->bytes};
-    step.bind[2] = (upc_bind){UPC_TABLE, 0, p->recipe->table_count * 4};
+    step.bind[2] = (upc_bind){UPC_TABLE, 0, p->table_bytes};
     // a workspace that the app lends may still be read by the submission before
     step.barrier = p->steps == 0;
     if (++p->steps > UPC_MAX_DISPATCHES)
@@ -113,7 +114,8 @@ upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, 
     const upc_axis *axis = problem->axis;
     pack_cooking p = {.problem = problem, .facts = facts, .taps = taps, .recipe = recipe, .oc = packing->oc, .icg = packing->icg,
                  .blocks = upc_ceil_div(problem->ocg, packing->oc), .raw_bytes = upc_type_bytes(request->weights_type),
-                 .bytes = upc_type_bytes(packing->type), .all_taps = axis[0].kernel * axis[1].kernel * axis[2].kernel};
+                 .bytes = upc_type_bytes(packing->type), .all_taps = axis[0].kernel * axis[1].kernel * axis[2].kernel,
+                 .table_bytes = (uint64_t)(taps_at[2] + 3 * taps->axis[2].stride) * 4};
     upc_filter_strides_get(problem, request->order, &p.raw);
     p.raw_tap = p.raw.tap[2];
     uint32_t local[3] = {1, 1, 1};
@@ -129,7 +131,7 @@ upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, 
     const struct {
         const char *name;
         int64_t value;
-    } fixed[] = {
+    } fixed[UPC_PACK_ENTRIES] = {
         {"TAPS_D", taps_at[0]}, {"TAPS_H", taps_at[1]}, {"TAPS_W", taps_at[2]},
         {"SD", taps->axis[0].stride}, {"SH", taps->axis[1].stride}, {"SW", taps->axis[2].stride},
         {"DD", axis[0].dilation}, {"DH", axis[1].dilation}, {"DW", axis[2].dilation},

@@ -229,8 +229,9 @@ void random_pool_choose(random_pool *pool, const upc_problem *problem, const upc
     int *count = &pool->count[of];
     bool found = false;
     snprintf(text, size, "%s", solver->name);
-    if (solver->knob_count == 0 || test_chance(random, pool->limit ? 6 : 40))
-        return; // its own guess
+    const bool shared = pool->limit > 0, common = combination <= 0;
+    if (solver->knob_count == 0 || test_chance(random, !shared ? 40 : common ? 6 : 0))
+        return; // its own guess, which is a program of its own
     const bool full = pool->limit > 0 && *count >= UPC_MIN(pool->limit, RANDOM_POOL);
     // what a pool holds does not depend on the seed, so that runs with other seeds find their programs in a driver's cache
     test_random pooled = {(uint64_t)of * 1000 + (uint64_t)*count};
@@ -245,7 +246,7 @@ void random_pool_choose(random_pool *pool, const upc_problem *problem, const upc
         return;
     if (!full && pool->limit > 0)
         configs[(*count)++] = config;
-    if (pool->limit > 0 && test_chance(random, 5))
+    if (shared && test_chance(random, common ? 5 : 1))
         specialise(solver, &config);
     upc_text out = {text, size, strlen(text)};
     upc_text_add(&out, ":");

@@ -208,6 +208,8 @@ static void place_taps(cooking *c)
     c->taps_at[0] = (int32_t)c->recipe->table_count;
     if (!c->gather->spec)
         c->taps_at[0] += COMMON + (c->gather->phases ? OF_PHASES : OF_DIRECT);
+    if (c->request->dynamic_weights)
+        c->taps_at[0] += UPC_PACK_ENTRIES;
     for (int a = 1; a < 3; a++)
         c->taps_at[a] = c->taps_at[a - 1] + 3 * (int32_t)c->taps->axis[a - 1].stride;
 }
@@ -443,7 +445,7 @@ upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *probl
     cooking c = {.gather = gather, .problem = problem, .request = request, .recipe = recipe, .taps = &taps};
     prepare(&c, facts);
     place_taps(&c);
-    if ((status = static_params(&c)) || (status = upc_table_taps(recipe, problem, &taps, c.taps_at)))
+    if ((status = static_params(&c)))
         goto finish;
     if (request->dynamic_weights) {
         recipe->workspace_bytes = packed;
@@ -452,6 +454,8 @@ upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *probl
     } else {
         recipe->packed_bytes = packed;
     }
+    if (!status)
+        status = upc_table_taps(recipe, problem, &taps, c.taps_at);
     if (!status && gather->stage) {
         c.stage_at = upc_round_up(recipe->workspace_bytes, 256);
         status = upc_stage_cook(gather->stage, problem, facts, c.stage_at, recipe);

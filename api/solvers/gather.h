@@ -42,8 +42,9 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
 upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *problem, const upc_facts *facts,
                               const upc_request *request, upc_recipe *recipe);
 
-// Adds the steps that pack weights given at execution into the workspace (api/pack.c).
-// taps_at: where upc_table_taps put the axes.
+// Adds the steps that pack weights given at execution into the workspace, and their UPC_PACK_ENTRIES to the table (api/pack.c).
+// taps_at: where upc_table_taps will put the axes: last, so that the program is the same for every stride.
+enum { UPC_PACK_ENTRIES = 22 };
 upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps, const int32_t taps_at[3],
                             const upc_packing *packing, const upc_request *request, upc_recipe *recipe);
 
