@@ -7,10 +7,10 @@
 
 enum { WIDE, TILE, GROUP, UNROLL };
 
-static const int32_t few[] = {1, 2}, tiles[] = {1, 2, 4}, groups[] = {1, 2, 4, 8}, rounds[] = {1, 2, 4};
+static const int32_t wides[] = {1, 2, 4}, tiles[] = {1, 2, 4}, groups[] = {1, 2, 4, 8}, rounds[] = {1, 2, 4};
 
 static const upc_knob knobs[] = {
-    [WIDE] = {"wide", few, UPC_COUNT(few)},          // vectors of four output channels of a lane
+    [WIDE] = {"wide", wides, UPC_COUNT(wides)},      // vectors of four output channels of a lane
     [TILE] = {"tile", tiles, UPC_COUNT(tiles)},      // positions that a lane loads
     [GROUP] = {"y", groups, UPC_COUNT(groups)},      // subgroups of a work-group
     [UNROLL] = {"unroll", rounds, UPC_COUNT(rounds)}, // input channels of a round of the loop
@@ -19,6 +19,8 @@ static const upc_knob knobs[] = {
 static int64_t lanes_of(const upc_facts *facts) { return facts->info.subgroup_size; }
 static int64_t channels_of(const upc_facts *facts, const upc_config *config) { return lanes_of(facts) * 4 * config->value[WIDE]; }
 static int64_t positions_of(const upc_facts *facts, const upc_config *config) { return lanes_of(facts) * config->value[TILE]; }
+// Vectors of four that a lane keeps.
+static int64_t sums_of(const upc_facts *facts, const upc_config *config) { return positions_of(facts, config) * config->value[WIDE]; }
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
 {
@@ -28,6 +30,8 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
         refusal = "it is for processors under Vulkan";
     else if (!facts->subgroup_shuffle || (lanes != 4 && lanes != 8 && lanes != 16))
         refusal = "the device has no subgroups of 4, 8 or 16 items that see each other's values";
+    if (!refusal && upc_group_legal(facts, (int32_t)lanes, 1, sentence))
+        return sentence;
     if (!refusal)
         return upc_gather_refuse(problem, true, sentence);
     snprintf(sentence, UPC_SENTENCE, "%s", refusal);
@@ -45,26 +49,12 @@ static void count(const upc_problem *problem, int64_t *positions, int64_t *phase
     }
 }
 
-static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
-{
-    int64_t positions, phases;
-    memset(config, 0, sizeof *config);
-    count(problem, &positions, &phases);
-    const int64_t half = lanes_of(facts) * 4; // channels
-    config->value[WIDE] = upc_ceil_div(problem->ocg, half) % 2 ? 1 : 2;
-    config->value[TILE] = 1;
-    config->value[UNROLL] = problem->icg >= 16 ? 4 : 1;
-    config->value[GROUP] = 1;
-    while (config->value[GROUP] < 4 && config->value[GROUP] * 4 * positions_of(facts, config) <= positions)
-        config->value[GROUP] *= 2;
-}
-
 enum { MOST_SUMS = 32 }; // vectors of a lane: beyond it compiling takes longer than it can save
 
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
 {
     (void)problem;
-    const int64_t sums = positions_of(facts, config) * config->value[WIDE];
+    const int64_t sums = sums_of(facts, config);
     if (sums > MOST_SUMS) {
         snprintf(sentence, UPC_SENTENCE, "%lld vectors of sums are more than the %d that a lane may have", (long long)sums,
                  MOST_SUMS);
@@ -73,8 +63,9 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     return upc_group_legal(facts, config->value[GROUP] * (int32_t)facts->info.subgroup_size, 1, sentence);
 }
 
-// Nanoseconds on one of two cores, from measurements on llvmpipe: of a round, the loads of inputs and of weights, multiply-adds and
-// blends; of an item, where its positions are, and the stores.
+// Nanoseconds on one of two cores, fitted to measurements on llvmpipe with subgroups of 8: of an item, finding its positions and
+// storing its sums; of a tap, where it lies; of an input channel, its loads and those of the weights, multiply-adds, and the blends
+// of each round of the loop.
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
     int64_t positions, phases;
@@ -82,12 +73,40 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     double taps = 1;
     for (int a = 0; a < 3; a++)
         taps *= (double)problem->axis[a].kernel;
+    const double wide = config->value[WIDE], tile = config->value[TILE], sums = (double)sums_of(facts, config);
+    const int64_t channels = channels_of(facts, config), blocks = upc_ceil_div(problem->ocg, channels);
+    const int64_t loops = problem->icg / config->value[UNROLL] + problem->icg % config->value[UNROLL];
     const double items = (double)(upc_ceil_div(positions, positions_of(facts, config)) * problem->batch * problem->groups) *
-                         (double)upc_ceil_div(problem->ocg, channels_of(facts, config));
-    const double sums = (double)positions_of(facts, config) * config->value[WIDE];
-    const double round = 13.0 * config->value[TILE] + 2.0 * config->value[WIDE] + sums * (1.6 + 0.6 / config->value[UNROLL]);
-    const double start = (double)phases * (400 + 60 * sums);
-    return items * (taps * (double)problem->icg * round + start) / 2e3 + 5;
+                         (double)blocks;
+    const double used = (double)problem->ocg / (double)(blocks * channels); // of the sums
+    const double item = 320 + sums * (72 + 47 * used);
+    const double tap = 20 * tile + (config->value[UNROLL] > 1 ? 10 * sums : 0) + 1.1 * sums * (double)loops;
+    const double channel = 16.7 * tile + 6.4 * wide + 0.73 * sums;
+    return items * ((double)phases * item + taps * (tap + (double)problem->icg * channel)) / 2e3 + 5;
+}
+
+static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
+{
+    static const int32_t unrolled[] = {4, 1}; // few programs serve all problems
+    int64_t positions, phases;
+    double best = 0;
+    count(problem, &positions, &phases);
+    for (size_t i = 0; i < UPC_COUNT(wides) * UPC_COUNT(tiles) * UPC_COUNT(unrolled); i++) {
+        upc_config tried = {{0}};
+        tried.value[WIDE] = wides[i % UPC_COUNT(wides)];
+        tried.value[TILE] = tiles[i / UPC_COUNT(wides) % UPC_COUNT(tiles)];
+        tried.value[UNROLL] = unrolled[i / UPC_COUNT(wides) / UPC_COUNT(tiles)];
+        tried.value[GROUP] = 1;
+        const int64_t sums = sums_of(facts, &tried);
+        const double cost = cost_us(problem, facts, &tried);
+        if (i && (sums > MOST_SUMS || cost >= best))
+            continue;
+        best = cost;
+        *config = tried;
+    }
+    char sentence[UPC_SENTENCE];
+    if (16 * positions_of(facts, config) <= positions && !upc_group_legal(facts, 4 * (int32_t)lanes_of(facts), 1, sentence))
+        config->value[GROUP] = 4;
 }
 
 static void defines(const upc_gather *gather, upc_program_desc *program)
