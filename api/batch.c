@@ -1,4 +1,5 @@
-// Several plans at once: what they have to compile is gathered, compiled side by side, each program once, and handed out.
+// Several plans at once: what they have to compile is gathered, compiled side by side, each program once, and handed
+// out.
 #include "internal.h"
 
 #include <stdio.h>
@@ -85,7 +86,8 @@ static void compile(void *data, int64_t index, int thread)
     job *one = &all->jobs[index];
     const need *first = &all->needs[one->first];
     const uint64_t start = upc_now_ns();
-    one->status = upc_program_get(all->context, &all->items[first->item].plan->recipe.programs[first->program], &one->program);
+    one->status =
+        upc_program_get(all->context, &all->items[first->item].plan->recipe.programs[first->program], &one->program);
     if (one->status)
         snprintf(one->sentence, sizeof one->sentence, "%s", upc_last_error());
     one->ms = (double)(upc_now_ns() - start) / 1e6;
@@ -149,7 +151,8 @@ upconv_status upconv_plan_create_many(upconv_context *context, upconv_plan_item 
         return upc_no_memory(count * sizeof *all.items);
     for (size_t i = 0; i < count; i++) {
         item *one = &all.items[i];
-        const upconv_status status = upc_plan_begin(context, items[i].problem, items[i].params, &one->params, &one->plan);
+        const upconv_status status =
+            upc_plan_begin(context, items[i].problem, items[i].params, &one->params, &one->plan);
         if (status)
             fail(one, status, upc_last_error());
     }

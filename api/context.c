@@ -55,7 +55,7 @@ upconv_status upconv_backend_at(int32_t index, upconv_backend_info *info)
     return UPCONV_OK;
 }
 
-// ----------------------------------------------------------------------------------------------------------- creation
+// ------------------------------------------------------------------------------------------------------------ creation
 
 static upconv_status check(const upconv_context_params *params)
 {
@@ -148,8 +148,8 @@ upconv_status upc_context_adopt(upconv_context *context, const upc_backend *back
     return status;
 }
 
-// The index of the device that is wanted. Looks only for a name, because looking loads the drivers; whether there is a device of
-// that number, opening it will say. NO_DEVICE: this backend has none of that name.
+// The index of the device that is wanted. Looks only for a name, because looking loads the drivers; whether there is a
+// device of that number, opening it will say. NO_DEVICE: this backend has none of that name.
 static upconv_status find_device(upc_env *env, const upc_backend *backend, const char *wanted, int *index)
 {
     upc_facts facts;
@@ -161,7 +161,8 @@ static upconv_status find_device(upc_env *env, const upc_backend *backend, const
     const long number = strtol(wanted, &end, 10);
     if (!*end) {
         *index = (int)number;
-        return number >= 0 && number < 4096 ? UPCONV_OK : upc_fail(UPCONV_ERROR_NO_DEVICE, "no device has number %ld", number);
+        return number >= 0 && number < 4096 ? UPCONV_OK
+                                            : upc_fail(UPCONV_ERROR_NO_DEVICE, "no device has number %ld", number);
     }
     for (; (status = backend->facts_at(env, *index, &facts)) == UPCONV_OK; ++*index)
         for (const char *at = facts.info.name; *at; at++)

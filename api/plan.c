@@ -14,8 +14,9 @@ static upconv_status make_programs(upconv_plan *plan)
 {
     const uint64_t start = upc_now_ns();
     for (size_t i = 0; i < plan->recipe.program_count; i++) {
-        const upconv_status status =
-            plan->programs[i] ? UPCONV_OK : upc_program_get(plan->context, &plan->recipe.programs[i], &plan->programs[i]);
+        if (plan->programs[i])
+            continue;
+        const upconv_status status = upc_program_get(plan->context, &plan->recipe.programs[i], &plan->programs[i]);
         if (status)
             return status;
     }
@@ -23,7 +24,7 @@ static upconv_status make_programs(upconv_plan *plan)
     return UPCONV_OK;
 }
 
-// --------------------------------------------------------------------------------------------------------- constants
+// ----------------------------------------------------------------------------------------------------------- constants
 
 static uint64_t place(uint64_t *total, uint64_t bytes)
 {
@@ -81,7 +82,7 @@ static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params 
     return status ? status : unmapped;
 }
 
-// ------------------------------------------------------------------------------------------------------------- plans
+// --------------------------------------------------------------------------------------------------------------- plans
 
 uint64_t upc_workspace_default(const upc_problem *problem)
 {
@@ -102,8 +103,8 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
                                    .workspace_limit = params->workspace_limit, .weights_type = params->weights_type};
     plan->own_bias = params->bias != NULL;
     plan->own_slopes = params->slopes != NULL;
-    plan->host_arg = (upc_host_arg){.problem = &plan->problem, .order = params->order, .packed = params->weights != NULL,
-                                    .weights_type = params->weights_type,
+    plan->host_arg = (upc_host_arg){.problem = &plan->problem, .order = params->order,
+                                    .packed = params->weights != NULL, .weights_type = params->weights_type,
                                     .oc = choice->solver->block ? choice->solver->block(&choice->config) : 0};
     char config[512] = "";
     upc_text text = {config, sizeof config, 0};
@@ -171,7 +172,7 @@ static upconv_status end_or_destroy(upconv_plan *made, const upconv_plan_params 
 upconv_status upc_plan_build(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                              const upc_choice *choice, upconv_plan **plan)
 {
-    upconv_plan *made;
+    upconv_plan *made = NULL;
     const upconv_status status = prepare(context, problem, params, choice, upc_now_ns(), &made);
     return status ? status : end_or_destroy(made, params, plan);
 }
@@ -196,8 +197,8 @@ static upconv_status check(const upc_problem *problem, const upconv_plan_params 
     return UPCONV_OK;
 }
 
-upconv_status upc_plan_begin(upconv_context *context, const upconv_problem *given, const upconv_plan_params *given_params,
-                             upconv_plan_params *params, upconv_plan **plan)
+upconv_status upc_plan_begin(upconv_context *context, const upconv_problem *given,
+                             const upconv_plan_params *given_params, upconv_plan_params *params, upconv_plan **plan)
 {
     const uint64_t start = upc_now_ns();
     upc_problem problem;
@@ -220,7 +221,7 @@ upconv_status upconv_plan_create(upconv_context *context, const upconv_problem *
     if (!context || !given || !plan)
         return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", !context ? "context" : !given ? "problem" : "plan");
     upconv_plan_params params;
-    upconv_plan *made;
+    upconv_plan *made = NULL;
     const upconv_status status = upc_plan_begin(context, given, given_params, &params, &made);
     return status ? status : end_or_destroy(made, &params, plan);
 }

@@ -1,5 +1,5 @@
-// Compiled programs that the plans of a context share. Each is compiled once, also when several threads want it at a time: the
-// first compiles, outside the lock, and the others wait for it.
+// Compiled programs that the plans of a context share. Each is compiled once, also when several threads want it at a
+// time: the first compiles, outside the lock, and the others wait for it.
 #include "internal.h"
 
 #include <string.h>
@@ -36,7 +36,7 @@ void upc_programs_finish(upc_programs *programs, const upc_env *env)
     memset(programs, 0, sizeof *programs);
 }
 
-// -------------------------------------------------------------------------------------------------------------- keys
+// ---------------------------------------------------------------------------------------------------------------- keys
 
 static uint64_t hash_text(const char *text, uint64_t seed) { return upc_hash(text, strlen(text) + 1, seed); }
 
@@ -57,7 +57,8 @@ void upc_program_desc_key(const upc_program_desc *desc, uint64_t key[2])
     }
 }
 
-static void text_key(const upc_string *text, const int32_t *spec, uint32_t spec_count, const uint32_t local[3], uint64_t key[2])
+static void text_key(const upc_string *text, const int32_t *spec, uint32_t spec_count, const uint32_t local[3],
+                     uint64_t key[2])
 {
     for (int i = 0; i < 2; i++) {
         key[i] = upc_hash(text->data, text->length, (uint64_t)i + 1);
@@ -72,8 +73,8 @@ static upconv_status compile(upconv_context *context, const upc_program_desc *de
 {
     int32_t spec[UPC_MAX_PARAMS];
     upc_string text;
-    upc_program_source source = {.name = desc->kernel, .binding_count = desc->binding_count, .arg_count = desc->arg_count,
-                                 .spec = spec};
+    upc_program_source source = {
+        .name = desc->kernel, .binding_count = desc->binding_count, .arg_count = desc->arg_count, .spec = spec};
     upc_string_init(&text, &context->env);
     upconv_status status = upc_source_assemble(&context->env, context->backend->id, &context->facts, desc, &text);
     if (status)
@@ -89,8 +90,8 @@ static upconv_status compile(upconv_context *context, const upc_program_desc *de
     status = context->backend->program_create(context->device, &source, program);
     const double ms = (double)(upc_now_ns() - start) / 1e6;
     if (!status)
-        upc_log(&context->env, ms > 1000 ? UPCONV_LOG_WARNING : UPCONV_LOG_INFO, "kernel %s compiled in %.0f ms", desc->kernel,
-                ms);
+        upc_log(&context->env, ms > 1000 ? UPCONV_LOG_WARNING : UPCONV_LOG_INFO, "kernel %s compiled in %.0f ms",
+                desc->kernel, ms);
 finish:
     upc_string_finish(&text);
     return status;
@@ -107,8 +108,8 @@ static upc_shared_program *find(upc_programs *programs, const uint64_t key[2])
     return NULL;
 }
 
-// Programs that no plan uses are kept for the next plan that needs them, but not for ever: an app whose sizes change would gather
-// one for every size.
+// Programs that no plan uses are kept for the next plan that needs them, but not for ever: an app whose sizes change
+// would gather one for every size.
 static void drop_unused(upc_programs *programs)
 {
     size_t kept = 0;

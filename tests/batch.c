@@ -10,7 +10,10 @@
 enum { COPIES = 3, CREW = 4 };
 
 static const char *const problems[] = {
-    "ic3oc5_ih9oh18kh4sh2ph1", "g4ic4oc4_ih7oh13kh3sh2ph1+relu", "ic7oc2_iw19ow57kw3sw3pw0", "ic6oc9_ih5kh2sh2+tanh",
+    "ic3oc5_ih9oh18kh4sh2ph1",
+    "g4ic4oc4_ih7oh13kh3sh2ph1+relu",
+    "ic7oc2_iw19ow57kw3sw3pw0",
+    "ic6oc9_ih5kh2sh2+tanh",
     "mb2_ic2oc3_id3od6kd2sd2pd0_ih4oh8kh2sh2ph0_iw5ow10kw2sw2pw0",
 };
 enum { PROBLEMS = UPC_COUNT(problems), ITEMS = PROBLEMS * COPIES };
@@ -36,9 +39,9 @@ static void fill(fixture *f)
 {
     for (int i = 0; i < ITEMS; i++) {
         const test_case *test = &f->cases[i % PROBLEMS];
-        f->params[i] = (upconv_plan_params){sizeof f->params[i], .weights = test->weights, .order = test->order,
-                                            .bias = test->has_bias ? test->bias : NULL,
-                                            .solver = i % 2 ? "phase" : "direct"};
+        f->params[i] =
+            (upconv_plan_params){sizeof f->params[i], .weights = test->weights, .order = test->order,
+                                 .bias = test->has_bias ? test->bias : NULL, .solver = i % 2 ? "phase" : "direct"};
         f->items[i] = (upconv_plan_item){.problem = &test->problem, .params = &f->params[i]};
     }
 }
@@ -55,7 +58,8 @@ static bool right(const fixture *f, int i)
 {
     const test_case *test = &f->cases[i % PROBLEMS];
     float *output = malloc((size_t)test->sizes.output_bytes);
-    const bool fine = output && !upconv_execute(f->items[i].plan, test->input, output) && test_case_compare(test, output) < 0;
+    const bool fine =
+        output && !upconv_execute(f->items[i].plan, test->input, output) && test_case_compare(test, output) < 0;
     free(output);
     return fine;
 }
@@ -71,7 +75,8 @@ static uint64_t programs_made(upconv_context *context)
 static void makes_all(fixture *f, int32_t threads)
 {
     upconv_context *one = NULL, *many = NULL;
-    expect(f, !test_context_create(f->backend, NULL, &one) && !test_context_create(f->backend, NULL, &many), "contexts");
+    expect(f, !test_context_create(f->backend, NULL, &one) && !test_context_create(f->backend, NULL, &many),
+           "contexts");
     fill(f);
     for (int i = 0; i < ITEMS; i++) {
         upconv_plan *plan = NULL;
@@ -105,14 +110,16 @@ static void keeps_the_good(fixture *f, upconv_context *context)
     upconv_plan *const poison = (upconv_plan *)(void *)f;
     for (int i = 0; i < ITEMS; i++)
         f->items[i].plan = poison;
-    expect(f, upconv_plan_create_many(context, f->items, ITEMS, 2) == UPCONV_ERROR_INVALID, "the first failure is returned");
+    expect(f, upconv_plan_create_many(context, f->items, ITEMS, 2) == UPCONV_ERROR_INVALID,
+           "the first failure is returned");
     expect(f, strstr(upconv_last_error(), "items[2]") && strstr(upconv_last_error(), "stride"), "and its sentence");
     for (int i = 0; i < ITEMS; i++) {
         const upconv_status wanted = i == 2 || i == 5 || i == 7 ? UPCONV_ERROR_INVALID
-                                   : i == 6                     ? UPCONV_ERROR_UNSUPPORTED
+                                     : i == 6                   ? UPCONV_ERROR_UNSUPPORTED
                                                                 : UPCONV_OK;
         expect(f, f->items[i].status == wanted, "the item's own status");
-        expect(f, wanted ? !f->items[i].plan : f->items[i].plan != poison && right(f, i), "bad ones have no plan, good ones work");
+        expect(f, wanted ? !f->items[i].plan : f->items[i].plan != poison && right(f, i),
+               "bad ones have no plan, good ones work");
     }
     destroy(f);
 }
@@ -125,11 +132,13 @@ static void refuses_nonsense(fixture *f, upconv_context *context)
     expect(f, upconv_plan_create_many(context, f->items, ITEMS, -1) == UPCONV_ERROR_INVALID, "threads below zero");
     f->items[3].problem = NULL;
     f->items[0].status = UPCONV_ERROR_DATA;
-    expect(f, upconv_plan_create_many(context, f->items, ITEMS, 1) == UPCONV_ERROR_INVALID, "an item without a problem");
-    expect(f, f->items[0].status == UPCONV_ERROR_DATA && strstr(upconv_last_error(), "items[3]"), "nothing is written then");
+    expect(f, upconv_plan_create_many(context, f->items, ITEMS, 1) == UPCONV_ERROR_INVALID,
+           "an item without a problem");
+    expect(f, f->items[0].status == UPCONV_ERROR_DATA && strstr(upconv_last_error(), "items[3]"),
+           "nothing is written then");
 }
 
-// ------------------------------------------------------------------------------------------------- without memory
+// ------------------------------------------------------------------------------------------------------ without memory
 
 typedef struct meter {
     _Atomic long asked, fail_at, live;
@@ -161,7 +170,8 @@ static void survives_without_memory(fixture *f)
     const upconv_context_params params = {sizeof params, .backend = f->backend, .allocator = &allocator};
     upconv_context *context = NULL;
     fill(f);
-    expect(f, !upconv_context_create(&params, &context) && !upconv_plan_create_many(context, f->items, ITEMS, 2), "a context");
+    expect(f, !upconv_context_create(&params, &context) && !upconv_plan_create_many(context, f->items, ITEMS, 2),
+           "a context");
     destroy(f);
     long failures = 0;
     for (long at = 1;; at++) {
@@ -189,13 +199,14 @@ static void survives_without_memory(fixture *f)
             break;
     }
     expect(f, failures > ITEMS, "allocations did fail");
-    expect(f, !upconv_plan_create_many(context, f->items, ITEMS, 2) && right(f, 0), "and the context is as good as before");
+    expect(f, !upconv_plan_create_many(context, f->items, ITEMS, 2) && right(f, 0),
+           "and the context is as good as before");
     destroy(f);
     upconv_context_destroy(context);
     expect(f, m.live == 0, "all memory was given back");
 }
 
-// ----------------------------------------------------------------------------------------------------- one program
+// --------------------------------------------------------------------------------------------------------- one program
 
 typedef struct rival {
     fixture *f;
@@ -222,8 +233,10 @@ static void compiles_once(fixture *f)
     pthread_barrier_t start;
     rival crew[CREW];
     fill(f);
-    expect(f, !test_context_create(f->backend, NULL, &alone) && !test_context_create(f->backend, NULL, &context) &&
-              !upconv_plan_create(alone, f->items[1].problem, f->items[1].params, &plan), "a plan alone");
+    expect(f,
+           !test_context_create(f->backend, NULL, &alone) && !test_context_create(f->backend, NULL, &context) &&
+               !upconv_plan_create(alone, f->items[1].problem, f->items[1].params, &plan),
+           "a plan alone");
     pthread_barrier_init(&start, NULL, CREW);
     for (int i = 0; i < CREW; i++) {
         crew[i] = (rival){.f = f, .context = context, .start = &start};

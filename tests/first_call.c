@@ -1,6 +1,7 @@
-// How long the first call of each layer takes: first_call BACKEND FILE, a line `name problem` each, as upconv bench reads them.
-// Not a test: it prints, for a plan from a warm program cache, the times of choosing, of the whole, of loading programs and of
-// packing, beside a copy of as many bytes; and for all plans at once, from nothing, on one thread and on all.
+// How long the first call of each layer takes: first_call BACKEND FILE, a line `name problem` each, as upconv bench
+// reads them. Not a test: it prints, for a plan from a warm program cache, the times of choosing, of the whole, of
+// loading programs and of packing, beside a copy of as many bytes; and for all plans at once, from nothing, on one
+// thread and on all.
 #include "testing.h"
 
 #include <stdio.h>
@@ -79,7 +80,8 @@ static void pack_and_copy(const upconv_plan *plan, const layer *l, double *pack_
     for (int i = 0; i < REPEATS; i++) {
         fill_caches();
         uint64_t start = upc_now_ns();
-        plan->solver->pack(&context->env, &plan->problem, &context->facts, &plan->config, l->weights, UPCONV_FILTER_IOK, to);
+        plan->solver->pack(&context->env, &plan->problem, &context->facts, &plan->config, l->weights, UPCONV_FILTER_IOK,
+                           to);
         *pack_ms = UPC_MIN(*pack_ms, ms_since(start));
         fill_caches();
         start = upc_now_ns();
@@ -117,8 +119,9 @@ static void print_layer(upconv_context *context, const layer *l)
     }
     pack_and_copy(plan, l, &pack_ms, &copy_ms);
     const double megabytes = (double)l->sizes.weights_bytes / 1e6;
-    printf("%-16s %-9s %9.4f %9.2f %9.2f %9.2f %9.2f %9.3f %8.2f %8.2f %6.2f\n", l->name, info.solver, choose_ms, info.plan_ms,
-           info.compile_ms, again_ms, megabytes, pack_ms, megabytes / pack_ms, megabytes / copy_ms, copy_ms / pack_ms);
+    printf("%-16s %-9s %9.4f %9.2f %9.2f %9.2f %9.2f %9.3f %8.2f %8.2f %6.2f\n", l->name, info.solver, choose_ms,
+           info.plan_ms, info.compile_ms, again_ms, megabytes, pack_ms, megabytes / pack_ms, megabytes / copy_ms,
+           copy_ms / pack_ms);
     upconv_plan_destroy(plan);
 }
 
@@ -137,8 +140,8 @@ static bool make_all(upconv_backend backend, int32_t threads, bytes *cache)
     upconv_counters counters = {sizeof counters};
     upconv_context_counters(context, &counters);
     printf("# %zu plans at once on %d threads: %.0f ms, %llu programs compiled%s%s\n", layer_count,
-           threads ? (int)threads : upc_processors(), ms, (unsigned long long)counters.source_compiles, status ? ", " : "",
-           status ? upconv_last_error() : "");
+           threads ? (int)threads : upc_processors(), ms, (unsigned long long)counters.source_compiles,
+           status ? ", " : "", status ? upconv_last_error() : "");
     if (cache)
         upconv_cache_export(context, keep, cache);
     for (size_t i = 0; i < layer_count; i++)
@@ -167,8 +170,8 @@ int main(int argc, char **argv)
     start = upc_now_ns();
     upconv_cache_import(context, cache.data, cache.size);
     printf(", %zu bytes of program cache imported in %.2f ms\n", cache.size, ms_since(start));
-    printf("%-16s %-9s %9s %9s %9s %9s %9s %9s %8s %8s %6s\n", "name", "solver", "choose ms", "plan ms", "load ms", "again ms",
-           "MB", "pack ms", "GB/s", "copy", "share");
+    printf("%-16s %-9s %9s %9s %9s %9s %9s %9s %8s %8s %6s\n", "name", "solver", "choose ms", "plan ms", "load ms",
+           "again ms", "MB", "pack ms", "GB/s", "copy", "share");
     for (size_t i = 0; i < layer_count; i++)
         print_layer(context, &layers[i]);
     upconv_context_destroy(context);

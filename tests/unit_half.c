@@ -1,4 +1,5 @@
-// Half precision: every half there and back, and floats around every place where rounding turns, against arithmetic in double.
+// Half precision: every half there and back, and floats around every place where rounding turns, against arithmetic in
+// double.
 #include "../api/util/half.h"
 
 #include <math.h>
@@ -11,8 +12,8 @@
 
 enum { INFINITE = 0x7c00, HALVES = 1 << 16 };
 
-// The value of a half below INFINITE by the definition; of INFINITE itself what the next power of two would be, so that what
-// overflows rounds by the same rule.
+// The value of a half below INFINITE by the definition; of INFINITE itself what the next power of two would be, so that
+// what overflows rounds by the same rule.
 static double value_of(unsigned half)
 {
     const int exponent = (int)(half >> 10), mantissa = (int)(half & 0x3ff);
@@ -109,15 +110,15 @@ static void extremes(void **state)
 {
     (void)state;
     check(0, 0);
-    check(1, 0);                                // the smallest float
+    check(1, 0); // the smallest float
     check(0x007fffff, 0);
-    check(bits_of(65504.0f), 0x7bff);           // the largest half
+    check(bits_of(65504.0f), 0x7bff); // the largest half
     check(bits_of(65519.996f), 0x7bff);
     check(bits_of(65520.0f), INFINITE);
     check(bits_of(1e30f), INFINITE);
     check(0x7f7fffff, INFINITE);
     check(0x7f800000, INFINITE);
-    check(0x7f800001, 0x7e00);                  // a signalling NaN whose payload a half does not hold
+    check(0x7f800001, 0x7e00); // a signalling NaN whose payload a half does not hold
     check(0x7fc00000, 0x7e00);
     check(0x7fffffff, 0x7fff);
 }
@@ -144,8 +145,8 @@ static void nothing_is_written_beyond(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_half_to_float), cmocka_unit_test(every_half_comes_back),
-        cmocka_unit_test(rounds_to_nearest_even), cmocka_unit_test(extremes),
+        cmocka_unit_test(every_half_to_float),       cmocka_unit_test(every_half_comes_back),
+        cmocka_unit_test(rounds_to_nearest_even),    cmocka_unit_test(extremes),
         cmocka_unit_test(nothing_is_written_beyond),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

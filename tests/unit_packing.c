@@ -1,5 +1,5 @@
-// Packing: every order of weights into every layout, in both types, against a loop over the definition; what must not be written
-// is not, and nothing beyond the source is read (it ends where the memory ends, which a sanitizer sees).
+// Packing: every order of weights into every layout, in both types, against a loop over the definition; what must not
+// be written is not, and nothing beyond the source is read (it ends where the memory ends, which a sanitizer sees).
 #include "../api/solvers/packing.h"
 #include "../api/solvers/taps.h"
 #include "../api/util/half.h"
@@ -15,9 +15,18 @@
 enum { CANARY = 0x5a, CANARIES = 64 };
 
 static const char *const problems[] = {
-    "ic8oc8_ih4kh4sh2ph1",           "ic5oc13_ih4kh3sh2ph1",   "g3ic6oc9_ih3kh3sh1dh1", "g7ic7oc7_ih4kh4sh2",
-    "ic19oc21_ih2kh5sh3_iw3kw2sw2",  "ic3oc1_iw9kw16sw8",      "ic130oc17_ih2kh2sh2",   "ic4oc33_ih2kh1sh1",
-    "ic3oc5_ih1kh37sh32_iw1kw41sw32", "ic6oc5_id2kd3sd2_ih2kh3sh1dh1_iw2kw2sw2", "ic70oc64_ih2kh9sh4", "g2ic34oc10_iw4kw3sw2",
+    "ic8oc8_ih4kh4sh2ph1",
+    "ic5oc13_ih4kh3sh2ph1",
+    "g3ic6oc9_ih3kh3sh1dh1",
+    "g7ic7oc7_ih4kh4sh2",
+    "ic19oc21_ih2kh5sh3_iw3kw2sw2",
+    "ic3oc1_iw9kw16sw8",
+    "ic130oc17_ih2kh2sh2",
+    "ic4oc33_ih2kh1sh1",
+    "ic3oc5_ih1kh37sh32_iw1kw41sw32",
+    "ic6oc5_id2kd3sd2_ih2kh3sh1dh1_iw2kw2sw2",
+    "ic70oc64_ih2kh9sh4",
+    "g2ic34oc10_iw4kw3sw2",
     "ic100oc300_ih1kh6sh2", // large enough for two threads
 };
 
@@ -73,15 +82,16 @@ static void check_taps(const upc_taps *taps, const upc_problem *p, const upc_pac
             for (int64_t k = 0; k < all; k++)
                 for (int64_t i = 0; i < how->icg; i++) {
                     const int64_t tap[3] = {k / (kh * kw), k / kw % kh, k % kw};
-                    const int64_t from = g * s.group + i * s.in + o * s.out + tap[0] * s.tap[0] + tap[1] * s.tap[1] +
-                                         tap[2] * s.tap[2];
+                    const int64_t from =
+                        g * s.group + i * s.in + o * s.out + tap[0] * s.tap[0] + tap[1] * s.tap[1] + tap[2] * s.tap[2];
                     const int64_t place = (g * blocks + o / how->oc) * all + upc_taps_position(taps, p, tap);
-                    check_element(packed, (size_t)((place * how->icg + i) * how->oc + o % how->oc), how->type == UPCONV_F16,
-                                  o < p->ocg && i < p->icg ? weights[from] : 0);
+                    check_element(packed, (size_t)((place * how->icg + i) * how->oc + o % how->oc),
+                                  how->type == UPCONV_F16, o < p->ocg && i < p->icg ? weights[from] : 0);
                 }
 }
 
-static void pack_one(const upc_env *env, const upc_problem *p, bool phases, const upc_packing *how, upconv_filter_order order)
+static void pack_one(const upc_env *env, const upc_problem *p, bool phases, const upc_packing *how,
+                     upconv_filter_order order)
 {
     upc_taps taps;
     assert_int_equal(upc_taps_init(&taps, env, p, phases), UPCONV_OK);
@@ -114,8 +124,8 @@ static void every_order_into_every_layout(void **state)
         parse(problems[i], &p);
         for (size_t c = 0; c < UPC_COUNT(channels); c++)
             for (int way = 0; way < 12; way++) {
-                const upc_packing how = {.oc = channels[c], .icg = p.icg + (c % 2 ? 3 : 0),
-                                         .type = way % 2 ? UPCONV_F16 : UPCONV_F32};
+                const upc_packing how = {
+                    .oc = channels[c], .icg = p.icg + (c % 2 ? 3 : 0), .type = way % 2 ? UPCONV_F16 : UPCONV_F32};
                 pack_one(&env, &p, way / 2 % 2, &how, (upconv_filter_order)(way / 4));
             }
     }
@@ -169,8 +179,8 @@ static void check_map(const upc_pack_map *m, const float *from, const char *to, 
             for (int64_t i = 0; i < m->inner; i++)
                 for (int64_t c = 0; c < m->columns; c++) {
                     const int64_t column = p * m->columns + c;
-                    const bool none = m->column[column] < 0 ||
-                                      (m->missing && m->missing[t * m->panels * m->columns + column]);
+                    const bool none =
+                        m->column[column] < 0 || (m->missing && m->missing[t * m->panels * m->columns + column]);
                     const float value = none ? 0 : from[m->column[column] + m->tap[t].from + i * m->from_inner];
                     const uint16_t half = upc_half_from(value);
                     memcpy(wanted + (size_t)(p * m->to_panel + m->tap[t].to + i * m->to_inner + c) * size,
@@ -183,7 +193,15 @@ static void check_map(const upc_pack_map *m, const float *from, const char *to, 
 static void columns_of_phases(void **state)
 {
     (void)state;
-    enum { OUT = 5, IN = 37, KERNEL = 5, STRIDE = 2, TAPS = 3, COLUMNS = 8, PANELS = 2 }; // 10 columns, taps 0, 2, 4 and 1, 3
+    enum {
+        OUT = 5,
+        IN = 37,
+        KERNEL = 5,
+        STRIDE = 2,
+        TAPS = 3,
+        COLUMNS = 8,
+        PANELS = 2
+    }; // 10 columns, taps 0, 2, 4 and 1, 3
     int64_t column[PANELS * COLUMNS];
     uint8_t missing[TAPS][PANELS * COLUMNS];
     upc_pack_tap tap[TAPS];
@@ -197,9 +215,18 @@ static void columns_of_phases(void **state)
             for (int c = 0; c < PANELS * COLUMNS; c++)
                 missing[t][c] = t * STRIDE + c % STRIDE >= KERNEL;
         }
-        const upc_pack_map map = {.groups = 1, .panels = PANELS, .taps = TAPS, .inner = IN, .columns = COLUMNS,
-                                  .from_inner = koi ? 1 : OUT * KERNEL, .to_panel = TAPS * IN * row, .to_inner = row,
-                                  .tap = tap, .column = column, .missing = missing[0], .half = half};
+        const upc_pack_map map = {.groups = 1,
+                                  .panels = PANELS,
+                                  .taps = TAPS,
+                                  .inner = IN,
+                                  .columns = COLUMNS,
+                                  .from_inner = koi ? 1 : OUT * KERNEL,
+                                  .to_panel = TAPS * IN * row,
+                                  .to_inner = row,
+                                  .tap = tap,
+                                  .column = column,
+                                  .missing = missing[0],
+                                  .half = half};
         const size_t bytes = (size_t)(PANELS * TAPS * IN * row) * (half ? 2 : 4);
         float *from = numbers(IN * OUT * KERNEL);
         char *to = guarded(bytes);
@@ -230,10 +257,12 @@ static void matrices(void **state)
             char *packed = guarded(count * 4);
             const upc_facts facts = {0};
             const upc_config config = {{0}};
-            assert_int_equal(gemm->pack(&env, &p, &facts, &config, weights, (upconv_filter_order)order, packed), UPCONV_OK);
+            assert_int_equal(gemm->pack(&env, &p, &facts, &config, weights, (upconv_filter_order)order, packed),
+                             UPCONV_OK);
             const int64_t taps = p.axis[0].kernel * p.axis[1].kernel * p.axis[2].kernel;
             for (int64_t e = 0; e < (int64_t)count; e++) {
-                const int64_t k = e % taps, o = e / taps % p.ocg, c = e / taps / p.ocg % p.icg, g = e / taps / p.ocg / p.icg;
+                const int64_t k = e % taps, o = e / taps % p.ocg, c = e / taps / p.ocg % p.icg,
+                              g = e / taps / p.ocg / p.icg;
                 check_element(packed, (size_t)(g * to.group + c * to.in + o * to.out + k * to.tap[2]), false,
                               weights[g * from.group + c * from.in + o * from.out + k * from.tap[2]]);
             }
@@ -246,8 +275,10 @@ static void matrices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_order_into_every_layout), cmocka_unit_test(without_memory),
-        cmocka_unit_test(columns_of_phases), cmocka_unit_test(matrices),
+        cmocka_unit_test(every_order_into_every_layout),
+        cmocka_unit_test(without_memory),
+        cmocka_unit_test(columns_of_phases),
+        cmocka_unit_test(matrices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

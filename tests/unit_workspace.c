@@ -1,5 +1,5 @@
-// The scratch that default plans need, on the devices of this machine and on made-up ones: none where the kernel is as large as the
-// stride, else at most the largest of input, output and 4 MB; and never more than a caller allows.
+// The scratch that default plans need, on the devices of this machine and on made-up ones: none where the kernel is as
+// large as the stride, else at most the largest of input, output and 4 MB; and never more than a caller allows.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,19 +13,43 @@
 
 // Layers of published networks.
 static const char *const layers[] = {
-    "ic56oc1_ih180oh360kh9sh2ph4_iw320ow640", "ic56oc1_ih180oh540kh9sh3ph4_iw320ow960",
-    "ic56oc1_ih90oh360kh9sh4ph4_iw160ow640", "ic100oc512_ih1oh4kh4sh1ph0", "ic512oc256_ih4oh8kh4sh2ph1",
-    "ic64oc3_ih32oh64kh4sh2ph1", "ic512oc512_ih1oh2kh4sh2ph1", "ic1024oc512_ih8oh16kh4sh2ph1",
-    "ic128oc3_ih128oh256kh4sh2ph1", "ic256oc128_ih64oh128kh3sh2ph1", "ic128oc64_ih128oh256kh3sh2ph1",
-    "ic1024oc512_ih30oh60kh2sh2ph0_iw23ow46", "ic256oc128_ih120oh240kh2sh2ph0_iw92ow184",
-    "ic21oc21_ih11oh384kh64sh32ph0_iw9ow320", "ic21oc21_ih44oh360kh16sh8ph0_iw36ow296", "ic32oc32_ih64oh128kh3sh2ph1",
-    "ic16oc12_ih256oh512kh2sh2ph0", "g64ic64oc64_ih64oh128kh4sh2ph1", "g64ic64oc64_ih32oh128kh8sh4ph2",
-    "ic16oc1_ih128oh256kh2sh2ph0", "ic24oc24_ih184oh368kh2sh2ph0", "ic24oc1_ih368oh736kh2sh2ph0",
-    "mb8_ic256oc256_ih14oh28kh2sh2ph0", "ic64oc64_ih80oh160kh2sh2ph0", "ic256oc256_ih88oh176kh2sh2ph0_iw100ow200",
-    "ic128oc128_ih108oh216kh2sh2ph0_iw124ow248", "ic512oc256_ih7oh14kh4sh2ph1", "ic256oc128_ih14oh28kh4sh2ph1",
-    "ic128oc64_ih28oh56kh4sh2ph1", "ic64oc32_ih56oh112kh4sh2ph1", "ic256oc256_ih14oh14kh3sh1ph1",
-    "ic256oc256_ih14oh14kh3sh1ph2dh1", "ic512oc512_ih4oh8kh4sh2ph1", "ic64oc13_ih14oh28kh4sh2ph1",
-    "ic512oc256_iw283ow2264kw16sw8pw4", "ic256oc128_iw2264ow18112kw16sw8pw4", "ic512oc256_iw75ow608kw16sw8pw0",
+    "ic56oc1_ih180oh360kh9sh2ph4_iw320ow640",
+    "ic56oc1_ih180oh540kh9sh3ph4_iw320ow960",
+    "ic56oc1_ih90oh360kh9sh4ph4_iw160ow640",
+    "ic100oc512_ih1oh4kh4sh1ph0",
+    "ic512oc256_ih4oh8kh4sh2ph1",
+    "ic64oc3_ih32oh64kh4sh2ph1",
+    "ic512oc512_ih1oh2kh4sh2ph1",
+    "ic1024oc512_ih8oh16kh4sh2ph1",
+    "ic128oc3_ih128oh256kh4sh2ph1",
+    "ic256oc128_ih64oh128kh3sh2ph1",
+    "ic128oc64_ih128oh256kh3sh2ph1",
+    "ic1024oc512_ih30oh60kh2sh2ph0_iw23ow46",
+    "ic256oc128_ih120oh240kh2sh2ph0_iw92ow184",
+    "ic21oc21_ih11oh384kh64sh32ph0_iw9ow320",
+    "ic21oc21_ih44oh360kh16sh8ph0_iw36ow296",
+    "ic32oc32_ih64oh128kh3sh2ph1",
+    "ic16oc12_ih256oh512kh2sh2ph0",
+    "g64ic64oc64_ih64oh128kh4sh2ph1",
+    "g64ic64oc64_ih32oh128kh8sh4ph2",
+    "ic16oc1_ih128oh256kh2sh2ph0",
+    "ic24oc24_ih184oh368kh2sh2ph0",
+    "ic24oc1_ih368oh736kh2sh2ph0",
+    "mb8_ic256oc256_ih14oh28kh2sh2ph0",
+    "ic64oc64_ih80oh160kh2sh2ph0",
+    "ic256oc256_ih88oh176kh2sh2ph0_iw100ow200",
+    "ic128oc128_ih108oh216kh2sh2ph0_iw124ow248",
+    "ic512oc256_ih7oh14kh4sh2ph1",
+    "ic256oc128_ih14oh28kh4sh2ph1",
+    "ic128oc64_ih28oh56kh4sh2ph1",
+    "ic64oc32_ih56oh112kh4sh2ph1",
+    "ic256oc256_ih14oh14kh3sh1ph1",
+    "ic256oc256_ih14oh14kh3sh1ph2dh1",
+    "ic512oc512_ih4oh8kh4sh2ph1",
+    "ic64oc13_ih14oh28kh4sh2ph1",
+    "ic512oc256_iw283ow2264kw16sw8pw4",
+    "ic256oc128_iw2264ow18112kw16sw8pw4",
+    "ic512oc256_iw75ow608kw16sw8pw0",
     "ic128oc64_id32od64kd2sd2pd0_ih32oh64kh2sh2ph0_iw16ow32kw2sw2pw0",
     "ic512oc256_id7od7kd3sd1pd2dd1_ih7oh7kh3sh1ph2dh1_iw6ow6kw3sw1pw2dw1",
 };
@@ -57,7 +81,8 @@ static int find_devices(void **state)
     (void)state;
     upc_env_init(&env, NULL);
     for (int b = 0; b < upc_backend_count; b++)
-        for (int i = 0; device_count < MOST_DEVICES / 2 && !upc_backends[b]->facts_at(&env, i, &devices[device_count]); i++)
+        for (int i = 0; device_count < MOST_DEVICES / 2 && !upc_backends[b]->facts_at(&env, i, &devices[device_count]);
+             i++)
             device_count++;
     make_up("Adreno (TM) 618", UPCONV_BACKEND_VULKAN, 0x5143, false);
     make_up("Adreno (TM) 740", UPCONV_BACKEND_VULKAN, 0x5143, true);
@@ -70,7 +95,8 @@ static int find_devices(void **state)
 }
 
 // What a plan without tuning needs; a sentence where there is none.
-static const char *need(const upc_facts *facts, const upc_problem *problem, const upconv_plan_params *params, uint64_t *bytes)
+static const char *need(const upc_facts *facts, const upc_problem *problem, const upconv_plan_params *params,
+                        uint64_t *bytes)
 {
     upconv_context context = {.facts = *facts};
     context.env = env;
@@ -111,15 +137,16 @@ static void check_layer(const upc_facts *facts, const char *layer, upconv_type t
     const uint64_t bound = kernel_is_stride(&problem) ? 0 : UPC_MAX(largest, (uint64_t)4 << 20);
     const uint64_t limits[] = {0, 1, 100000}; // 0: the default
     for (size_t i = 0; i < UPC_COUNT(limits); i++) {
-        const upconv_plan_params params = {.struct_size = sizeof params, .weights = weights, .workspace_limit = limits[i]};
+        const upconv_plan_params params = {
+            .struct_size = sizeof params, .weights = weights, .workspace_limit = limits[i]};
         uint64_t bytes = 0;
         const char *none = need(facts, &problem, &params, &bytes);
         if (none)
             fail_msg("%s, %s, type %d, layout %d, limit %llu: %s", facts->info.name, layer, (int)type, (int)layout,
                      (unsigned long long)limits[i], none);
         if (bytes > (limits[i] ? limits[i] : bound))
-            fail_msg("%s, %s, type %d, layout %d, limit %llu: %llu bytes of workspace", facts->info.name, layer, (int)type,
-                     (int)layout, (unsigned long long)limits[i], (unsigned long long)bytes);
+            fail_msg("%s, %s, type %d, layout %d, limit %llu: %llu bytes of workspace", facts->info.name, layer,
+                     (int)type, (int)layout, (unsigned long long)limits[i], (unsigned long long)bytes);
     }
 }
 

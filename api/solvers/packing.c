@@ -5,12 +5,13 @@
 #include "../host.h"
 #include "../util/half.h"
 
-// A tile of a panel (some taps, some inner) is what a thread does at a time; it is small enough for the first cache. Within it, lines
-// of the result are written whole one after the other, because distances in weights are often powers of two, for which a cache
-// keeps few lines at a time.
+// A tile of a panel (some taps, some inner) is what a thread does at a time; it is small enough for the first cache.
+// Within it, lines of the result are written whole one after the other, because distances in weights are often powers
+// of two, for which a cache keeps few lines at a time.
 enum {
-    TILE = 4096,               // most elements, of a buffer
-    MOST_TAPS = 16, MOST_INNER = 64,
+    TILE = 4096, // most elements, of a buffer
+    MOST_TAPS = 16,
+    MOST_INNER = 64,
     FEW_INNER = 16,            // where each is a piece of its own in the source
     LINE = 16,                 // elements of a cache's line
     THREAD_BYTES = 512 * 1024, // that make another thread worth its start
@@ -24,8 +25,8 @@ typedef struct job {
     const float *from;
     void *to;
     along along;
-    bool inner_first;            // the source's rows are inner: panels go within tiles of inner
-    int64_t inner, inner_tiles;  // of a tile; how many
+    bool inner_first;           // the source's rows are inner: panels go within tiles of inner
+    int64_t inner, inner_tiles; // of a tile; how many
     int64_t tap_tiles;
 } job;
 
@@ -35,7 +36,7 @@ typedef struct tile {
 
 static const float zeros[UPC_MAX(MOST_TAPS, MOST_INNER)];
 
-// ------------------------------------------------------------------------------------------------------- vectors of four
+// ----------------------------------------------------------------------------------------------------- vectors of four
 
 typedef float vec4 __attribute__((vector_size(16), aligned(4), may_alias));
 
@@ -64,7 +65,7 @@ static inline void gather4(const float *a, const float *b, const float *c, const
     *(vec4 *)to = (vec4){*a, *b, *c, *d};
 }
 
-// ---------------------------------------------------------------------------------------------------------------- tiles
+// --------------------------------------------------------------------------------------------------------------- tiles
 
 static const int64_t *columns_of(const upc_pack_map *p, const tile *t) { return p->column + t->panel * p->columns; }
 
@@ -160,17 +161,21 @@ static void gather_taps4(const upc_pack_map *p, const int64_t *column, int64_t a
     }
 }
 
-// Rows of the source that come next: short pieces far apart, which no processor foresees. They may lie beyond the source's end.
-static void ask_ahead(const upc_pack_map *p, const int64_t *column, const float *from, int64_t first, int64_t inners, int64_t taps)
+// Rows of the source that come next: short pieces far apart, which no processor foresees. They may lie beyond the
+// source's end, so they are counted as numbers: no pointer may point there, even if it is only asked for.
+static void ask_ahead(const upc_pack_map *p, const int64_t *column, const float *from, int64_t first, int64_t inners,
+                      int64_t taps)
 {
     const int64_t skip = UPC_MAX(LINE / taps, 1); // columns of a line
     for (int64_t i = first; i < first + inners; i++)
-        for (int64_t c = 0; c < p->columns; c += skip) // as a number: a pointer beyond the end is undefined even if only asked for
-            __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)(i * p->from_inner + column[c]) * sizeof *from));
+        for (int64_t c = 0; c < p->columns; c += skip) {
+            const uintptr_t at = (uintptr_t)from + (uintptr_t)(i * p->from_inner + column[c]) * sizeof *from;
+            __builtin_prefetch((const void *)at);
+        }
 }
 
-// All taps of a tile, four or more, where a column's taps are side by side. As many inner at a time as fill whole lines of the
-// result. The last four taps may overlap those before.
+// All taps of a tile, four or more, where a column's taps are side by side. As many inner at a time as fill whole lines
+// of the result. The last four taps may overlap those before.
 static void gather_taps(const job *j, const tile *t, float *const to[MOST_TAPS], int64_t step)
 {
     const upc_pack_map *p = j->p;
@@ -187,7 +192,7 @@ static void gather_taps(const job *j, const tile *t, float *const to[MOST_TAPS],
     }
 }
 
-// ------------------------------------------------------------------------------------------------------------- one tile
+// ------------------------------------------------------------------------------------------------------------ one tile
 
 static int64_t result_at(const upc_pack_map *p, const tile *t, int64_t tap)
 {
@@ -241,7 +246,7 @@ static void pack_tile(const job *j, const tile *t)
     }
 }
 
-// ------------------------------------------------------------------------------------------------------------------ all
+// ----------------------------------------------------------------------------------------------------------------- all
 
 static void work(void *data, int64_t index, int thread)
 {
@@ -268,15 +273,18 @@ static void work(void *data, int64_t index, int thread)
 
 static along along_of(const upc_pack_map *p)
 {
-    bool taps = p->taps >= 4 && !p->missing && p->columns % 4 == 0 && p->columns <= TILE / MOST_TAPS, columns = p->columns > 1;
+    const bool fours = p->columns % 4 == 0;
+    bool taps = fours && p->taps >= 4 && !p->missing && p->columns <= TILE / MOST_TAPS, columns = p->columns > 1;
     for (int64_t k = 1; k < p->taps && taps; k++)
         taps = p->tap[k].from == p->tap[k - 1].from + 1;
     // judged by the first panel: one that differs, at a group's end, is gathered one by one
     for (int64_t c = 1; c < p->columns && columns; c++)
         columns = p->column[c] == p->column[c - 1] + 1;
-    return columns ? ALONG_COLUMNS
-         : p->from_inner == 1 && p->columns % 4 == 0 ? ALONG_INNER
-         : taps ? ALONG_TAPS : ALONG_NOTHING;
+    if (columns)
+        return ALONG_COLUMNS;
+    if (fours && p->from_inner == 1)
+        return ALONG_INNER;
+    return taps ? ALONG_TAPS : ALONG_NOTHING;
 }
 
 void upc_pack_run(const upc_pack_map *p, const float *from, void *to)

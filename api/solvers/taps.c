@@ -113,19 +113,21 @@ uint64_t upc_taps_packed_bytes(const upc_problem *problem, const upc_packing *pa
 static void clear_channels(const upc_problem *problem, const upc_packing *packing, void *packed)
 {
     const uint64_t all = upc_taps_packed_bytes(problem, packing), size = upc_type_bytes(packing->type);
-    const uint64_t tap = (uint64_t)(packing->icg * packing->oc) * size, used = (uint64_t)(problem->icg * packing->oc) * size;
+    const uint64_t tap = (uint64_t)(packing->icg * packing->oc) * size;
+    const uint64_t used = (uint64_t)(problem->icg * packing->oc) * size;
     for (uint64_t at = 0; at < all && used < tap; at += tap)
         memset((char *)packed + at + used, 0, tap - used);
 }
 
-upconv_status upc_taps_pack(const upc_taps *taps, const upc_problem *problem, const upc_packing *packing, const float *weights,
-                            upconv_filter_order order, void *packed)
+upconv_status upc_taps_pack(const upc_taps *taps, const upc_problem *problem, const upc_packing *packing,
+                            const float *weights, upconv_filter_order order, void *packed)
 {
     upc_filter_strides strides;
     upc_filter_strides_get(problem, order, &strides);
     const upc_axis *axis = problem->axis;
+    const int64_t kh = axis[1].kernel, kw = axis[2].kernel;
     const int64_t blocks = upc_ceil_div(problem->ocg, packing->oc), size = packing->icg * packing->oc;
-    const int64_t all = axis[0].kernel * axis[1].kernel * axis[2].kernel, columns = blocks * packing->oc;
+    const int64_t all = axis[0].kernel * kh * kw, columns = blocks * packing->oc;
     upc_pack_tap *tap = upc_alloc_array(taps->env, (size_t)all, sizeof *tap);
     int64_t *column = upc_alloc_array(taps->env, (size_t)columns, sizeof *column);
     upconv_status status = UPCONV_OK;
@@ -134,7 +136,7 @@ upconv_status upc_taps_pack(const upc_taps *taps, const upc_problem *problem, co
         goto finish;
     }
     for (int64_t k = 0; k < all; k++) {
-        const int64_t at[3] = {k / (axis[1].kernel * axis[2].kernel), k / axis[2].kernel % axis[1].kernel, k % axis[2].kernel};
+        const int64_t at[3] = {k / (kh * kw), k / kw % kh, k % kw};
         tap[k].from = at[0] * strides.tap[0] + at[1] * strides.tap[1] + at[2] * strides.tap[2];
         tap[k].to = upc_taps_position(taps, problem, at) * size;
     }

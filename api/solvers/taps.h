@@ -52,8 +52,8 @@ typedef struct upc_packing {
 } upc_packing;
 
 // HOST_MEMORY only.
-upconv_status upc_taps_pack(const upc_taps *taps, const upc_problem *problem, const upc_packing *packing, const float *weights,
-                            upconv_filter_order order, void *packed);
+upconv_status upc_taps_pack(const upc_taps *taps, const upc_problem *problem, const upc_packing *packing,
+                            const float *weights, upconv_filter_order order, void *packed);
 uint64_t upc_taps_packed_bytes(const upc_problem *problem, const upc_packing *packing);
 
 #endif

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-// With an instruction for it the compiler's own type is used, else integers: without one it would call a function for each value.
+// With an instruction for it the compiler's own type is used, else integers: without one it would call a function for
+// each value.
 #if defined(__FLT16_MANT_DIG__) && (defined(__aarch64__) || defined(__F16C__))
 #define NATIVE 1
 #else
@@ -55,9 +56,9 @@ static inline int below(uint32_t a, uint32_t b) { return (int32_t)a < (int32_t)b
 enum {
     SMALLEST_NORMAL = 0x38800000, // 2^-14 as a float
     INFINITE = 0x7f800000,
-    TOO_LARGE = 0x47800000,       // 2^16
-    REBIAS = 0x38000000,          // between the exponents' biases, 127 - 15
-    HALF = 0x3f000000,            // 0.5f: its last place is worth 2^-24, as a half's smallest subnormal is
+    TOO_LARGE = 0x47800000, // 2^16
+    REBIAS = 0x38000000,    // between the exponents' biases, 127 - 15
+    HALF = 0x3f000000,      // 0.5f: its last place is worth 2^-24, as a half's smallest subnormal is
 };
 
 static inline uint16_t from(float value)
@@ -76,7 +77,8 @@ static inline float to(uint16_t half)
 {
     const uint32_t size = (uint32_t)(half & 0x7fff) << 13;
     const uint32_t normal = size + REBIAS;
-    // as the mantissa of 2^-14, which is then taken off: exact, and never a subnormal float, which some apps have flushed to 0
+    // as the mantissa of 2^-14, which is then taken off: exact, and never a subnormal float, which some apps have
+    // flushed to 0
     const uint32_t subnormal = bits_of(float_of(size + SMALLEST_NORMAL) - float_of(SMALLEST_NORMAL));
     uint32_t bits = choose(mask(below(size, 0x400 << 13)), subnormal, normal);
     bits = choose(mask(below(size, 0x7c00 << 13)), bits, size | INFINITE);

@@ -1,5 +1,5 @@
-// IEEE 754 half precision in 16-bit integers, for host memory. Rounds to nearest, ties to even; subnormals, infinities and
-// NaN come through (a NaN quiet, with the upper bits of its payload); what is too large becomes infinity.
+// IEEE 754 half precision in 16-bit integers, for host memory. Rounds to nearest, ties to even; subnormals, infinities
+// and NaN come through (a NaN quiet, with the upper bits of its payload); what is too large becomes infinity.
 #ifndef UPC_HALF_H
 #define UPC_HALF_H
 
