@@ -89,6 +89,16 @@ static void apply_quirks(upc_facts *facts)
     }
 }
 
+// Adrenos before the 660 load single elements from buffers. 0: the name tells no number.
+static int adreno_model(const char *name)
+{
+    int model = 0;
+    for (const char *at = name; *at && !model; at++)
+        if (*at >= '1' && *at <= '9' && sscanf(at, "%3d", &model) == 1 && model < 100)
+            model = 0;
+    return model;
+}
+
 void upc_facts_finish(upc_facts *facts)
 {
     upconv_device_info *info = &facts->info;
@@ -101,6 +111,7 @@ void upc_facts_finish(upc_facts *facts)
         [UPC_FAMILY_NVIDIA] = 32,  [UPC_FAMILY_APPLE] = 32,
     };
     facts->sum_scalars = sums[facts->family];
+    facts->narrow_loads = facts->family == UPC_FAMILY_ADRENO && adreno_model(info->name) < 660;
     facts->reqd_group_size = info->backend == UPCONV_BACKEND_OPENCL && facts->family != UPC_FAMILY_ADRENO;
     // About a tenth of a second at a rate that the slowest of the kind reaches with a plain kernel. Nothing watches a CPU, but
     // its waits are bounded too.

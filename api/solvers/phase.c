@@ -1,12 +1,13 @@
 // Stride phases (shaders/phase.kernel): any parameters, no tap that is not needed, dilation included. The workhorse.
-#include "gather.h"
+#include "phase.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { TILE, OC, GROUP_X, GROUP_Y, SPEC, STAGE, TEXEL, UNROLL };
 
-static const int32_t tiles[] = {1, 2, 4, 8}, channels[] = {4, 8, 16}, yes_no[] = {0, 1}, stages[] = {0, 1, 4}, unrolls[] = {1, 2, 4};
+static const int32_t tiles[] = {1, 2, 3, 4, 5, 6, 7, 8}, channels[] = {4, 8, 16}, yes_no[] = {0, 1};
+static const int32_t stages[] = {0, 1, 4}, unrolls[] = {1, 2, 4};
 
 static const upc_knob knobs[] = {
     [TILE] = {"tile", tiles, UPC_COUNT(tiles)},       // positions of an item along w
@@ -42,20 +43,18 @@ static void grid(const upc_problem *problem, int64_t tile, int64_t items[3])
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     memset(config, 0, sizeof *config);
-    const int64_t q = upc_ceil_div(problem->axis[2].out, upc_taps_stride(&problem->axis[2]));
-    int32_t oc = problem->ocg > 4 ? 8 : 4, tile = 4;
-    while (oc > 4 && oc * tile > (int32_t)facts->sum_scalars)
-        oc /= 2;
-    while (tile > 1 && (oc * tile > (int32_t)facts->sum_scalars || tile / 2 >= q))
-        tile /= 2;
-    config->value[TILE] = tile;
+    upc_phase_shape shape;
+    upc_phase_guess(problem, facts, &shape);
+    config->value[TILE] = shape.tile;
+    config->value[OC] = shape.oc;
+    config->value[STAGE] = shape.stage;
+    config->value[TEXEL] = shape.texel;
     // compiled-in geometry saves a GPU registers and divisions; on a CPU compiling costs more than that is worth
     config->value[SPEC] = facts->family != UPC_FAMILY_CPU;
-    config->value[OC] = oc;
     config->value[UNROLL] = 1;
     uint32_t local[2];
     int64_t items[3];
-    grid(problem, tile, items);
+    grid(problem, shape.tile, items);
     upc_group_guess(facts, items, 64, local);
     config->value[GROUP_X] = (int32_t)local[0];
     config->value[GROUP_Y] = (int32_t)local[1];
@@ -63,7 +62,12 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
 
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
 {
-    (void)problem;
+    upc_stage stage;
+    if (config->value[STAGE]) {
+        upc_phase_stage_bound(problem, config->value[STAGE], config->value[TILE], &stage);
+        if (facts->info.backend != UPCONV_BACKEND_CPU && upc_stage_refuse(&stage, problem, facts, sentence))
+            return sentence;
+    }
     if (config->value[TEXEL] && !facts->texel_elements) {
         snprintf(sentence, UPC_SENTENCE, "the device has no texel buffers");
         return sentence;
