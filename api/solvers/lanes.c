@@ -82,7 +82,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double item = 320 + sums * (72 + 47 * used);
     const double tap = 20 * tile + (config->value[UNROLL] > 1 ? 10 * sums : 0) + 1.1 * sums * (double)loops;
     const double channel = 16.7 * tile + 6.4 * wide + 0.73 * sums;
-    return items * ((double)phases * item + taps * (tap + (double)problem->icg * channel)) / 2e3 + 5;
+    const double us = items * ((double)phases * item + taps * (tap + (double)problem->icg * channel)) / 2e3 + 5;
+    return strstr(facts->info.name, "llvmpipe") ? us : 8 * us; // SwiftShader, whose loads are plainer, gains nothing
 }
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
