@@ -28,6 +28,13 @@
 #define UPC_PUT4_16(b, i, v) vstore_half4_rte(v, i, b)
 #define UPC_FROM(slot, item, name) UPC_SEP_##slot __global const item *restrict name
 #define UPC_TO(slot, item, name)   UPC_SEP_##slot __global item *restrict name
+// The output, which may be the residual itself: then neither is the only way to its memory.
+#if RESIDUAL
+#define UPC_ALONE
+#else
+#define UPC_ALONE restrict
+#endif
+#define UPC_RESULT(slot, item, name)  UPC_SEP_##slot __global item *UPC_ALONE name
 
 #define IN(slot, name)        UPC_FROM(slot, float, name)
 #define IN4(slot, name)       UPC_FROM(slot, float, name)
@@ -36,10 +43,10 @@
 #define TABLE(slot)           UPC_FROM(slot, int, upc_table)
 #define SRC(slot, name)       UPC_FROM(slot, UPC_CAT(UPC_ITEM, IN_STORE), name)
 #define SRC4(slot, name)      UPC_FROM(slot, UPC_CAT(UPC_ITEM, IN_STORE), name)
-#define DST_IN(slot, name)    UPC_FROM(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
-#define DST_IN4(slot, name)   UPC_FROM(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
-#define DST_OUT(slot, name)   UPC_TO(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
-#define DST_OUT4(slot, name)  UPC_TO(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_IN(slot, name)    UPC_RESULT(slot, const UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_IN4(slot, name)   UPC_RESULT(slot, const UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_OUT(slot, name)   UPC_RESULT(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_OUT4(slot, name)  UPC_RESULT(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
 #define W_IN4(slot, name)     UPC_FROM(slot, UPC_CAT(UPC_ITEM, W_STORE), name)
 #define W_OUT4(slot, name)    UPC_TO(slot, UPC_CAT(UPC_ITEM, W_STORE), name)
 #define LOAD(b, i)            b[i]

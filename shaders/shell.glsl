@@ -43,6 +43,14 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define UPC_PUT4_16(b, i, v) b[i] = f16vec4(v)
 #define UPC_PUT4_17(b, i, v) b[i] = uvec2(packHalf2x16((v).xy), packHalf2x16((v).zw))
 #define UPC_BUFFER(slot, access, item, name) layout(binding = slot, std430) restrict access buffer upc_b##slot { item name[]; };
+// The output, which may be the residual itself: then neither is the only way to its memory.
+#if RESIDUAL
+#define UPC_ALONE
+#else
+#define UPC_ALONE restrict
+#endif
+#define UPC_RESULT(slot, access, item, name) \
+    layout(binding = slot, std430) UPC_ALONE access buffer upc_b##slot { item name[]; };
 #define UPC_BOTH
 
 #define IN(slot, name)        UPC_BUFFER(slot, readonly, float, name)
@@ -69,10 +77,10 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define W_IN4(slot, name)     UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM4_, W_STORE), name)
 #define W_LOAD4(b, i)         UPC_CAT(UPC_GET4_, W_STORE)(b, i)
 #endif
-#define DST_IN(slot, name)    UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM, OUT_STORE), name)
-#define DST_OUT(slot, name)   UPC_BUFFER(slot, UPC_BOTH, UPC_CAT(UPC_ITEM, OUT_STORE), name)
-#define DST_OUT4(slot, name)  UPC_BUFFER(slot, UPC_BOTH, UPC_CAT(UPC_ITEM4_, OUT_STORE), name)
-#define DST_IN4(slot, name)   UPC_BUFFER(slot, readonly, UPC_CAT(UPC_ITEM4_, OUT_STORE), name)
+#define DST_IN(slot, name)    UPC_RESULT(slot, readonly, UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_OUT(slot, name)   UPC_RESULT(slot, UPC_BOTH, UPC_CAT(UPC_ITEM, OUT_STORE), name)
+#define DST_OUT4(slot, name)  UPC_RESULT(slot, UPC_BOTH, UPC_CAT(UPC_ITEM4_, OUT_STORE), name)
+#define DST_IN4(slot, name)   UPC_RESULT(slot, readonly, UPC_CAT(UPC_ITEM4_, OUT_STORE), name)
 #define W_OUT4(slot, name)    UPC_BUFFER(slot, writeonly, UPC_CAT(UPC_ITEM4_, W_STORE), name)
 #define LOAD(b, i)            b[i]
 #define LOAD4(b, i)           b[i]

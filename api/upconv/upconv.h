@@ -469,9 +469,9 @@ UPCONV_API upconv_status upconv_buffer_unmap(upconv_buffer *buffer);
 // What a plan reads and writes, by name.
 typedef enum upconv_role {
     UPCONV_INPUT = 0,  // batch x in_channels x in
-    UPCONV_OUTPUT,     // batch x out_channels x out; all elements are written; must not overlap anything else, but may be the
-                       // residual itself (the same buffer and offset), unless the limits are so small that the sums of an
-                       // output are cut over several dispatches, which are then written here
+    UPCONV_OUTPUT,     // batch x out_channels x out; all elements are written; must not overlap anything else between its first
+                       // byte and its last, but may be the residual itself (the same buffer and offset), unless the limits are
+                       // so small that the sums of an output are cut over several dispatches, which are then written here
     UPCONV_WEIGHTS,    // only where the plan was made without
     UPCONV_BIAS,       // out_channels f32; optional, only where the plan was made without
     UPCONV_SLOPES,     // out_channels f32; only for PRELU, where the plan was made without
