@@ -333,7 +333,9 @@ static bool run_twice(runner *run)
 random_verdict random_run(upconv_context *context, const test_case *test, const char *forced, test_random *random,
                           char *why, size_t size)
 {
-    runner run = {.context = context, .test = test, .random = random, .why = why, .why_size = size};
+    test_case own = *test;
+    own.transformed = strncmp(forced, "winograd", 8) ? 0 : test_case_most(test);
+    runner run = {.context = context, .test = &own, .random = random, .why = why, .why_size = size};
     run.how = (way)test_between(random, test->problem.residual ? WAY_HOST : WAY_EXECUTE, WAY_COUNT - 1);
     for (int role = 0; role < UPCONV_ROLE_COUNT; role++)
         run.at[role].region = -1;

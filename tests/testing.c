@@ -288,6 +288,23 @@ void test_case_finish(test_case *test)
     *test = (test_case){0};
 }
 
+static double largest(const float *values, uint64_t count)
+{
+    double most = 0;
+    for (uint64_t i = 0; i < count; i++)
+        most = fmax(most, fabs((double)values[i]));
+    return most;
+}
+
+double test_case_most(const test_case *test)
+{
+    const upconv_problem *p = &test->problem;
+    double terms = (double)p->in_channels / p->groups;
+    for (int a = 0; a < p->dims; a++)
+        terms *= ceil((double)p->kernel[a] / p->stride[a]);
+    return terms * largest(test->input, test->sizes.input_elements) * largest(test->weights, test->sizes.weights_elements);
+}
+
 // Of the sum, in front of the activation.
 static double sum_bound(const test_case *test, uint64_t index)
 {
@@ -299,6 +316,9 @@ static double sum_bound(const test_case *test, uint64_t index)
     // Sums of n terms in any order are off by at most n half-ulps of the sum of magnitudes.
     if (!test->integers)
         bound += terms * ulp * magnitude;
+    // At most 9 times that magnitude in two dimensions (api/solvers/winograd.h), in as many terms and those of the transforms.
+    if (!test->integers)
+        bound += (terms + 16) * ulp * 9 * test->transformed;
     if (p->type == UPCONV_F16) {
         if (!test->integers && test->weights_type == UPCONV_F32) // which kernels keep as f16
             bound += 9.765625e-4 * magnitude;

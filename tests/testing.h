@@ -35,6 +35,7 @@ typedef struct test_case {
     double *sums, *magnitudes; // of every output before the activation: the sum, and the sum of absolute values
     double *expected;          // after the activation, and with the residual
     int partial;               // sums may be stored so often, in the output's type, before they are whole
+    double transformed;        // 0, or test_case_most for a result of Winograd: errors also come from what an output does not depend on
 } test_case;
 
 // Fills in tensors and expected values for `problem`; false: no memory or an illegal problem (a sentence is printed). What is to
@@ -48,6 +49,8 @@ void test_case_finish(test_case *test);
 // else within a bound derived from the number of terms.
 int64_t test_case_compare(const test_case *test, const float *output);
 double test_case_bound(const test_case *test, uint64_t index); // 0: exact
+// What the magnitudes would be if every input and weight were as large as the largest.
+double test_case_most(const test_case *test);
 
 // The tensors as the library sees them (tensors.h). What lies between the elements is left alone.
 void test_case_lay(const test_case *test, upconv_role role, void *memory); // INPUT, WEIGHTS, BIAS, SLOPES, RESIDUAL
