@@ -93,6 +93,33 @@ static void measured(void **state)
     upconv_context_destroy(context);
 }
 
+// Candidates are verified on tensors as the problem has them, and what is measured for one kind of them is no record of another.
+static void measured_kinds(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"", "+f16+nc4hw4+residual", "+f16+nhwc+outpitch:0:0:0:0:11", "+in:nc4hw4+residual_after"};
+    upconv_context *context = quiet_context();
+    for (size_t i = 0; i < UPC_COUNT(kinds); i++) {
+        char text[128];
+        snprintf(text, sizeof text, "ic8oc6_ih9kh3sh2ph1%s", kinds[i]);
+        const upconv_problem problem = test_problem(text);
+        const upconv_plan_params known = {sizeof known, .effort = UPCONV_KNOWN},
+                                 measure = {sizeof measure, .effort = UPCONV_MEASURE};
+        upconv_plan *plan = NULL;
+        upconv_plan_info info = {sizeof info};
+        assert_int_equal(upconv_plan_create(context, &problem, &known, &plan), UPCONV_ERROR_UNSUPPORTED);
+        ok(upconv_plan_create(context, &problem, &measure, &plan));
+        ok(upconv_plan_info_get(plan, &info));
+        assert_int_equal(info.tier, UPCONV_TIER_MEASURED);
+        upconv_plan_destroy(plan);
+        ok(upconv_plan_create(context, &problem, &known, &plan));
+        ok(upconv_plan_info_get(plan, &info));
+        assert_int_equal(info.tier, UPCONV_TIER_EXACT);
+        upconv_plan_destroy(plan);
+    }
+    upconv_context_destroy(context);
+}
+
 static void imported(void **state)
 {
     (void)state;
@@ -145,7 +172,7 @@ int main(int argc, char **argv)
         return test_report(0, 0, 1);
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(measured),
+        cmocka_unit_test(measured), cmocka_unit_test(measured_kinds),
         cmocka_unit_test(imported),
         cmocka_unit_test(damaged),
     };

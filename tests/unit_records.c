@@ -104,6 +104,7 @@ static void damaged(void **state)
         {HEAD TAIL ",\"time_us\":1}", "problem"},
         {HEAD "\"problem\":\"ic64oc32_ih32kh4zz1\"," TAIL ",\"time_us\":1}", "character 16"},
         {HEAD "\"problem\":\"ic0oc32_ih32kh4\"," TAIL ",\"time_us\":1}", "problem"},
+        {HEAD "\"problem\":\"" UP2X "+f16\"," TAIL ",\"time_us\":1}", "\"type\" is f32, but the problem's is f16"},
         {HEAD PROBLEM TAIL "}", "time_us"},
         {HEAD PROBLEM TAIL ",\"time_us\":0}", "time_us"},
         {HEAD PROBLEM TAIL ",\"time_us\":1e999}", "time_us"},

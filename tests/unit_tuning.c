@@ -70,6 +70,13 @@ static void tiers(void **state)
     assert_int_equal(tier, UPCONV_TIER_EXACT);
     assert_true(tuning_find(&fake, UP2X "+relu", &tier) == 40); // an activation is no distance
     assert_int_equal(tier, UPCONV_TIER_NEAREST);
+    assert_true(tuning_find(&fake, UP2X "+residual", &tier) == 40); // nor is a residual, or a gap
+    assert_int_equal(tier, UPCONV_TIER_NEAREST);
+    assert_true(tuning_find(&fake, UP2X "+outpitch:0:0:0:99", &tier) == 40);
+    assert_int_equal(tier, UPCONV_TIER_NEAREST);
+    assert_true(tuning_find(&fake, UP2X "+f16", &tier) == 0); // other classes
+    assert_true(tuning_find(&fake, UP2X "+in:nhwc", &tier) == 0);
+    assert_true(tuning_find(&fake, UP2X "+out:nc4hw4", &tier) == 0);
     assert_true(tuning_find(&fake, "ic64oc32_ih60iw48_kh4sh2ph1", &tier) == 20);
     assert_int_equal(tier, UPCONV_TIER_NEAREST);
     assert_true(tuning_find(&fake, "ic64oc32_ih34iw48_kh4sh2ph0", &tier) == 40);
