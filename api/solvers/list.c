@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const upc_solver upc_solver_lanes, upc_solver_phase, upc_solver_splitk, upc_solver_direct, upc_solver_gemm, upc_solver_reference;
+extern const upc_solver upc_solver_lanes, upc_solver_phase, upc_solver_splitk, upc_solver_direct, upc_solver_gemm, upc_solver_reference, upc_solver_winograd;
 
 const upc_solver *const upc_solvers[] = {
     &upc_solver_phase,
@@ -13,6 +13,7 @@ const upc_solver *const upc_solvers[] = {
     &upc_solver_splitk,
     &upc_solver_direct,
     &upc_solver_gemm,
+    &upc_solver_winograd,
     &upc_solver_reference,
 };
 const int upc_solver_count = UPC_COUNT(upc_solvers);
