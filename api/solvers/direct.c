@@ -43,7 +43,10 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
         return upc_problem_macs(problem) / 200 + outputs / 10 + 5;
     const double asked = outputs * (double)(a[0].kernel * a[1].kernel) * (double)a[2].kernel;
     const double waste = (double)(upc_ceil_div(problem->ocg, 4) * 4) / (double)problem->ocg;
-    return (upc_problem_macs(problem) * waste * 2.25 / 4 + asked * 2) / (facts->info.kind == UPCONV_DEVICE_CPU ? 1e3 : 1e4) + 5;
+    if (facts->info.kind == UPCONV_DEVICE_CPU)
+        return (upc_problem_macs(problem) * waste * 2.25 / 4 + asked * 2) / 1e3 + 5;
+    // one output of four channels an item: a load of each kind for four multiply-adds
+    return (upc_gather_macs(problem) * waste * 3 / 4 + asked * 2) / 1e4 / upc_gather_busy(facts, outputs / 2) + 5;
 }
 
 static int64_t block(const upc_config *config)

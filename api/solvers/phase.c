@@ -79,11 +79,23 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
     const double tile = config->value[TILE], oc = config->value[OC];
-    const double waste = (double)(upc_ceil_div(problem->ocg, (int64_t)oc) * (int64_t)oc) / (double)problem->ocg;
+    const double blocks = (double)upc_ceil_div(problem->ocg, (int64_t)oc), waste = blocks * oc / (double)problem->ocg;
     if (facts->info.backend == UPCONV_BACKEND_CPU) // plain C: the reference is about as fast, and more precise
         return upc_problem_macs(problem) * waste / 400 + 5;
-    const double loads = (tile + oc / 4) / (tile * oc / 4); // per four multiply-adds
-    return upc_problem_macs(problem) * waste * (1 + loads) / 4 / (facts->info.kind == UPCONV_DEVICE_CPU ? 2e3 : 1e4) + 5;
+    if (facts->info.kind == UPCONV_DEVICE_CPU) {
+        const double loads = (tile + oc / 4) / (tile * oc / 4); // per four multiply-adds
+        return upc_problem_macs(problem) * waste * (1 + loads) / 4 / 2e3 + 5;
+    }
+    int64_t row[3], cut[3];
+    grid(problem, 1, row);
+    grid(problem, (int64_t)tile, cut);
+    const double values = config->value[STAGE] == 4 || upc_phase_fours(problem) ? 4 : 1; // of a load of the input
+    const double loads = 4 * (tile / values + oc / 4) / (tile * oc);
+    // sums that do not wait for each other hide latencies as items do
+    const double items = tile * oc / 8 * (double)(cut[0] * cut[1] * problem->batch * problem->groups) * blocks;
+    const double beyond = (double)cut[0] * tile / (double)row[0];
+    const double copy = config->value[STAGE] ? 2 * (double)upc_input_elements(problem) / 1e4 + 5 : 0;
+    return upc_gather_macs(problem) * waste * beyond * (1 + loads) / 4 / 1e4 / upc_gather_busy(facts, items) + copy + 5;
 }
 
 static int64_t block(const upc_config *config) { return config->value[OC]; }

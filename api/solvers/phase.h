@@ -12,6 +12,9 @@ typedef struct upc_phase_shape {
 
 void upc_phase_guess(const upc_problem *problem, const upc_facts *facts, upc_phase_shape *shape);
 
+// Whether the input, as it is, is read in vectors of four channels.
+bool upc_phase_fours(const upc_problem *problem);
+
 // Asks for a copy in blocks of `pack` channels that is at least as large as the one that will be made: what can be said without taps.
 void upc_phase_stage_bound(const upc_problem *problem, int64_t pack, int64_t tile, upc_stage *stage);
 

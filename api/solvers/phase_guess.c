@@ -56,7 +56,7 @@ static double cost_of(const upc_problem *problem, int64_t row, bool fours, doubl
     return made * (1 + 2 * (tile + values * oc / 4) / (values * tile * oc));
 }
 
-static bool direct_fours(const upc_problem *problem)
+bool upc_phase_fours(const upc_problem *problem)
 {
     upc_tensor_form form;
     upc_problem_form(problem, true, &form);
@@ -99,7 +99,7 @@ static bool wants_stage(const upc_problem *problem, const upc_facts *facts, bool
 
 void upc_phase_guess(const upc_problem *problem, const upc_facts *facts, upc_phase_shape *shape)
 {
-    const bool direct = direct_fours(problem);
+    const bool direct = upc_phase_fours(problem);
     const int64_t row = row_of(problem);
     double best = 0;
     *shape = (upc_phase_shape){1, 4, wants_stage(problem, facts, direct) ? 4 : 0, false};
