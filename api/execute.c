@@ -60,7 +60,9 @@ static const upc_tensor *role_tensor(const upconv_plan *plan, upconv_role role, 
 static uint64_t role_alignment(const upconv_plan *plan, upconv_role role)
 {
     if (!is_tensor(role))
-        return role == UPCONV_WORKSPACE ? 256 : role == UPCONV_WEIGHTS ? upc_type_bytes(plan->request.weights_type) : sizeof(float);
+        return role == UPCONV_WORKSPACE ? 256
+               : role == UPCONV_WEIGHTS ? upc_type_bytes(plan->request.weights_type)
+                                        : sizeof(float);
     upc_tensor_form form;
     const upc_tensor *tensor = role_tensor(plan, role, &form);
     return form.element_bytes * (upc_tensor_fours(&form, tensor) ? 4 : 1);
@@ -313,7 +315,8 @@ static void give_staging(upconv_context *context, upc_memory *memory, bool keep)
     upc_memory_release(drop);
 }
 
-// Between host memory and what stands in for it. Of tensors the elements only: what lies between the output's is not ours.
+// Between host memory and what stands in for it. Of tensors the elements only: what lies between the output's is not
+// ours.
 static upconv_status copy(const upconv_plan *plan, upconv_role role, upc_memory *memory, void *host)
 {
     upconv_context *context = plan->context;

@@ -58,8 +58,8 @@ double upc_reference_point(const upc_host_arg *arg, const void *const *pointers,
 // NULL for an unknown name.
 upc_host_fn upc_host_find(const char *name);
 
-// Calls work(data, index, thread) for every index below count, on up to `threads` threads (the caller's is one of them; thread
-// counts from 0). When no thread can be started the caller does it all.
+// Calls work(data, index, thread) for every index below count, on up to `threads` threads (the caller's is one of them;
+// thread counts from 0). When no thread can be started the caller does it all.
 void upc_parallel(int threads, int64_t count, void (*work)(void *data, int64_t index, int thread), void *data);
 
 #endif

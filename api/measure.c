@@ -1,5 +1,5 @@
-// UPCONV_MEASURE: the likely candidates, verified on the device and timed in turn with the model's own choice, so that a drift of
-// clocks hits both alike. A candidate must be clearly better to win.
+// UPCONV_MEASURE: the likely candidates, verified on the device and timed in turn with the model's own choice, so that
+// a drift of clocks hits both alike. A candidate must be clearly better to win.
 #include "internal.h"
 
 #include <math.h>
@@ -120,7 +120,8 @@ static bool written(const measuring *m)
     const int64_t channels = p->groups * p->ocg;
     for (int64_t row = 0; row < p->batch * channels * d->out * h->out; row++) {
         const int64_t plane = row / h->out, channel = plane / d->out;
-        const int64_t at = upc_tensor_at(&p->out, channel / channels, channel % channels, plane % d->out, row % h->out, 0);
+        const int64_t at = upc_tensor_at(&p->out, channel / channels, channel % channels, plane % d->out,
+                                         row % h->out, 0);
         for (int64_t i = 0; i < w->out; i++)
             if (isnan(upc_host_load(m->y, p->type, at + i * p->out.axis[2])))
                 return false;
@@ -185,8 +186,8 @@ static void add(upc_choice *list, int *count, const upc_choice *candidate)
         list[(*count)++] = *candidate;
 }
 
-// The choice itself, what each solver would guess, and the choice with one knob moved to each neighbour; only what the app's own
-// plan could be, whose weights may come at execution and need workspace.
+// The choice itself, what each solver would guess, and the choice with one knob moved to each neighbour; only what the
+// app's own plan could be, whose weights may come at execution and need workspace.
 static int candidates(const measuring *m, const upc_choice *choice, upc_choice *list)
 {
     const upc_facts *facts = &m->context->facts;
@@ -222,7 +223,8 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// Medians of a candidate's and the reference's times, taken in turn, and the spread (median deviation) of the candidate's.
+// Medians of a candidate's and the reference's times, taken in turn, and the spread (median deviation) of the
+// candidate's.
 static upconv_status time_pair(const measuring *m, upconv_plan *plan, upconv_plan *reference, double *us,
                                double *reference_us, double *spread)
 {
@@ -243,7 +245,8 @@ static upconv_status time_pair(const measuring *m, upconv_plan *plan, upconv_pla
     return UPCONV_OK;
 }
 
-// What one candidate gives. A candidate that cannot be built or is wrong is left out with a log line; a lost device ends all.
+// What one candidate gives. A candidate that cannot be built or is wrong is left out with a log line; a lost device
+// ends all.
 static upconv_status try_one(const measuring *m, const upc_choice *candidate, upconv_plan *reference, double *ratio,
                              double *us, double *reference_us, double *spread)
 {

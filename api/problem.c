@@ -153,7 +153,8 @@ static upconv_status check_act(const upconv_problem *given, upc_problem *problem
     return UPCONV_OK;
 }
 
-static upconv_status check_bytes(const char *name, size_t element, int64_t outer, int64_t channels, const int64_t extents[3])
+static upconv_status check_bytes(const char *name, size_t element, int64_t outer, int64_t channels,
+                                 const int64_t extents[3])
 {
     const int64_t factors[] = {outer, channels, extents[0], extents[1], extents[2]};
     uint64_t bytes = element;
@@ -220,7 +221,8 @@ static upconv_status check_enums(const upconv_problem *given, upc_problem *probl
     problem->out_layout = given->out_layout;
     problem->residual = given->residual;
     if (status == UPCONV_OK && given->sum_type == UPCONV_F16 && given->type != UPCONV_F16)
-        status = upc_fail(UPCONV_ERROR_INVALID, "sum_type is F16 while type is F32; sums in F16 are for problems of type F16");
+        status = upc_fail(UPCONV_ERROR_INVALID,
+                          "sum_type is F16 while type is F32; sums in F16 are for problems of type F16");
     return status;
 }
 

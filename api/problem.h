@@ -42,7 +42,8 @@ typedef struct upc_tensor_form {
     size_t element_bytes;
 } upc_tensor_form;
 
-// Checks the pitches. Those of axes with one position are dropped, so that tensors that lie alike compare equal. INVALID.
+// Checks the pitches. Those of axes with one position are dropped, so that tensors that lie alike compare equal.
+// INVALID.
 upconv_status upc_tensor_from(const upc_tensor_form *form, const upconv_pitch *pitch, upc_tensor *tensor);
 bool upc_tensor_dense(const upc_tensor_form *form, const upc_tensor *tensor); // as zero pitches make it
 // The way back: zeros where it is dense, else complete.
@@ -68,7 +69,8 @@ typedef struct upc_problem {
 
 // Checks every rule of upconv_problem. INVALID with a sentence that names the value and the rule.
 upconv_status upc_problem_from(const upconv_problem *given, upc_problem *problem);
-// The part of it that knows dims, in, kernel, stride and dilation only: pad and out of the axes are left zero. dims may be NULL.
+// The part of it that knows dims, in, kernel, stride and dilation only: pad and out of the axes are left zero. dims may
+// be NULL.
 upconv_status upc_axes_from(const upconv_problem *given, int *dims, upc_axis axis[3]);
 // The extent of the full result, before padding cuts it. In 64 bits for any 32-bit values.
 static inline int64_t upc_axis_full(const upc_axis *axis)
@@ -96,8 +98,8 @@ uint64_t upc_weights_elements(const upc_problem *problem);
 // Multiply-adds as GFLOPS counts them: batch * in extents * kernel * in_channels * out_channels / groups.
 double upc_problem_macs(const upc_problem *problem);
 
-// Strides of a filter tensor in elements: index = (g's part) + ic * in + oc * out + kd * tap[0] + kh * tap[1] + kw * tap[2],
-// with ic and oc counted within the group g.
+// Strides of a filter tensor in elements: index = (g's part) + ic * in + oc * out + kd * tap[0] + kh * tap[1] + kw *
+// tap[2], with ic and oc counted within the group g.
 typedef struct upc_filter_strides {
     int64_t group, in, out, tap[3];
 } upc_filter_strides;

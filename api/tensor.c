@@ -38,20 +38,22 @@ static upconv_status check_pitches(const upc_tensor_form *form, levels *l, int64
     for (int i = 0; i < LEVELS; i++) {
         const long long given = l->pitch[i];
         if (given && l->fixed[i])
-            return upc_fail(UPCONV_ERROR_INVALID, "%s_pitch.%s is %lld; it must be 0 for this %s tensor: %s", form->name,
-                            level_names[i], given, layout_names[form->layout], l->fixed[i]);
+            return upc_fail(UPCONV_ERROR_INVALID, "%s_pitch.%s is %lld; it must be 0 for this %s tensor: %s",
+                            form->name, level_names[i], given, layout_names[form->layout], l->fixed[i]);
         if (given && given < extent)
-            return upc_fail(UPCONV_ERROR_INVALID, "%s_pitch.%s is %lld; it must be at least %lld, the elements that lie within "
-                            "(0 means dense)", form->name, level_names[i], given, (long long)extent);
+            return upc_fail(UPCONV_ERROR_INVALID,
+                            "%s_pitch.%s is %lld; it must be at least %lld, the elements that lie within (0 means dense)",
+                            form->name, level_names[i], given, (long long)extent);
         if (given % 4 && form->layout == UPCONV_NC4HW4)
-            return upc_fail(UPCONV_ERROR_INVALID, "%s_pitch.%s is %lld; it must be a multiple of 4 for an NC4HW4 tensor",
-                            form->name, level_names[i], given);
+            return upc_fail(UPCONV_ERROR_INVALID,
+                            "%s_pitch.%s is %lld; it must be a multiple of 4 for an NC4HW4 tensor", form->name,
+                            level_names[i], given);
         l->pitch[i] = given ? given : dense;
         uint64_t beyond, next;
         if (!upc_mul_u64(&beyond, (uint64_t)l->pitch[i], (uint64_t)(l->count[i] - 1)) ||
             beyond > (uint64_t)(most - extent))
-            return upc_fail(UPCONV_ERROR_INVALID, "%s_pitch.%s is %lld%s, for %lld of them; a tensor has at most 2^40 bytes from "
-                            "its first element to its last", form->name, level_names[i], (long long)l->pitch[i],
+            return upc_fail(UPCONV_ERROR_INVALID, "%s_pitch.%s is %lld%s, for %lld of them; a tensor has at most 2^40 "
+                            "bytes from its first element to its last", form->name, level_names[i], (long long)l->pitch[i],
                             given ? "" : " when dense", (long long)l->count[i]);
         extent += (int64_t)beyond;
         if (!upc_mul_u64(&next, (uint64_t)l->pitch[i], (uint64_t)l->count[i]) || next > INT64_MAX)
@@ -102,15 +104,15 @@ void upc_tensor_pitch(const upc_tensor_form *form, const upc_tensor *tensor, upc
         return;
     const bool nhwc = form->layout == UPCONV_NHWC;
     *pitch = (upconv_pitch){.image = tensor->image, .channel = nhwc ? 0 : tensor->channel,
-                            .plane = form->dims == 3 ? tensor->axis[0] : 0, .row = form->dims >= 2 ? tensor->axis[1] : 0,
-                            .pixel = nhwc ? tensor->axis[2] : 0};
+                            .plane = form->dims == 3 ? tensor->axis[0] : 0,
+                            .row = form->dims >= 2 ? tensor->axis[1] : 0, .pixel = nhwc ? tensor->axis[2] : 0};
 }
 
 bool upc_tensor_fours(const upc_tensor_form *form, const upc_tensor *tensor)
 {
     return form->layout == UPCONV_NC4HW4 ||
-           (form->layout == UPCONV_NHWC && form->channels % 4 == 0 && tensor->axis[0] % 4 == 0 && tensor->axis[1] % 4 == 0 &&
-            tensor->axis[2] % 4 == 0 && tensor->image % 4 == 0);
+           (form->layout == UPCONV_NHWC && form->channels % 4 == 0 && tensor->axis[0] % 4 == 0 &&
+            tensor->axis[1] % 4 == 0 && tensor->axis[2] % 4 == 0 && tensor->image % 4 == 0);
 }
 
 void upc_tensor_copy(const upc_tensor_form *form, const upc_tensor *tensor, void *to, const void *from)

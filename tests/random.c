@@ -1,10 +1,10 @@
 // Random problems against the definition and against the reference solver, every solver forced in turn.
 //
-//     random --backend B [--solver S[:config]] [--count N] [--seed S] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
-//            [--configs N] [--size N] [--variety few|plain|any]
+//     random --backend B [--solver S[:config]] [--count N] [--seed S] [--configs N] [--size N] [--variety few|plain|any]
+//            [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
 //
-// --variety: which types, layouts, pitches and residuals: in a few combinations, so that programs are shared (the default); none but f32
-// and dense NCHW; or any.
+// --variety: which types, layouts, pitches and residuals: in a few combinations, so that programs are shared (the
+// default); none but f32 and dense NCHW; or any.
 // --size: at most so many outputs (default 20,000), as many inputs and 20 times as many multiplications.
 // --configs: how many configurations of a solver are drawn for each activation (0: any number); programs are shared.
 // Small integers are compared exactly. A failure prints the problem and a command line that runs it alone.
@@ -117,7 +117,8 @@ static void print_failure(const suite *s, uint64_t seed, const random_draw *draw
            s->opt.limits_text ? " --limits " : "", s->opt.limits_text ? s->opt.limits_text : "");
 }
 
-// The reference solver and the definition, two ways to the same numbers, must agree before anything is measured by them.
+// The reference solver and the definition, two ways to the same numbers, must agree before anything is measured by
+// them.
 static bool reference_agrees(const suite *s, const test_case *test, char *why, size_t size)
 {
     upconv_plan_params params = {sizeof params, .order = test->order, .weights_type = test->weights_type};
@@ -208,7 +209,8 @@ static bool run_problem(suite *s, uint64_t seed)
     test_case test;
     char why[512] = "", refusal[512] = "", forced[256] = "reference";
     random_draw_problem(&random, s->opt.size, s->opt.variety, &draw);
-    bool ok = test_case_init_typed(&test, &draw.problem, draw.order, draw.weights_type, draw.has_bias, draw.integers, &random);
+    bool ok = test_case_init_typed(&test, &draw.problem, draw.order, draw.weights_type, draw.has_bias, draw.integers,
+                                   &random);
     if (!ok)
         snprintf(why, sizeof why, "%s", upconv_last_error());
     test.partial = s->opt.limits_text ? draw.problem.in_channels : 0;
@@ -236,8 +238,8 @@ static bool run_problem(suite *s, uint64_t seed)
     return !ok || ran;
 }
 
-// The problem of a seed; where no solver takes it under lowered limits (each with a sentence), another in its place. Without lowered
-// limits every problem must be taken.
+// The problem of a seed; where no solver takes it under lowered limits (each with a sentence), another in its place.
+// Without lowered limits every problem must be taken.
 static void run_seed(suite *s, uint64_t seed)
 {
     for (uint64_t attempt = 0; attempt < 20; attempt++) {

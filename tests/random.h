@@ -12,8 +12,8 @@ typedef struct random_draw {
     bool has_bias, integers;
 } random_draw;
 
-// A legal problem of up to `size` outputs, as many inputs and 20 times as many multiplications. Same state and size, same
-// problem, on every machine.
+// A legal problem of up to `size` outputs, as many inputs and 20 times as many multiplications. Same state and size,
+// same problem, on every machine.
 enum { RANDOM_SIZE = 20000 };
 typedef enum random_variety {
     RANDOM_FEW,   // types, layouts and residuals in a few combinations, in which every pair of them occurs
@@ -23,9 +23,9 @@ typedef enum random_variety {
 } random_variety;
 void random_draw_problem(test_random *random, int size, random_variety variety, random_draw *draw);
 
-// A configuration to force: "phase", or "phase:knob=v,...". Each configuration is a program per activation, and an OpenCL
-// program takes half a second to build: so the configurations drawn for an activation, or a combination of RANDOM_FEW, are few, and
-// used again.
+// A configuration to force: "phase", or "phase:knob=v,...". Each configuration is a program per activation, and an
+// OpenCL program takes half a second to build: so the configurations drawn for an activation, or a combination of
+// RANDOM_FEW, are few, and used again.
 enum { RANDOM_POOL = 64, RANDOM_COMBINATIONS = 8, RANDOM_POOLS = UPCONV_ACT_COUNT + RANDOM_COMBINATIONS };
 typedef struct random_pool { // of one solver
     const upc_solver *solver;

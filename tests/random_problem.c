@@ -116,8 +116,8 @@ static void draw_pitch(test_random *random, const upconv_problem *p, bool in, up
 #undef GAP
 }
 
-// What decides which programs a problem needs, beside its activation (NHWC needs the same as NCHW). Each pair of values of two
-// columns is in a row.
+// What decides which programs a problem needs, beside its activation (NHWC needs the same as NCHW). Each pair of values
+// of two columns is in a row.
 static const struct combination {
     upconv_type type;
     bool in_blocks, out_blocks;
@@ -151,7 +151,8 @@ static void draw_combination(test_random *random, random_draw *draw)
     p->residual = chosen->residual;
     // one formula each: every one of them with every combination would be too many programs
     const bool formula = p->act >= UPCONV_ACT_SIGMOID || p->act == UPCONV_ACT_PRELU;
-    const int own = index == 0 ? UPCONV_ACT_PRELU : UPCONV_ACT_SIGMOID + index % (UPCONV_ACT_COUNT - UPCONV_ACT_SIGMOID);
+    const int formulas = UPCONV_ACT_COUNT - UPCONV_ACT_SIGMOID;
+    const int own = index == 0 ? UPCONV_ACT_PRELU : UPCONV_ACT_SIGMOID + index % formulas;
     if (formula)
         p->act = (upconv_act)own;
 }
@@ -224,7 +225,8 @@ void random_pool_choose(random_pool *pool, const upc_problem *problem, const upc
 {
     char sentence[UPC_SENTENCE];
     const upc_solver *solver = pool->solver;
-    const int combination = combination_of(problem), of = combination > 0 ? UPCONV_ACT_COUNT + combination : (int)problem->act;
+    const int combination = combination_of(problem);
+    const int of = combination > 0 ? UPCONV_ACT_COUNT + combination : (int)problem->act;
     upc_config config, *configs = pool->configs[of];
     int *count = &pool->count[of];
     bool found = false;

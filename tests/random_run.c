@@ -1,4 +1,5 @@
-// Runs one case with every tensor inside a larger region whose other bytes must not change, over poisoned memory, twice.
+// Runs one case with every tensor inside a larger region whose other bytes must not change, over poisoned memory,
+// twice.
 #include "random.h"
 
 #include <stdio.h>
@@ -54,8 +55,8 @@ static bool fail(runner *run, const char *format, ...)
     return false;
 }
 
-// Every word of memory that nobody gave a value is a NaN, as f32 and as f16, that differs from its neighbours: reading it spoils the
-// result.
+// Every word of memory that nobody gave a value is a NaN, as f32 and as f16, that differs from its neighbours: reading
+// it spoils the result.
 static void poison(unsigned char *memory, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) {

@@ -50,7 +50,8 @@ static steps steps_of(const upconv_problem *p, bool in)
     const upconv_pitch *pitch = in ? &p->in_pitch : &p->out_pitch;
     const int32_t *extent = in ? p->in : p->out;
     const int channels = in ? p->in_channels : p->out_channels, dims = p->dims;
-    const int64_t given[3] = {layout == UPCONV_NHWC ? pitch->pixel : 0, pitch->row, pitch->plane}; // from the fastest axis on
+    // from the fastest axis on
+    const int64_t given[3] = {layout == UPCONV_NHWC ? pitch->pixel : 0, pitch->row, pitch->plane};
     steps s = {.channel = 1, .blocks = layout == UPCONV_NC4HW4};
     int64_t step = layout == UPCONV_NHWC ? channels : s.blocks ? 4 : 1;
     for (int a = dims - 1; a >= 0; a--) {
@@ -84,7 +85,8 @@ bool test_next(int index[3], const int32_t extent[3], int dims)
     return false;
 }
 
-void test_each_place(const upconv_problem *p, bool in, void (*visit)(void *user, int64_t at, uint64_t logical), void *user)
+void test_each_place(const upconv_problem *p, bool in, void (*visit)(void *user, int64_t at, uint64_t logical),
+                     void *user)
 {
     const steps s = steps_of(p, in);
     const int channels = in ? p->in_channels : p->out_channels;
@@ -168,6 +170,7 @@ static void mark_one(void *user, int64_t at, uint64_t logical)
 
 void test_mark(const upconv_problem *problem, unsigned char *marks)
 {
-    laying l = {.half = problem->type == UPCONV_F16, .memory = marks, .pack = problem->out_layout == UPCONV_NC4HW4 ? 4 : 1};
+    const size_t pack = problem->out_layout == UPCONV_NC4HW4 ? 4 : 1;
+    laying l = {.half = problem->type == UPCONV_F16, .memory = marks, .pack = pack};
     test_each_place(problem, false, mark_one, &l);
 }

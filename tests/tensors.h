@@ -1,4 +1,5 @@
-// Where the elements of a tensor lie, and half precision: by the rules of upconv.h and IEEE 754, and by no code of the library.
+// Where the elements of a tensor lie, and half precision: by the rules of upconv.h and IEEE 754, and by no code of the
+// library.
 #ifndef UPC_TENSORS_H
 #define UPC_TENSORS_H
 
@@ -12,7 +13,8 @@
 // For every element of the input or output, in dense NCHW order: where it lies.
 void test_each_place(const upconv_problem *problem, bool in, void (*visit)(void *user, int64_t at, uint64_t logical),
                      void *user);
-size_t test_alignment(const upconv_problem *problem, bool in); // bytes that the input's or output's offset is a multiple of
+// Bytes that the input's or output's offset is a multiple of.
+size_t test_alignment(const upconv_problem *problem, bool in);
 // Counts an index array up through `extent`, fastest axis last; false after the last.
 bool test_next(int index[3], const int32_t extent[3], int dims);
 // Between dense and tensors as they lie, of type F16 or F32. What lies between the elements is left alone.

@@ -215,8 +215,8 @@ bool test_case_init(test_case *test, const upconv_problem *problem, upconv_filte
     return test_case_init_typed(test, problem, order, UPCONV_F32, has_bias, integers, random);
 }
 
-bool test_case_init_typed(test_case *test, const upconv_problem *problem, upconv_filter_order order, upconv_type weights_type,
-                          bool has_bias, bool integers, test_random *random)
+bool test_case_init_typed(test_case *test, const upconv_problem *problem, upconv_filter_order order,
+                          upconv_type weights_type, bool has_bias, bool integers, test_random *random)
 {
     *test = (test_case){.problem = *problem, .order = order, .weights_type = weights_type, .has_bias = has_bias,
                         .integers = integers};
@@ -335,8 +335,8 @@ double test_case_bound(const test_case *test, uint64_t index)
     const bool exact = sum_error == 0 && act_is_exact(p->act);
     if (exact && (p->type == UPCONV_F32 || test_half_to(test_half_from(expected)) == expected))
         return 0;
-    // No activation here is steeper than 1.2, except the leaky ones by their slope. exp and tanh of a GPU are good to a few ulps of a
-    // larger argument.
+    // No activation here is steeper than 1.2, except the leaky ones by their slope. exp and tanh of a GPU are good to a
+    // few ulps of a larger argument.
     const double ulp = 1.1920929e-7, slope = fmax(1.2, fabs((double)p->act_param[0]));
     const double smooth = act_is_exact(p->act) ? 0 : 4e-6 * (1 + fabs(test->sums[index]));
     const double added = p->residual == UPCONV_RESIDUAL_AFTER_ACT ? fabs((double)test->residual[index]) : 0;
@@ -350,7 +350,8 @@ int64_t test_case_compare(const test_case *test, const float *output)
     for (uint64_t i = 0; i < test->sizes.output_elements; i++) {
         const double bound = test_case_bound(test, i), error = fabs((double)output[i] - test->expected[i]);
         const bool beyond = test->problem.type == UPCONV_F16 && fabs(test->expected[i]) + bound > 65504;
-        const bool ok = error <= bound || (beyond && fabs((double)output[i]) >= 65504 - bound); // the largest, or infinity
+        // the largest number, or infinity
+        const bool ok = error <= bound || (beyond && fabs((double)output[i]) >= 65504 - bound);
         if (!ok) // also for NaN
             return (int64_t)i;
     }

@@ -1,5 +1,5 @@
-// What several tests share: a seeded generator, contexts by backend name, an oracle that shares no code with the library,
-// and comparison with a derived bound.
+// What several tests share: a seeded generator, contexts by backend name, an oracle that shares no code with the
+// library, and comparison with a derived bound.
 #ifndef UPC_TESTING_H
 #define UPC_TESTING_H
 
@@ -38,15 +38,15 @@ typedef struct test_case {
     double transformed;        // 0, or test_case_most for a result of Winograd: errors also come from what an output does not depend on
 } test_case;
 
-// Fills in tensors and expected values for `problem`; false: no memory or an illegal problem (a sentence is printed). What is to
-// be stored as f16 is representable there.
+// Fills in tensors and expected values for `problem`; false: no memory or an illegal problem (a sentence is printed).
+// What is to be stored as f16 is representable there.
 bool test_case_init(test_case *test, const upconv_problem *problem, upconv_filter_order order, bool has_bias,
                     bool integers, test_random *random);
-bool test_case_init_typed(test_case *test, const upconv_problem *problem, upconv_filter_order order, upconv_type weights_type,
-                          bool has_bias, bool integers, test_random *random);
+bool test_case_init_typed(test_case *test, const upconv_problem *problem, upconv_filter_order order,
+                          upconv_type weights_type, bool has_bias, bool integers, test_random *random);
 void test_case_finish(test_case *test);
-// Index of the first wrong element of `output`, or -1. Exact where the sums and the activation are, and the type holds the result;
-// else within a bound derived from the number of terms.
+// Index of the first wrong element of `output`, or -1. Exact where the sums and the activation are, and the type holds
+// the result; else within a bound derived from the number of terms.
 int64_t test_case_compare(const test_case *test, const float *output);
 double test_case_bound(const test_case *test, uint64_t index); // 0: exact
 // What the magnitudes would be if every input and weight were as large as the largest.

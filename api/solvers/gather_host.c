@@ -1,5 +1,5 @@
-// The gathering solvers on the processor: the same algebra and tables as their kernels, sums in f32 and packed weights in f32. So the
-// whole of the planner works, and can be tested, where there is no GPU.
+// The gathering solvers on the processor: the same algebra and tables as their kernels, sums in f32 and packed weights
+// in f32. So the whole of the planner works, and can be tested, where there is no GPU.
 #include "gather.h"
 
 #include <string.h>
@@ -37,7 +37,8 @@ static void store(const gathering *g, const place *at, int64_t ow, const float *
     }
 }
 
-// Adds one tap's products, for `count` positions whose inputs lie next to each other from iw (outside the row: nothing).
+// Adds one tap's products, for `count` positions whose inputs lie next to each other from iw (outside the row:
+// nothing).
 static void add_tap(const gathering *g, const place *at, int64_t id, int64_t ih, int64_t iw, int64_t count,
                     const float *weights, float sums[TILE][MOST_OC])
 {
@@ -127,7 +128,8 @@ static void direct_row(void *data, int64_t index, int thread)
         float sums[TILE][MOST_OC] = {{0}};
         for (int64_t k = 0; k < d->kernel * h->kernel * w->kernel; k++) {
             const int64_t id = upc_axis_source(d, at.out[0], k / (h->kernel * w->kernel));
-            const int64_t ih = upc_axis_source(h, at.out[1], k / w->kernel % h->kernel), iw = upc_axis_source(w, ow, k % w->kernel);
+            const int64_t ih = upc_axis_source(h, at.out[1], k / w->kernel % h->kernel);
+            const int64_t iw = upc_axis_source(w, ow, k % w->kernel);
             if (id >= 0 && ih >= 0 && iw >= 0)
                 add_tap(g, &at, id, ih, iw, 1, weights + k * p->icg * g->oc, sums);
         }

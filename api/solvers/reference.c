@@ -1,5 +1,5 @@
-// The definition, in double precision on the host: the oracle that everything else is measured against, and the CPU backend. It
-// scatters a row of the input at a time into a row of sums.
+// The definition, in double precision on the host: the oracle that everything else is measured against, and the CPU
+// backend. It scatters a row of the input at a time into a row of sums.
 #include "../host.h"
 
 #include <math.h>
@@ -41,8 +41,8 @@ upconv_status upc_host_cook(const char *name, const upc_problem *problem, const 
 {
     upc_step step = {.kind = UPC_STEP_HOST, .host = name, .bind_count = problem->residual ? 6 : 5};
     const uint64_t channels = (uint64_t)(problem->groups * problem->ocg) * 4;
-    const uint64_t weights = request->dynamic_weights ? upc_weights_elements(problem) * upc_type_bytes(request->weights_type)
-                                                      : packed_bytes;
+    const uint64_t given = upc_weights_elements(problem) * upc_type_bytes(request->weights_type);
+    const uint64_t weights = request->dynamic_weights ? given : packed_bytes;
     step.bind[0] = (upc_bind){UPC_INPUT, 0, upc_input_bytes(problem)};
     step.bind[1] = (upc_bind){request->dynamic_weights ? UPC_WEIGHTS : UPC_PACKED, 0, weights};
     step.bind[2] = (upc_bind){UPC_BIAS, 0, channels};
@@ -133,7 +133,8 @@ typedef struct rows {
     float *inputs; // the same
 } rows;
 
-// Adds one input row times one row of taps. The inputs that land within the output are a range, so nothing is tested inside.
+// Adds one input row times one row of taps. The inputs that land within the output are a range, so nothing is tested
+// inside.
 static void scatter_row(const upc_axis *w, const float *x, const float *taps, int64_t tap_stride, double *sum)
 {
     for (int64_t k = 0; k < w->kernel; k++) {
@@ -158,7 +159,8 @@ static const float *input_row(const rows *r, int64_t at, float *row)
     return row;
 }
 
-static void add_lines(const rows *r, int64_t image, int64_t group, int64_t oc, int64_t od, int64_t oh, const scratch *own)
+static void add_lines(const rows *r, int64_t image, int64_t group, int64_t oc, int64_t od, int64_t oh,
+                      const scratch *own)
 {
     const upc_problem *p = r->arg->problem;
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
@@ -235,12 +237,15 @@ double upc_reference_point(const upc_host_arg *arg, const void *const *pointers,
     double sum = bias[channel];
     for (int64_t k = 0; k < d->kernel * h->kernel * w->kernel; k++) {
         const int64_t kd = k / (h->kernel * w->kernel), kh = k / w->kernel % h->kernel, kw = k % w->kernel;
-        const int64_t id = upc_axis_source(d, at[2], kd), ih = upc_axis_source(h, at[3], kh), iw = upc_axis_source(w, at[4], kw);
+        const int64_t id = upc_axis_source(d, at[2], kd), ih = upc_axis_source(h, at[3], kh);
+        const int64_t iw = upc_axis_source(w, at[4], kw);
         if (id < 0 || ih < 0 || iw < 0)
             continue;
-        for (int64_t i = 0; i < p->icg; i++)
-            sum += (double)upc_host_load(pointers[0], p->type, upc_tensor_at(&p->in, at[0], group * p->icg + i, id, ih, iw)) *
+        for (int64_t i = 0; i < p->icg; i++) {
+            const int64_t from = upc_tensor_at(&p->in, at[0], group * p->icg + i, id, ih, iw);
+            sum += (double)upc_host_load(pointers[0], p->type, from) *
                    taps[i * strides.in + kd * strides.tap[0] + kh * strides.tap[1] + kw * strides.tap[2]];
+        }
     }
     return upc_host_finish(p, sum, slopes[channel],
                            p->residual ? upc_host_load(pointers[5], p->type, upc_output_at(p, at)) : 0);

@@ -15,8 +15,8 @@ static bool complete(corpus_case *item, const upconv_problem *given, laid_case *
     char text[1024];
     laid->problem.struct_size = sizeof laid->problem;
     laid->sizes.struct_size = sizeof laid->sizes;
-    return (!upconv_problem_print(given, text, sizeof text, NULL) && !upconv_problem_parse(text, &laid->problem, NULL) &&
-            !upconv_problem_sizes(given, &laid->sizes)) ||
+    return (!upconv_problem_print(given, text, sizeof text, NULL) &&
+            !upconv_problem_parse(text, &laid->problem, NULL) && !upconv_problem_sizes(given, &laid->sizes)) ||
            case_wrong(item, "refused: %s", upconv_last_error());
 }
 
@@ -101,7 +101,8 @@ static bool find_rounding(laid_case *laid, corpus_case *item, const float *x, co
         r.taps *= (uint64_t)r.p->kernel[a];
         r.plane *= (uint64_t)r.p->out[a];
     }
-    double *x_errors = half_errors(x, laid->sizes.input_elements), *w_errors = half_errors(w, laid->sizes.weights_elements);
+    double *x_errors = half_errors(x, laid->sizes.input_elements);
+    double *w_errors = half_errors(w, laid->sizes.weights_elements);
     const bool good = x_errors && w_errors;
     r.x_errors = x_errors;
     r.w_errors = w_errors;
