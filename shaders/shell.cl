@@ -77,3 +77,32 @@
 #define LOCAL4(name, n) __local float4 name[n];
 #define OUTSIDE(what)
 #define INSIDE(what)    what
+// Vectors of VEC elements, where a kernel has them: at any element, not only at multiples of VEC.
+#ifdef VEC
+#define realv                 UPC_CAT(float, VEC)
+#define SPLATV(s)             ((realv)(s))
+#define UPC_GETV32(b, i)      UPC_CAT(vload, VEC)(0, (b) + (i))
+#define UPC_GETV16(b, i)      UPC_CAT(vload_half, VEC)(0, (b) + (i))
+#define UPC_PUTV32(b, i, v)   UPC_CAT(vstore, VEC)(v, 0, (b) + (i))
+#define UPC_PUTV16(b, i, v)   UPC_CAT(UPC_CAT(vstore_half, VEC), _rte)(v, 0, (b) + (i))
+#define SRC_LOADV(b, i)       UPC_CAT(UPC_GETV, IN_STORE)(b, i)
+#define W_LOADV(b, i)         UPC_CAT(UPC_GETV, W_STORE)(b, i)
+#define W_LOAD(b, i)          UPC_CAT(UPC_GET, W_STORE)(b, i)
+#define DST_LOADV(b, i)       UPC_CAT(UPC_GETV, OUT_STORE)(b, i)
+#define DST_STOREV(b, i, v)   UPC_CAT(UPC_PUTV, OUT_STORE)(b, i, v)
+#define KEEPV(array, i, v)    UPC_CAT(vstore, VEC)(v, 0, (array) + (i));
+#define WHERE_LESS(x, y, a, b) ((x) < (y) ? (a) : (b))
+// a.0 b.0 a.1 b.1 ... of the lower and of the upper halves
+#if VEC == 4
+#define ZIP_LOW(a, b)  ((realv)(a.x, b.x, a.y, b.y))
+#define ZIP_HIGH(a, b) ((realv)(a.z, b.z, a.w, b.w))
+#elif VEC == 8
+#define ZIP_LOW(a, b)  ((realv)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3))
+#define ZIP_HIGH(a, b) ((realv)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
+#else
+#define ZIP_LOW(a, b)                                                                                                    \
+    ((realv)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
+#define ZIP_HIGH(a, b)                                                                                                   \
+    ((realv)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf))
+#endif
+#endif

@@ -111,3 +111,29 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define SHUFFLE(x, i)     subgroupShuffle(x, uint(i))
 #define UNROLL            [[unroll]]
 #endif
+// Vectors of VEC elements, where a kernel has them, at any element: here always of 4.
+#ifdef VEC
+#define realv               real4
+#define SPLATV(s)           SPLAT4(s)
+#define SRC_LOADV(b, i)     vec4(SRC_LOAD(b, i), SRC_LOAD(b, (i) + 1), SRC_LOAD(b, (i) + 2), SRC_LOAD(b, (i) + 3))
+#define W_LOADV(b, i)       W_LOAD4(b, (i) >> 2)
+#define W_LOAD(b, i)        W_LOAD4(b, (i) >> 2)[(i) & 3]
+#define DST_LOADV(b, i)     vec4(DST_LOAD(b, i), DST_LOAD(b, (i) + 1), DST_LOAD(b, (i) + 2), DST_LOAD(b, (i) + 3))
+#define DST_STOREV(b, i, v)             \
+    {                                   \
+        DST_STORE(b, i, (v).x);         \
+        DST_STORE(b, (i) + 1, (v).y);   \
+        DST_STORE(b, (i) + 2, (v).z);   \
+        DST_STORE(b, (i) + 3, (v).w);   \
+    }
+#define KEEPV(array, i, v)              \
+    {                                   \
+        array[(i) + 0] = (v).x;         \
+        array[(i) + 1] = (v).y;         \
+        array[(i) + 2] = (v).z;         \
+        array[(i) + 3] = (v).w;         \
+    }
+#define WHERE_LESS(x, y, a, b) mix(b, a, lessThan(x, y))
+#define ZIP_LOW(a, b)       vec4(a.x, b.x, a.y, b.y)
+#define ZIP_HIGH(a, b)      vec4(a.z, b.z, a.w, b.w)
+#endif

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const upc_solver upc_solver_lanes, upc_solver_phase, upc_solver_splitk, upc_solver_direct, upc_solver_gemm, upc_solver_reference, upc_solver_winograd;
+extern const upc_solver upc_solver_lanes, upc_solver_phase, upc_solver_splitk, upc_solver_wide, upc_solver_rows, upc_solver_direct, upc_solver_gemm, upc_solver_reference, upc_solver_winograd;
 
 const upc_solver *const upc_solvers[] = {
     &upc_solver_phase,
     &upc_solver_lanes,
+    &upc_solver_wide,
+    &upc_solver_rows,
     &upc_solver_splitk,
     &upc_solver_direct,
     &upc_solver_gemm,

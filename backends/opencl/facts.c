@@ -229,6 +229,9 @@ void upc_cl_facts_read(const upc_cl *cl, const upc_cl_where *where, int index, u
     read_names(cl, where, info);
     read_ids(cl, device, info);
     read_features(cl, device, info);
+    cl_uint floats = 0;
+    if (upc_cl_device_value(cl, device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, &floats, sizeof floats))
+        facts->vector_floats = floats;
     cl_uint number = 0;
     upc_cl_device_value(cl, device, CL_DEVICE_MAX_COMPUTE_UNITS, &number, sizeof number);
     info->compute_units = number;
