@@ -43,6 +43,10 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
         return upc_problem_macs(problem) / 200 + outputs / 10 + 5;
     const double asked = outputs * (double)(a[0].kernel * a[1].kernel) * (double)a[2].kernel;
     const double waste = (double)(upc_ceil_div(problem->ocg, 4) * 4) / (double)problem->ocg;
+    if (upc_gather_processor(facts)) { // of a subgroup of 8 on llvmpipe: a tap, and a channel where it hits some of the outputs
+        const double hits = upc_problem_macs(problem) * waste / 4 / 8 * (double)upc_taps_stride(&a[2]);
+        return (asked / 8 * 250 + hits * 72) / 2e3 + 75;
+    }
     if (facts->info.kind == UPCONV_DEVICE_CPU)
         return (upc_problem_macs(problem) * waste * 2.25 / 4 + asked * 2) / 1e3 + 5;
     // one output of four channels an item: a load of each kind for four multiply-adds

@@ -83,6 +83,11 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
     return NULL;
 }
 
+bool upc_gather_processor(const upc_facts *facts)
+{
+    return facts->family == UPC_FAMILY_CPU && facts->info.backend == UPCONV_BACKEND_VULKAN;
+}
+
 const int32_t upc_group_sizes[UPC_GROUP_SIZES] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
 
 void upc_group_guess(const upc_facts *facts, const int64_t items[3], uint32_t most, uint32_t local[2])

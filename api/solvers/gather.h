@@ -61,6 +61,8 @@ upc_epilogue upc_epilogue_of(const upc_problem *problem);
 
 // Multiply-adds that count: those whose output is not cut off.
 double upc_gather_macs(const upc_problem *problem);
+// Whether the device is a processor that poses as a Vulkan device, whose costs are like no GPU's and no OpenCL compiler's.
+bool upc_gather_processor(const upc_facts *facts);
 // Share of a device's items that a dispatch of so many keeps busy, above 0 and at most 1. Rough: for cost models.
 double upc_gather_busy(const upc_facts *facts, double items);
 

@@ -43,8 +43,9 @@ static void count(const upc_problem *problem, int64_t *positions, int64_t *phase
 {
     *positions = *phases = 1;
     for (int a = 0; a < 3; a++) {
-        const int64_t stride = upc_taps_stride(&problem->axis[a]);
-        *positions *= upc_ceil_div(problem->axis[a].out, stride);
+        const upc_axis *axis = &problem->axis[a];
+        const int64_t stride = upc_taps_stride(axis);
+        *positions *= upc_floor_div(axis->out - 1 + axis->pad, stride) - upc_floor_div(axis->pad, stride) + 1;
         *phases *= stride;
     }
 }
@@ -79,10 +80,10 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double items = (double)(upc_ceil_div(positions, positions_of(facts, config)) * problem->batch * problem->groups) *
                          (double)blocks;
     const double used = (double)problem->ocg / (double)(blocks * channels); // of the sums
-    const double item = 320 + sums * (72 + 47 * used);
-    const double tap = 20 * tile + (config->value[UNROLL] > 1 ? 10 * sums : 0) + 1.1 * sums * (double)loops;
-    const double channel = 16.7 * tile + 6.4 * wide + 0.73 * sums;
-    const double us = items * ((double)phases * item + taps * (tap + (double)problem->icg * channel)) / 2e3 + 5;
+    const double item = 330 + sums * (70 + 70 * used);
+    const double tap = 15 * tile + (config->value[UNROLL] > 1 ? 10 * sums : 0) + 0.6 * sums * (double)loops;
+    const double channel = 14.7 * tile + 4.7 * wide + 0.8 * sums;
+    const double us = items * ((double)phases * item + taps * (tap + (double)problem->icg * channel)) / 2e3 + 70;
     return strstr(facts->info.name, "llvmpipe") ? us : 8 * us; // SwiftShader, whose loads are plainer, gains nothing
 }
 

@@ -44,7 +44,10 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
 {
     memset(config, 0, sizeof *config);
     upc_phase_shape shape;
-    upc_phase_guess(problem, facts, &shape);
+    if (upc_gather_processor(facts))
+        upc_phase_processor_guess(problem, &shape);
+    else
+        upc_phase_guess(problem, facts, &shape);
     config->value[TILE] = shape.tile;
     config->value[OC] = shape.oc;
     config->value[STAGE] = shape.stage;
@@ -82,6 +85,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double blocks = (double)upc_ceil_div(problem->ocg, (int64_t)oc), waste = blocks * oc / (double)problem->ocg;
     if (facts->info.backend == UPCONV_BACKEND_CPU) // plain C: the reference is about as fast, and more precise
         return upc_problem_macs(problem) * waste / 400 + 5;
+    if (upc_gather_processor(facts))
+        return upc_phase_processor_us(problem, config->value[TILE], config->value[OC]);
     if (facts->info.kind == UPCONV_DEVICE_CPU) {
         const double loads = (tile + oc / 4) / (tile * oc / 4); // per four multiply-adds
         return upc_problem_macs(problem) * waste * (1 + loads) / 4 / 2e3 + 5;

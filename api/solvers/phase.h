@@ -12,6 +12,10 @@ typedef struct upc_phase_shape {
 
 void upc_phase_guess(const upc_problem *problem, const upc_facts *facts, upc_phase_shape *shape);
 
+// The same on processors under Vulkan, and what it costs there.
+void upc_phase_processor_guess(const upc_problem *problem, upc_phase_shape *shape);
+double upc_phase_processor_us(const upc_problem *problem, int64_t tile, int64_t oc);
+
 // Whether the input, as it is, is read in vectors of four channels.
 bool upc_phase_fours(const upc_problem *problem);
 

@@ -2,6 +2,7 @@
 // other solvers have too few items to fill a GPU.
 #include "gather.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,6 +57,9 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const upc_axis *a = problem->axis;
     const double groups = (double)(problem->batch * problem->groups * upc_ceil_div(problem->ocg, (int64_t)oc)) *
                           (double)(a[0].out * a[1].out) * (double)a[2].out;
+    if (upc_gather_processor(facts)) // of a subgroup of 8 on llvmpipe, most of it at barriers
+        return groups * ceil(lanes_used / 8) * (7e3 + 60 * upc_gather_macs(problem) / oc / groups / lanes_used) / 2e3 +
+               75;
     const double loads = (1 + oc / 4) / (oc / 4);
     const double work = upc_gather_macs(problem) * waste * (1 + loads) / 4 + groups * lanes_used * 8;
     return work / (facts->info.kind == UPCONV_DEVICE_CPU ? 5e2 : 1e4) / upc_gather_busy(facts, groups * lanes_used) + 5;
