@@ -1,4 +1,5 @@
 // Stride phases with lanes over output channels (shaders/wide.kernel): for processors, where images are small or channels many.
+#include "phase.h"
 #include "vectors.h"
 
 #include <stdio.h>
@@ -71,6 +72,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 {
     const upc_axis *axis = problem->axis;
     const double tile = config->value[TILE], n = config->value[VECTORS], oc = (double)block(config);
+    if (upc_gather_processor(facts)) // behind even the smallest tile of phase in all that was measured
+        return 2 * upc_phase_processor_us(problem, 1, 4);
     if (facts->family != UPC_FAMILY_CPU || facts->info.backend != UPCONV_BACKEND_OPENCL) // made for others
         return upc_problem_macs(problem) / 1e3 + 20;
     double taps = 1, phases = 1;
