@@ -1,9 +1,10 @@
-// Plans problems on the Vulkan device that is there and prints the machine code's statistics, for mobile.py to judge.
-// mobile_check [NAME=PROBLEM ...]   one line per figure: `stat NAME SOLVER:CONFIG step N: STATISTIC = VALUE`
+// Plans problems on the Vulkan device that is there and prints the machine code's statistics, for mobile.py and mobile_goals.py to
+// judge. One line per figure: `stat NAME SOLVER:CONFIG step N: STATISTIC = VALUE`.
+// mobile_check [--large | --only] [NAME=PROBLEM | NAME=PROBLEM=SOLVER:CONFIG ...]   (an empty SOLVER: the default plan)
 //
-// Every problem with what the solvers guess from the device's facts; and, under the name `any`, one problem with every value of
-// every knob, which must compile but may spill. Compilers of small GPUs take up to a minute for a tile far beyond their
-// registers: those of more than 32 sums, and a second activation, only with --large as the first argument.
+// Every problem with what the solvers guess from the device's facts; and, under the name `any`, some problems with every value of
+// every knob, which must compile but may spill (not with --only). Compilers of small GPUs take up to a minute for a tile far beyond
+// their registers: those of more than 32 sums, and one more activation, only with --large.
 //
 // Runs nothing: behind tests of mobile compilers there is no GPU, only the driver and its compiler.
 #include "testing.h"
@@ -97,19 +98,6 @@ static bool check_notation(upconv_context *context, const char *text)
     return ok;
 }
 
-// Work-groups are 8 by 4 here; every other knob takes all its values.
-static bool next_config(const upc_solver *solver, int at[UPC_MAX_KNOBS])
-{
-    for (int k = 0; k < solver->knob_count; k++) {
-        if (strcmp(solver->knobs[k].name, "x") == 0 || strcmp(solver->knobs[k].name, "y") == 0)
-            continue;
-        if (++at[k] < solver->knobs[k].count)
-            return true;
-        at[k] = 0;
-    }
-    return false;
-}
-
 static int32_t knob_value(const upc_solver *solver, const upc_config *config, const char *name)
 {
     for (int k = 0; k < solver->knob_count; k++) {
@@ -119,34 +107,71 @@ static int32_t knob_value(const upc_solver *solver, const upc_config *config, co
     return 1;
 }
 
-static void check_every_config(upconv_context *context, const upc_solver *solver, bool large, uint64_t *passed,
-                               uint64_t *failed)
+// Sums that an item keeps, for each step of its loop that is written out.
+static int32_t weight_of(const upc_solver *solver, const upc_config *config)
 {
-    static const char *const notations[] = {"ic5oc19_ih9oh18kh4sh2ph1+relu", "ic5oc19_ih9oh18kh4sh2ph1+gelu"};
+    return knob_value(solver, config, "tile") * knob_value(solver, config, "oc") * knob_value(solver, config, "unroll");
+}
+
+typedef struct trial {
+    upconv_context *context;
+    const upc_solver *solver;
+    const upconv_problem *given;
+    const upc_problem *problem;
+    bool large;
+    uint64_t passed, failed;
+} trial;
+
+static void try_config(trial *t, const upc_config *config)
+{
     char sentence[UPC_SENTENCE], text[256];
-    for (size_t i = 0; i < (large ? UPC_COUNT(notations) : 1); i++) {
+    if ((weight_of(t->solver, config) > 32 && !t->large) ||
+        t->solver->legal(t->problem, &t->context->facts, config, sentence))
+        return;
+    upc_text out = {text, sizeof text, 0};
+    upc_text_add(&out, "%s:", t->solver->name);
+    upc_config_print(t->solver, config, &out);
+    check(t->context, "any", t->given, text, true) ? t->passed++ : t->failed++;
+}
+
+// Every value of every knob beside what the solver guesses otherwise, and some that are drawn.
+static void try_solver(trial *t)
+{
+    enum { DRAWN = 12 };
+    const upc_solver *solver = t->solver;
+    test_random random = {1};
+    upc_config guess;
+    solver->guess(t->problem, &t->context->facts, &guess);
+    for (int k = 0; k < solver->knob_count; k++) {
+        const bool group = strcmp(solver->knobs[k].name, "x") == 0 || strcmp(solver->knobs[k].name, "y") == 0;
+        for (int v = 0; v < solver->knobs[k].count && !group; v++) { // the size of a work-group changes no code
+            upc_config config = guess;
+            config.value[k] = solver->knobs[k].values[v];
+            try_config(t, &config);
+        }
+    }
+    for (int i = 0; i < DRAWN; i++) {
+        upc_config config = guess;
+        for (int k = 0; k < solver->knob_count; k++)
+            config.value[k] = test_pick(&random, solver->knobs[k].values, solver->knobs[k].count);
+        try_config(t, &config);
+    }
+}
+
+static void check_configs(upconv_context *context, const upc_solver *solver, bool large, uint64_t *passed, uint64_t *failed)
+{
+    static const char *const notations[] = {"ic5oc19_ih9oh18kh4sh2ph1+relu", "ic8oc20_ih9oh18kh4sh2ph1+nc4hw4+f16",
+                                            "ic5oc19_ih9oh18kh4sh2ph1+gelu"};
+    char sentence[UPC_SENTENCE];
+    for (size_t i = 0; i < (large ? UPC_COUNT(notations) : 2); i++) {
         const upconv_problem given = test_problem(notations[i]);
-        int at[UPC_MAX_KNOBS] = {0};
         upc_problem problem;
         if (upc_problem_from(&given, &problem) || solver->refuse(&problem, &context->facts, sentence))
             continue;
-        do {
-            upc_config config = {{0}};
-            for (int k = 0; k < solver->knob_count; k++) {
-                config.value[k] = solver->knobs[k].values[at[k]];
-                if (strcmp(solver->knobs[k].name, "x") == 0)
-                    config.value[k] = 8;
-                if (strcmp(solver->knobs[k].name, "y") == 0)
-                    config.value[k] = 4;
-            }
-            const int32_t sums = knob_value(solver, &config, "tile") * knob_value(solver, &config, "oc");
-            if ((sums > 32 && !large) || solver->legal(&problem, &context->facts, &config, sentence))
-                continue;
-            upc_text out = {text, sizeof text, 0};
-            upc_text_add(&out, "%s:", solver->name);
-            upc_config_print(solver, &config, &out);
-            check(context, "any", &given, text, true) ? ++*passed : ++*failed;
-        } while (next_config(solver, at));
+        trial t = {context, solver, &given, &problem, large, 0, 0};
+        try_solver(&t);
+        *passed += t.passed;
+        *failed += t.failed;
     }
 }
 
@@ -175,7 +200,7 @@ int main(int argc, char **argv)
     for (int i = large || only ? 2 : 1; i < argc; i++)
         check_notation(context, argv[i]) ? passed++ : failed++;
     for (int i = 0; i < upc_solver_count && !only; i++)
-        check_every_config(context, upc_solvers[i], large, &passed, &failed);
+        check_configs(context, upc_solvers[i], large, &passed, &failed);
     // Behind these drivers every fence is signalled at once, also before the driver's own thread has looked at the submission;
     // taking things down then crashes inside v3dv. The operating system takes everything back.
     const int code = test_report(passed, failed, 0);

@@ -121,6 +121,8 @@ else
     for gpu in $("$shared/mobile-compilers/run" list); do
         tested build "mobile: $gpu" python3 "$here/mobile.py" --run "$shared/mobile-compilers/run" --gpu "$gpu" \
             --program build/tests/mobile_check --problems "$shared/workloads/layers.txt" $large
+        tested build "mobile goals: $gpu" python3 "$here/mobile_goals.py" --run "$shared/mobile-compilers/run" --gpu "$gpu" \
+            --program build/tests/mobile_check --problems "$shared/workloads/layers.txt" --docs "$here/../docs/performance.md"
     done
 fi
 

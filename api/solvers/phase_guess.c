@@ -16,11 +16,13 @@ typedef struct style {
 #define SMALL {4, 4}, {2, 4}, {1, 8}, {1, 4}
 
 static const style styles[] = {
+    // halves of words are dear to take apart, so that each must serve many channels
+    {UPC_FAMILY_ADRENO, 1, 1, 0, true, {{4, 16}, {2, 16}, {4, 8}, {2, 8}, SMALL}},
     // a texel is one instruction where a vector from a buffer is four
     {UPC_FAMILY_ADRENO, 1, ANY, ANY, true, {{4, 8}, {2, 8}, SMALL}},
     // texels of f16 arrive as f32, values from a buffer cost an instruction each
     {UPC_FAMILY_ADRENO, 0, 1, ANY, true, {{5, 8}, {4, 8}, {2, 8}, SMALL}},
-    {UPC_FAMILY_ADRENO, 0, 0, ANY, false, {{7, 8}, {6, 8}, {5, 8}, {8, 4}, {4, 8}, {2, 8}, SMALL}},
+    {UPC_FAMILY_ADRENO, 0, 0, ANY, false, {{7, 8}, {6, 8}, {5, 8}, {4, 8}, {2, 8}, {8, 4}, SMALL}},
     // texels come through a unit of their own; the other is where these GPUs wait
     {UPC_FAMILY_MALI, ANY, ANY, 1, true, {{2, 8}, {2, 4}, {1, 8}, {1, 4}}},
     {UPC_FAMILY_MALI, ANY, ANY, 0, true, {{2, 16}, {2, 8}, SMALL}},
@@ -46,6 +48,16 @@ static int64_t row_of(const upc_problem *problem)
     const upc_axis *axis = &problem->axis[2];
     const int64_t stride = upc_taps_stride(axis);
     return upc_floor_div(axis->out - 1 + axis->pad, stride) - upc_floor_div(axis->pad, stride) + 1;
+}
+
+// The largest tiles come first. A smaller one is for rows that are shorter than the smallest of them, and four channels for where
+// eight would be made in vain, or for rows of one or two positions.
+static bool considered(const upc_problem *problem, int64_t row, const style *manner, int i)
+{
+    const int64_t fours = upc_ceil_div(problem->ocg, 4), tile = manner->shape[i][0], oc = manner->shape[i][1];
+    if (manner->family != UPC_FAMILY_ADRENO || manner->narrow)
+        return true;
+    return oc == 4 ? fours % 2 == 1 : tile >= 5 || row < 5;
 }
 
 // Multiply-adds with those that fall beyond rows and channels, and the loads that they take, each as dear as two of them.
@@ -107,6 +119,8 @@ void upc_phase_guess(const upc_problem *problem, const upc_facts *facts, upc_pha
     const style *manner = style_of(facts, problem->type == UPCONV_F16, fours);
     shape->texel = manner->texel && facts->texel_elements > 0;
     for (int i = 0; i < MAX_SHAPES && manner->shape[i][0]; i++) {
+        if (!considered(problem, row, manner, i))
+            continue;
         const int32_t tile = manner->shape[i][0], oc = manner->shape[i][1];
         const double cost = cost_of(problem, row, fours, tile, oc);
         if ((manner->family == UPC_FAMILY_UNKNOWN && tile * oc > (int32_t)facts->sum_scalars) || (best > 0 && cost >= best))
