@@ -96,7 +96,7 @@ static upconv_status product_program(cooking *c)
     const uint32_t local[3] = {w->local[0], w->local[1], 1};
     upc_program_desc_init(&c->product, "winograd", local, p->residual ? 7 : 6);
     const named defines[] = {
-        {"TILES", w->tile}, {"OC", w->oc}, {"VEC", w->vec}, {"NH", w->axis[1].points}, {"NW", w->axis[2].points},
+        {"TILES", w->tile}, {"NV", w->oc / w->vec}, {"VEC", w->vec}, {"NH", w->axis[1].points}, {"NW", w->axis[2].points},
         {"MH", w->axis[1].outputs}, {"MW", w->axis[2].outputs}, {"ACT", act.act}, {"RESIDUAL", p->residual},
         {"OUT_STORE", upc_store_of(c->facts, p->type)}, {"OUT_PACK", out->pack}, {"OUT_C0", 0}, {"C_0", 0},
     };
