@@ -309,7 +309,7 @@ static upconv_status emit(void *to, const upc_box *box, const upc_window *in, co
         box->q0[2] + box->qn[2], box->b0, box->bn, box->gn, box->i0, box->in, box->c0, box->cn,
         upc_split_in_start(&c->split, box, in), upc_split_out_start(&c->split, box, out), weights_start(c, box, weights),
         box->i0 == 0, box->i0 + box->in == c->split.icg, (box->g0 * c->split.icg + box->i0) % c->split.in.pack,
-        (box->g0 * p->ocg + box->c0) % p->out.pack,
+        (box->g0 * p->ocg + box->c0) % c->split.out.pack,
     };
     upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = box->i0 > 0 || c->prepared};
     c->prepared = false; // what came before, the first waited for
