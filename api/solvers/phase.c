@@ -15,7 +15,7 @@ static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},     // 1: the geometry is compiled in, a program per problem
-    [STAGE] = {"stage", stages, UPC_COUNT(stages)},   // 0: reads the input as it is; else a copy, with so many channels in a block
+    [STAGE] = {"stage", stages, UPC_COUNT(stages)},   // 0: the input as it is; else a copy, in blocks of so many channels
     [TEXEL] = {"texel", yes_no, UPC_COUNT(yes_no)},   // 1: weights through a texel buffer
     [UNROLL] = {"unroll", unrolls, UPC_COUNT(unrolls)}, // steps of the loop over input channels that are written out
 };
@@ -112,13 +112,14 @@ static void defines(const upc_gather *gather, upc_program_desc *program)
 }
 
 // stage: filled in where the configuration asks for a copy of the input.
-static upconv_status gather_of(const upc_env *env, const upc_problem *problem, const upc_config *config, upc_stage *stage,
-                               upc_gather *gather)
+static upconv_status gather_of(const upc_env *env, const upc_problem *problem, const upc_config *config,
+                               upc_stage *stage, upc_gather *gather)
 {
     *gather = (upc_gather){
         .kernel = "phase", .phases = true, .oc = config->value[OC], .tile = config->value[TILE],
         .local = {(uint32_t)config->value[GROUP_X], (uint32_t)config->value[GROUP_Y], 1},
-        .spec = config->value[SPEC] != 0, .texel = config->value[TEXEL] != 0, .unroll = config->value[UNROLL], .defines = defines,
+        .spec = config->value[SPEC] != 0, .texel = config->value[TEXEL] != 0,
+        .unroll = config->value[UNROLL], .defines = defines,
     };
     if (!config->value[STAGE])
         return UPCONV_OK;

@@ -1,5 +1,5 @@
-// The shape of an item by family of GPU, found with the statistics of the mobile GPUs' own compilers (docs/performance.md): the
-// largest tiles that spill nowhere, weights through the unit that has the fewest cycles to give away.
+// The shape of an item by family of GPU, found with the statistics of the mobile GPUs' own compilers
+// (docs/performance.md): the largest tiles that spill nowhere, weights through the unit that has cycles to give away.
 #include "phase.h"
 
 #include <string.h>
@@ -36,8 +36,8 @@ static bool fits(int wanted, bool is) { return wanted == ANY || (wanted == 1) ==
 static const style *style_of(const upc_facts *facts, bool half, bool fours)
 {
     const style *at = styles;
-    while ((at->family && at->family != facts->family) || !fits(at->narrow, facts->narrow_loads) || !fits(at->half, half) ||
-           !fits(at->fours, fours))
+    while ((at->family && at->family != facts->family) || !fits(at->narrow, facts->narrow_loads) ||
+           !fits(at->half, half) || !fits(at->fours, fours))
         at++; // the last fits all
     return at;
 }
@@ -59,8 +59,9 @@ static bool overlaps(const upc_problem *problem)
     return false;
 }
 
-// The largest tiles come first. A smaller one is for rows that are shorter than the smallest of them, and four channels for where
-// eight would be made in vain. Sixteen leave Mali no registers for borders, or for channels in blocks read one by one.
+// The largest tiles come first. A smaller one is for rows that are shorter than the smallest of them, and four
+// channels for where eight would be made in vain. Sixteen leave Mali no registers for borders, or for channels in
+// blocks read one by one.
 static bool considered(const upc_problem *problem, int64_t row, const style *manner, int i)
 {
     const int64_t fours = upc_ceil_div(problem->ocg, 4), tile = manner->shape[i][0], oc = manner->shape[i][1];
@@ -71,11 +72,12 @@ static bool considered(const upc_problem *problem, int64_t row, const style *man
     return oc == 4 ? fours % 2 == 1 : tile >= 5 || row < 5;
 }
 
-// Multiply-adds with those that fall beyond rows and channels, and the loads that they take, each as dear as two of them.
+// Multiply-adds with those that fall beyond rows and channels, and their loads, each as dear as two of them.
 static double cost_of(const upc_problem *problem, int64_t row, bool fours, double tile, double oc)
 {
     const double values = fours ? 4 : 1;
-    const double made = (double)upc_ceil_div(row, (int64_t)tile) * tile * (double)upc_ceil_div(problem->ocg, (int64_t)oc) * oc;
+    const double positions = (double)upc_ceil_div(row, (int64_t)tile) * tile;
+    const double made = positions * (double)upc_ceil_div(problem->ocg, (int64_t)oc) * oc;
     return made * (1 + 2 * (tile + values * oc / 4) / (values * tile * oc));
 }
 
@@ -101,8 +103,8 @@ void upc_phase_stage_bound(const upc_problem *problem, int64_t pack, int64_t til
     upc_stage_fill(stage, problem);
 }
 
-// A copy with zeros around it pays where each input is read often and for many multiply-adds, and none is made where no two taps of
-// an output read different inputs (kernel = stride), whose plans need no workspace.
+// A copy with zeros around it pays where each input is read often and for many multiply-adds, and none is made where
+// no two taps of an output read different inputs, whose plans need no workspace.
 static bool wants_stage(const upc_problem *problem, const upc_facts *facts, bool fours)
 {
     double adds = (double)problem->ocg; // of one input value
@@ -130,7 +132,8 @@ void upc_phase_guess(const upc_problem *problem, const upc_facts *facts, upc_pha
             continue;
         const int32_t tile = manner->shape[i][0], oc = manner->shape[i][1];
         const double cost = cost_of(problem, row, fours, tile, oc);
-        if ((manner->family == UPC_FAMILY_UNKNOWN && tile * oc > (int32_t)facts->sum_scalars) || (best > 0 && cost >= best))
+        const bool too_large = manner->family == UPC_FAMILY_UNKNOWN && tile * oc > (int32_t)facts->sum_scalars;
+        if (too_large || (best > 0 && cost >= best))
             continue;
         best = cost;
         shape->tile = tile;
