@@ -15,7 +15,7 @@ static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},     // 1: the geometry is compiled in, a program per problem
-    [STAGE] = {"stage", stages, UPC_COUNT(stages)},   // 0: the input as it is; else a copy, in blocks of so many channels
+    [STAGE] = {"stage", stages, UPC_COUNT(stages)},   // 0: the input as it is; else a copy, channels in a block
     [TEXEL] = {"texel", yes_no, UPC_COUNT(yes_no)},   // 1: weights through a texel buffer
     [UNROLL] = {"unroll", unrolls, UPC_COUNT(unrolls)}, // steps of the loop over input channels that are written out
 };
