@@ -33,8 +33,8 @@ static int64_t taps_of(const upc_axis *axis) { return upc_ceil_div(axis->kernel,
 
 void upc_winograd_fill(const upc_problem *problem, int64_t m, int64_t tile, int64_t oc, int64_t vec, upc_winograd *made)
 {
-    *made = (upc_winograd){.tile = tile, .oc = oc, .vec = vec, .local = {1, 1}, .points = 1, .tiles = problem->batch, .phases = 1,
-                           .blocks = upc_ceil_div(problem->ocg, oc)};
+    *made = (upc_winograd){.tile = tile, .oc = oc, .vec = vec, .local = {1, 1}, .points = 1, .tiles = problem->batch,
+                           .phases = 1, .blocks = upc_ceil_div(problem->ocg, oc)};
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
         upc_winograd_axis *w = &made->axis[a];
@@ -63,7 +63,7 @@ static const char *refuse_shape(const upc_problem *problem, char *sentence)
             return sentence;
         }
         if (taps_of(axis) > most) {
-            snprintf(sentence, UPC_SENTENCE, "kernel %lld with stride %lld makes %lld taps a phase; it takes %lld on this axis",
+            snprintf(sentence, UPC_SENTENCE, "kernel %lld with stride %lld makes %lld taps a phase; at most %lld here",
                      (long long)axis->kernel, (long long)axis->stride, (long long)taps_of(axis), (long long)most);
             return sentence;
         }
@@ -86,38 +86,42 @@ static const char *refuse_size(const upc_problem *problem, const upc_facts *fact
     const int64_t room = (int64_t)limits->binding_bytes - (int64_t)facts->info.offset_alignment;
     const int64_t points = UPC_WINOGRAD_POINTS * UPC_WINOGRAD_POINTS;
     const int64_t channels_bytes = problem->groups * problem->ocg * 4;
-    const int64_t largest = UPC_MAX(UPC_MAX((int64_t)upc_input_bytes(problem), (int64_t)upc_output_bytes(problem)), channels_bytes);
+    const int64_t tensor = (int64_t)UPC_MAX(upc_input_bytes(problem), upc_output_bytes(problem));
+    const int64_t largest = UPC_MAX(tensor, channels_bytes);
     const int64_t item = points * problem->icg * MOST_OC * 4; // weights of an item; its panel of points is smaller
     if (largest > room || item > room || MOST_TABLE > room) {
-        snprintf(sentence, UPC_SENTENCE, "tensors (%lld bytes) and the weights of an item (%lld) must each fit a binding of %lld bytes",
+        snprintf(sentence, UPC_SENTENCE,
+                 "tensors (%lld bytes) and an item's weights (%lld) must each fit a binding of %lld bytes",
                  (long long)largest, (long long)item, (long long)room);
         return sentence;
     }
     upc_winograd w;
     upc_winograd_fill(problem, 2, 1, 4, 4, &w);
-    const double packed = (double)upc_ceil_div(problem->ocg, MOST_OC) * MOST_OC * (double)problem->groups * (double)w.phases *
-                          (double)points * (double)problem->icg;
+    const double channels_most = (double)(upc_ceil_div(problem->ocg, MOST_OC) * MOST_OC * problem->groups);
+    const double packed = channels_most * (double)w.phases * (double)points * (double)problem->icg;
     const double positions = (double)w.tiles * 16;
     if (packed > INT32_MAX || positions > INT32_MAX || problem->in.elements > INT32_MAX / 4 ||
         problem->out.elements > INT32_MAX / 4) {
-        snprintf(sentence, UPC_SENTENCE, "%.0f transformed weights or %.0f positions are beyond 32-bit indices", packed, positions);
+        snprintf(sentence, UPC_SENTENCE, "%.0f transformed weights or %.0f positions are beyond 32-bit indices", packed,
+                 positions);
         return sentence;
     }
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
         if (axis->out + UPC_MAX(axis->pad, -axis->pad) + axis->stride * 8 > INT32_MAX || axis->in > INT32_MAX / 8) {
-            snprintf(sentence, UPC_SENTENCE, "positions up to %lld on an axis are beyond 32 bits", (long long)axis->out);
+            snprintf(sentence, UPC_SENTENCE, "positions up to %lld on an axis are beyond 32 bits",
+                     (long long)axis->out);
             return sentence;
         }
     }
     if (points * problem->icg * MOST_TILE * 4 > (int64_t)UPC_MIN(upc_workspace_default(problem), limits->alloc_bytes)) {
-        snprintf(sentence, UPC_SENTENCE, "the transformed inputs of one item, %lld channels, take more than the workspace",
+        snprintf(sentence, UPC_SENTENCE, "an item's transformed inputs, of %lld channels, take more than the workspace",
                  (long long)problem->icg);
         return sentence;
     }
     if (facts->loop_rounds && points * problem->icg + 4096 > facts->loop_rounds) {
-        snprintf(sentence, UPC_SENTENCE, "%lld input channels make more rounds of loops than the device's %u", (long long)problem->icg,
-                 facts->loop_rounds);
+        snprintf(sentence, UPC_SENTENCE, "%lld input channels make more rounds of loops than the device's %u",
+                 (long long)problem->icg, facts->loop_rounds);
         return sentence;
     }
     return NULL;
@@ -146,7 +150,8 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
         return sentence;
     }
     if (tile * (oc / vec) > MOST_SUMS) {
-        snprintf(sentence, UPC_SENTENCE, "%d vectors of sums are more than the %d that an item may have", tile * (oc / vec), MOST_SUMS);
+        snprintf(sentence, UPC_SENTENCE, "%d vectors of sums are more than the %d that an item may have",
+                 tile * (oc / vec), MOST_SUMS);
         return sentence;
     }
     return upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
@@ -154,8 +159,8 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
 
 // -------------------------------------------------------------------------------------------------------- cost model
 
-// In vector operations: of the loops over input channels, one a multiply-add and some for weights that come from the second cache, or
-// from beyond it; of transforming inputs; and of transforming back and storing.
+// In vector operations: of the loops over input channels, one a multiply-add and some for weights that come from the
+// second cache, or from beyond it; of transforming inputs; and of transforming back and storing.
 static double operations(const upc_problem *problem, const upc_winograd *w)
 {
     const double vectors = (double)(w->oc / w->vec), sums = (double)w->tile * vectors;
@@ -166,14 +171,15 @@ static double operations(const upc_problem *problem, const upc_winograd *w)
     const double made = (double)(w->axis[1].outputs * w->axis[2].outputs);
     const double loops = items * (double)w->points * (icg * (UPC_MAX(sums, 8) + 1.5 + weights) + 30);
     const double input = (double)(w->panels * problem->groups) * icg * (double)(w->points * w->tile) * 2.5;
-    // stores go to lines of as many channels as a vector has; where the output is larger than the caches, all of them miss
+    // stores go to lines of as many channels as a vector has; where the output is larger than the caches, all of them
+    // miss
     const double store = (double)upc_output_bytes(problem) > OUTPUT_CACHE ? 9 : 3;
     const double back = items * sums * ((double)w->points * 3 + made * (4 + lanes * store));
     return loops + input + back;
 }
 
-// Vector operations of one microsecond, from measurements under PoCL; on other devices it has not yet been measured to gain, so that it
-// is left to tuning there.
+// Vector operations of one microsecond, from measurements under PoCL; on other devices it has not yet been measured
+// to gain, so that it is left to tuning there.
 static double rate(const upc_facts *facts)
 {
     const bool measured = facts->info.kind == UPCONV_DEVICE_CPU && facts->info.backend == UPCONV_BACKEND_OPENCL;

@@ -1,5 +1,5 @@
-// The recipe of winograd: weights transformed first where they come at execution; then, for as many panels of tiles as the workspace holds
-// at a time, a step that transforms inputs and one that multiplies and transforms back.
+// The recipe of winograd: weights transformed first where they come at execution; then, for as many panels of tiles
+// as the workspace holds at a time, a step that transforms inputs and one that multiplies and transforms back.
 #include "winograd.h"
 
 #include "gather.h"
@@ -41,7 +41,8 @@ static void define(upc_program_desc *program, const named *defines, size_t count
         upc_program_param(program, defines[i].name, UPC_PARAM_DEFINE, (int32_t)defines[i].value);
 }
 
-// Distances between images do not fit 32 bits for giant tensors only, which are refused; those of a lone image count for nothing.
+// Distances between images do not fit 32 bits for giant tensors only, which are refused; those of a lone image count
+// for nothing.
 static upconv_status tabulate(cooking *c, upc_program_desc *program, const named *values, size_t count)
 {
     upconv_status status = UPCONV_OK;
@@ -73,10 +74,23 @@ static upconv_status input_program(cooking *c)
         {"IN_PACK", in->pack}, {"IN_C0", 0},
     };
     const named values[] = {
-        {"CHANNELS", c->width > 1 ? CHANNELS : 1}, {"ICG", p->icg}, {"DI", axis[0].in}, {"HI", axis[1].in}, {"WI", axis[2].in},
-        {"IN_ALL", in->elements}, {"IN_N", in->image}, {"IN_C", in->channel}, {"IN_D", in->axis[0]}, {"IN_H", in->axis[1]},
-        {"IN_W", in->axis[2]}, {"TILES_D", w->axis[0].tiles}, {"TILES_H", w->axis[1].tiles}, {"TILES_W", w->axis[2].tiles},
-        {"TILES_N", w->tiles}, {"ID_0", w->axis[0].q0 - (w->axis[0].taps - 1)}, {"IH_0", w->axis[1].q0 - (w->axis[1].taps - 1)},
+        {"CHANNELS", c->width > 1 ? CHANNELS : 1},
+        {"ICG", p->icg},
+        {"DI", axis[0].in},
+        {"HI", axis[1].in},
+        {"WI", axis[2].in},
+        {"IN_ALL", in->elements},
+        {"IN_N", in->image},
+        {"IN_C", in->channel},
+        {"IN_D", in->axis[0]},
+        {"IN_H", in->axis[1]},
+        {"IN_W", in->axis[2]},
+        {"TILES_D", w->axis[0].tiles},
+        {"TILES_H", w->axis[1].tiles},
+        {"TILES_W", w->axis[2].tiles},
+        {"TILES_N", w->tiles},
+        {"ID_0", w->axis[0].q0 - (w->axis[0].taps - 1)},
+        {"IH_0", w->axis[1].q0 - (w->axis[1].taps - 1)},
         {"IW_0", w->axis[2].q0 - (w->axis[2].taps - 1)},
     };
     define(&c->input, defines, UPC_COUNT(defines));
@@ -96,17 +110,49 @@ static upconv_status product_program(cooking *c)
     const uint32_t local[3] = {w->local[0], w->local[1], 1};
     upc_program_desc_init(&c->product, "winograd", local, p->residual ? 7 : 6);
     const named defines[] = {
-        {"TILES", w->tile}, {"NV", w->oc / w->vec}, {"VEC", w->vec}, {"NH", w->axis[1].points}, {"NW", w->axis[2].points},
-        {"MH", w->axis[1].outputs}, {"MW", w->axis[2].outputs}, {"ACT", act.act}, {"RESIDUAL", p->residual},
-        {"OUT_STORE", upc_store_of(c->facts, p->type)}, {"OUT_PACK", out->pack}, {"OUT_C0", 0}, {"C_0", 0},
+        {"TILES", w->tile},
+        {"NV", w->oc / w->vec},
+        {"VEC", w->vec},
+        {"NH", w->axis[1].points},
+        {"NW", w->axis[2].points},
+        {"MH", w->axis[1].outputs},
+        {"MW", w->axis[2].outputs},
+        {"ACT", act.act},
+        {"RESIDUAL", p->residual},
+        {"OUT_STORE", upc_store_of(c->facts, p->type)},
+        {"OUT_PACK", out->pack},
+        {"OUT_C0", 0},
+        {"C_0", 0},
     };
     const named values[] = {
-        {"ICG", p->icg}, {"OCG", p->ocg}, {"C_N", p->ocg}, {"SD", axis[0].stride}, {"SH", axis[1].stride}, {"SW", axis[2].stride},
-        {"PD", axis[0].pad}, {"PH", axis[1].pad}, {"PW", axis[2].pad}, {"DO", axis[0].out}, {"HO", axis[1].out},
-        {"WO", axis[2].out}, {"QD_0", w->axis[0].q0}, {"QH_0", w->axis[1].q0}, {"QW_0", w->axis[2].q0},
-        {"TILES_D", w->axis[0].tiles}, {"TILES_H", w->axis[1].tiles}, {"TILES_W", w->axis[2].tiles}, {"TILES_N", w->tiles},
-        {"OUT_N", out->image}, {"OUT_C", out->channel}, {"OUT_D", out->axis[0]}, {"OUT_H", out->axis[1]}, {"OUT_W", out->axis[2]},
-        {"ROWS_ALL", c->rows}, {"ACT_A", act.bits[0]}, {"ACT_LO", act.bits[1]}, {"ACT_HI", act.bits[2]},
+        {"ICG", p->icg},
+        {"OCG", p->ocg},
+        {"C_N", p->ocg},
+        {"SD", axis[0].stride},
+        {"SH", axis[1].stride},
+        {"SW", axis[2].stride},
+        {"PD", axis[0].pad},
+        {"PH", axis[1].pad},
+        {"PW", axis[2].pad},
+        {"DO", axis[0].out},
+        {"HO", axis[1].out},
+        {"WO", axis[2].out},
+        {"QD_0", w->axis[0].q0},
+        {"QH_0", w->axis[1].q0},
+        {"QW_0", w->axis[2].q0},
+        {"TILES_D", w->axis[0].tiles},
+        {"TILES_H", w->axis[1].tiles},
+        {"TILES_W", w->axis[2].tiles},
+        {"TILES_N", w->tiles},
+        {"OUT_N", out->image},
+        {"OUT_C", out->channel},
+        {"OUT_D", out->axis[0]},
+        {"OUT_H", out->axis[1]},
+        {"OUT_W", out->axis[2]},
+        {"ROWS_ALL", c->rows},
+        {"ACT_A", act.bits[0]},
+        {"ACT_LO", act.bits[1]},
+        {"ACT_HI", act.bits[2]},
     };
     define(&c->product, defines, UPC_COUNT(defines));
     static const char *const args[] = {"PANELS", "PANEL_0", "ROWS", "ROW_0", "G_N", "G_0"};
@@ -123,7 +169,8 @@ static upconv_status add(cooking *c, const upc_program_desc *program, upc_step *
         step->groups[i] = groups_of(items[i], program->local[i]);
     const upconv_status status = upc_recipe_program(c->recipe, program, &step->program);
     if (!status && c->recipe->step_count >= (size_t)1 << 16)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches", 1 << 16);
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",
+                        1 << 16);
     return status ? status : upc_recipe_step(c->recipe, step);
 }
 
@@ -135,7 +182,8 @@ static upc_bind points_bind(const cooking *c, const part *x)
 
 static upconv_status input_step(cooking *c, const part *x)
 {
-    upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = true, .bind_count = 3}; // the steps before still read the workspace
+    upc_step step = {
+        .kind = UPC_STEP_KERNEL, .barrier = true, .bind_count = 3}; // the steps before still read the workspace
     const int64_t channels = c->width > 1 ? upc_ceil_div(c->problem->icg, CHANNELS) : c->problem->icg;
     const int64_t items[3] = {c->width > 1 ? x->tn : x->tn * c->w->tile, channels, x->gn};
     const int64_t args[] = {x->tn, x->t0, x->gn, x->g0};
@@ -161,8 +209,9 @@ static upconv_status product_step(cooking *c, const part *x)
         step.args[i] = (int32_t)args[i];
     uint32_t n = 0;
     step.bind[n++] = points_bind(c, x);
-    step.bind[n++] = (upc_bind){c->request->dynamic_weights ? UPC_WORKSPACE : UPC_PACKED, unit * (uint64_t)(x->g0 * c->rows + x->r0),
-                                unit * (uint64_t)((x->gn - 1) * c->rows + x->rn)};
+    step.bind[n++] =
+        (upc_bind){c->request->dynamic_weights ? UPC_WORKSPACE : UPC_PACKED, unit * (uint64_t)(x->g0 * c->rows + x->r0),
+                   unit * (uint64_t)((x->gn - 1) * c->rows + x->rn)};
     step.bind[n++] = (upc_bind){UPC_BIAS, 0, channels};
     step.bind[n++] = (upc_bind){p->act == UPCONV_ACT_PRELU ? UPC_SLOPES : UPC_BIAS, 0, channels};
     step.bind[n++] = written;
@@ -192,21 +241,29 @@ static upconv_status weights_steps(cooking *c)
     upc_group_guess(c->facts, items, 64, local);
     upc_program_desc_init(&program, "winograd_weights", local, 3);
     const named defines[] = {
-        {"OC", w->oc}, {"NH", w->axis[1].points}, {"NW", w->axis[2].points}, {"RH", w->axis[1].taps}, {"RW", w->axis[2].taps},
+        {"OC", w->oc},
+        {"NH", w->axis[1].points},
+        {"NW", w->axis[2].points},
+        {"RH", w->axis[1].taps},
+        {"RW", w->axis[2].taps},
         {"IN_STORE", upc_store_of(c->facts, c->request->weights_type)},
     };
     const named values[] = {
-        {"ICG", p->icg}, {"OCG", p->ocg}, {"OB_ALL", w->blocks}, {"SD", axis[0].stride}, {"SH", axis[1].stride},
-        {"SW", axis[2].stride}, {"KD", axis[0].kernel}, {"KH", axis[1].kernel}, {"KW", axis[2].kernel}, {"RAW_G", raw.group},
-        {"RAW_I", raw.in}, {"RAW_O", raw.out}, {"RAW_D", raw.tap[0]}, {"RAW_H", raw.tap[1]}, {"RAW_W", raw.tap[2]},
+        {"ICG", p->icg},        {"OCG", p->ocg},        {"OB_ALL", w->blocks},  {"SD", axis[0].stride},
+        {"SH", axis[1].stride}, {"SW", axis[2].stride}, {"KD", axis[0].kernel}, {"KH", axis[1].kernel},
+        {"KW", axis[2].kernel}, {"RAW_G", raw.group},   {"RAW_I", raw.in},      {"RAW_O", raw.out},
+        {"RAW_D", raw.tap[0]},  {"RAW_H", raw.tap[1]},  {"RAW_W", raw.tap[2]},
     };
     define(&program, defines, UPC_COUNT(defines));
     upc_program_arg(&program, "Z_N");
     upc_program_arg(&program, "Z_0");
     upconv_status status = tabulate(c, &program, values, UPC_COUNT(values));
-    if (!status && ((int64_t)raw_bytes > c->room || groups_of(items[0], local[0]) > most || groups_of(items[1], local[1]) > most))
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "weights given at execution, %llu bytes, are transformed at once: beyond this "
-                        "device's %lld bytes a binding or %u groups", (unsigned long long)raw_bytes, (long long)c->room, most);
+    if (!status &&
+        ((int64_t)raw_bytes > c->room || groups_of(items[0], local[0]) > most || groups_of(items[1], local[1]) > most))
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "weights given at execution, %llu bytes, are transformed at once: beyond this "
+                        "device's %lld bytes a binding or %u groups",
+                        (unsigned long long)raw_bytes, (long long)c->room, most);
     const int64_t at_once = UPC_MIN(UPC_MIN((int64_t)(c->room / (int64_t)unit), (int64_t)most), items[2]);
     for (int64_t z = 0; z < items[2] && !status; z += at_once) {
         const int64_t now[3] = {items[0], items[1], UPC_MIN(at_once, items[2] - z)};
@@ -241,19 +298,24 @@ static upconv_status choose_part(const cooking *c, part *at_once)
     const upc_winograd *w = c->w;
     const upc_problem *p = c->problem;
     const upconv_limits *limits = &c->facts->info.limits;
-    const int64_t most = limits->group_count, panel = w->points * p->icg * w->tile * 4, unit = upc_winograd_unit(w, p) * 4;
+    const int64_t most = limits->group_count, panel = w->points * p->icg * w->tile * 4,
+                  unit = upc_winograd_unit(w, p) * 4;
     const int64_t panels = points_most(c) / panel;
     if (panels < 1)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the transformed inputs of one item take %lld bytes of workspace; the limit leaves "
-                        "%lld", (long long)panel, (long long)points_most(c));
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "the transformed inputs of one item take %lld bytes of workspace; the limit leaves "
+                        "%lld",
+                        (long long)panel, (long long)points_most(c));
     if (most < w->tile || groups_of(p->icg, c->input.local[1]) > limits->group_count)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "transforming the inputs of an item takes more than the device's %u groups",
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "transforming the inputs of an item takes more than the device's %u groups",
                         limits->group_count);
     const int64_t items = UPC_MAX((int64_t)(limits->dispatch_macs / (uint64_t)(panel / 4 * w->oc)), 1);
     const int64_t by_grid = UPC_MIN(most * w->local[0], most * c->input.local[0] / w->tile);
     at_once->tn = UPC_MIN(UPC_MIN(w->panels, UPC_MIN(panels, items)), by_grid);
     at_once->gn = UPC_MIN(UPC_MIN(p->groups, panels / at_once->tn), most);
-    at_once->rn = UPC_MIN(UPC_MIN(c->rows, most * w->local[1]), UPC_MIN(c->room / unit, UPC_MAX(items / at_once->tn, 1)));
+    at_once->rn =
+        UPC_MIN(UPC_MIN(c->rows, most * w->local[1]), UPC_MIN(c->room / unit, UPC_MAX(items / at_once->tn, 1)));
     if (at_once->rn < c->rows) // the weights of several groups lie apart
         at_once->gn = 1;
     at_once->gn = UPC_MIN(at_once->gn, UPC_MAX(items / (at_once->tn * at_once->rn), 1));
@@ -283,7 +345,12 @@ static upconv_status steps(cooking *c, const part *at_once)
 upconv_status upc_winograd_cook(const upc_winograd *w, const upc_problem *problem, const upc_facts *facts,
                                 const upc_request *request, upc_recipe *recipe)
 {
-    cooking c = {.w = w, .problem = problem, .facts = facts, .request = request, .recipe = recipe, .rows = w->blocks * w->phases,
+    cooking c = {.w = w,
+                 .problem = problem,
+                 .facts = facts,
+                 .request = request,
+                 .recipe = recipe,
+                 .rows = w->blocks * w->phases,
                  .room = (int64_t)facts->info.limits.binding_bytes - (int64_t)facts->info.offset_alignment};
     const bool vectors = facts->info.backend == UPCONV_BACKEND_OPENCL && facts->family == UPC_FAMILY_CPU;
     c.width = !vectors ? 1 : w->tile <= 4 ? 4 : w->tile <= 8 ? 8 : 16;

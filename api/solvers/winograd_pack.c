@@ -17,7 +17,8 @@ typedef struct job {
     float *packed;
 } job;
 
-// A row for each point; columns are taps in the order of the inputs that they meet, which is the reverse of the kernel's.
+// A row for each point; columns are taps in the order of the inputs that they meet, which is the reverse of the
+// kernel's.
 static const double one[1][MOST_TAPS] = {{1}};
 static const double two_two[3][MOST_TAPS] = {{1, 0}, {1, 1}, {0, 1}};
 static const double three_two[4][MOST_TAPS] = {{1, 0}, {0.5, 0.5}, {0.5, -0.5}, {0, 1}};
@@ -29,7 +30,8 @@ static const double (*matrix_of(const upc_winograd_axis *axis))[MOST_TAPS]
 }
 
 // The taps [y][x] of one phase and input channel, for the output channels of a block.
-static void gather(const job *j, int64_t group, int64_t block, int64_t phase, int64_t i, lines taps[MOST_TAPS][MOST_TAPS])
+static void gather(const job *j, int64_t group, int64_t block, int64_t phase, int64_t i,
+                   lines taps[MOST_TAPS][MOST_TAPS])
 {
     const upc_axis *axis = j->problem->axis;
     const upc_winograd *w = j->w;
@@ -37,13 +39,14 @@ static void gather(const job *j, int64_t group, int64_t block, int64_t phase, in
     const int64_t rw = phase % axis[2].stride, first = block * w->oc, count = UPC_MIN(w->oc, j->problem->ocg - first);
     for (int64_t y = 0; y < w->axis[1].taps; y++)
         for (int64_t x = 0; x < w->axis[2].taps; x++) {
-            const int64_t kh = rh + (w->axis[1].taps - 1 - y) * axis[1].stride, kw = rw + (w->axis[2].taps - 1 - x) * axis[2].stride;
+            const int64_t kh = rh + (w->axis[1].taps - 1 - y) * axis[1].stride,
+                          kw = rw + (w->axis[2].taps - 1 - x) * axis[2].stride;
             double *to = taps[y][x];
             memset(to, 0, sizeof(lines));
             if (kd >= axis[0].kernel || kh >= axis[1].kernel || kw >= axis[2].kernel)
                 continue;
-            const float *from = j->weights + group * j->from.group + i * j->from.in + first * j->from.out + kd * j->from.tap[0] +
-                                kh * j->from.tap[1] + kw * j->from.tap[2];
+            const float *from = j->weights + group * j->from.group + i * j->from.in + first * j->from.out +
+                                kd * j->from.tap[0] + kh * j->from.tap[1] + kw * j->from.tap[2];
             for (int64_t o = 0; o < count; o++)
                 to[o] = (double)from[o * j->from.out];
         }
@@ -82,7 +85,8 @@ static void work(void *data, int64_t index, int thread)
     (void)thread;
     const job *j = data;
     const upc_winograd *w = j->w;
-    const int64_t phase = index % w->phases, block = index / w->phases % w->blocks, group = index / w->phases / w->blocks;
+    const int64_t phase = index % w->phases, block = index / w->phases % w->blocks,
+                  group = index / w->phases / w->blocks;
     float *to = j->packed + index * upc_winograd_unit(w, j->problem);
     lines taps[MOST_TAPS][MOST_TAPS];
     for (int64_t i = 0; i < j->problem->icg; i++) {
@@ -91,8 +95,8 @@ static void work(void *data, int64_t index, int thread)
     }
 }
 
-upconv_status upc_winograd_pack(const upc_winograd *w, const upc_env *env, const upc_problem *problem, const float *weights,
-                                upconv_filter_order order, float *packed)
+upconv_status upc_winograd_pack(const upc_winograd *w, const upc_env *env, const upc_problem *problem,
+                                const float *weights, upconv_filter_order order, float *packed)
 {
     (void)env;
     job j = {.w = w, .problem = problem, .weights = weights, .packed = packed};
