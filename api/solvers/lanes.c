@@ -1,5 +1,5 @@
-// Stride phases by whole subgroups (shaders/lanes.kernel): for processors that pose as Vulkan devices, whose loads are loops over the
-// lanes of a subgroup, so that lanes load different things and shuffle them round.
+// Stride phases by whole subgroups (shaders/lanes.kernel): for processors that pose as Vulkan devices, whose loads are
+// loops over the lanes of a subgroup, so that lanes load different things and shuffle them round.
 #include "gather.h"
 
 #include <stdio.h>
@@ -17,10 +17,19 @@ static const upc_knob knobs[] = {
 };
 
 static int64_t lanes_of(const upc_facts *facts) { return facts->info.subgroup_size; }
-static int64_t channels_of(const upc_facts *facts, const upc_config *config) { return lanes_of(facts) * 4 * config->value[WIDE]; }
-static int64_t positions_of(const upc_facts *facts, const upc_config *config) { return lanes_of(facts) * config->value[TILE]; }
+static int64_t channels_of(const upc_facts *facts, const upc_config *config)
+{
+    return lanes_of(facts) * 4 * config->value[WIDE];
+}
+static int64_t positions_of(const upc_facts *facts, const upc_config *config)
+{
+    return lanes_of(facts) * config->value[TILE];
+}
 // Vectors of four that a lane keeps.
-static int64_t sums_of(const upc_facts *facts, const upc_config *config) { return positions_of(facts, config) * config->value[WIDE]; }
+static int64_t sums_of(const upc_facts *facts, const upc_config *config)
+{
+    return positions_of(facts, config) * config->value[WIDE];
+}
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
 {
@@ -52,21 +61,22 @@ static void count(const upc_problem *problem, int64_t *positions, int64_t *phase
 
 enum { MOST_SUMS = 32 }; // vectors of a lane: beyond it compiling takes longer than it can save
 
-static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
+static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                         char *sentence)
 {
     (void)problem;
     const int64_t sums = sums_of(facts, config);
     if (sums > MOST_SUMS) {
-        snprintf(sentence, UPC_SENTENCE, "%lld vectors of sums are more than the %d that a lane may have", (long long)sums,
-                 MOST_SUMS);
+        snprintf(sentence, UPC_SENTENCE, "%lld vectors of sums are more than the %d that a lane may have",
+                 (long long)sums, MOST_SUMS);
         return sentence;
     }
     return upc_group_legal(facts, config->value[GROUP] * (int32_t)facts->info.subgroup_size, 1, sentence);
 }
 
-// Nanoseconds on one of two cores, fitted to measurements on llvmpipe with subgroups of 8: of an item, finding its positions and
-// storing its sums; of a tap, where it lies; of an input channel, its loads and those of the weights, multiply-adds, and the blends
-// of each round of the loop.
+// Nanoseconds on one of two cores, fitted to measurements on llvmpipe with subgroups of 8: of an item, finding its
+// positions and storing its sums; of a tap, where it lies; of an input channel, its loads and those of the weights,
+// multiply-adds, and the blends of each round of the loop.
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
     int64_t positions, phases;
@@ -77,8 +87,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double wide = config->value[WIDE], tile = config->value[TILE], sums = (double)sums_of(facts, config);
     const int64_t channels = channels_of(facts, config), blocks = upc_ceil_div(problem->ocg, channels);
     const int64_t loops = problem->icg / config->value[UNROLL] + problem->icg % config->value[UNROLL];
-    const double items = (double)(upc_ceil_div(positions, positions_of(facts, config)) * problem->batch * problem->groups) *
-                         (double)blocks;
+    const double items = (double)upc_ceil_div(positions, positions_of(facts, config)) *
+                         (double)(problem->batch * problem->groups * blocks);
     const double used = (double)problem->ocg / (double)(blocks * channels); // of the sums
     const double item = 330 + sums * (70 + 70 * used);
     const double tap = 15 * tile + (config->value[UNROLL] > 1 ? 10 * sums : 0) + 0.6 * sums * (double)loops;
@@ -89,7 +99,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
-    // Few programs, and small ones, serve all problems; of Mesa 22.3 and 25.0, which like different ones best, neither dislikes these.
+    // Few programs, and small ones, serve all problems; of Mesa 22.3 and 25.0, which like different ones best, neither
+    // dislikes these.
     static const int32_t wide[] = {1, 2}, unrolled[] = {2, 1};
     int64_t positions, phases;
     double best = 0;
@@ -108,7 +119,8 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
         *config = tried;
     }
     char sentence[UPC_SENTENCE];
-    if (16 * positions_of(facts, config) <= positions && !upc_group_legal(facts, 4 * (int32_t)lanes_of(facts), 1, sentence))
+    if (16 * positions_of(facts, config) <= positions &&
+        !upc_group_legal(facts, 4 * (int32_t)lanes_of(facts), 1, sentence))
         config->value[GROUP] = 4;
 }
 
@@ -126,8 +138,8 @@ static upc_gather gather_of(const upc_facts *facts, const upc_config *config)
 {
     const uint32_t lanes = facts->info.subgroup_size;
     return (upc_gather){
-        .kernel = "lanes", .phases = true, .oc = channels_of(facts, config), .tile = positions_of(facts, config), .lanes = lanes,
-        .local = {(uint32_t)config->value[GROUP] * lanes, 1, 1}, .defines = defines, .user = config,
+        .kernel = "lanes", .phases = true, .oc = channels_of(facts, config), .tile = positions_of(facts, config),
+        .lanes = lanes, .local = {(uint32_t)config->value[GROUP] * lanes, 1, 1}, .defines = defines, .user = config,
     };
 }
 
@@ -140,8 +152,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     return upc_gather_cook(&gather, problem, facts, request, recipe);
 }
 
-static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_facts *facts, const upc_config *config,
-                          const float *weights, upconv_filter_order order, void *packed)
+static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_facts *facts,
+                          const upc_config *config, const float *weights, upconv_filter_order order, void *packed)
 {
     const upc_gather gather = gather_of(facts, config);
     return upc_gather_pack(&gather, env, problem, facts, weights, order, packed);

@@ -1,5 +1,6 @@
-// What `phase` costs on processors that pose as Vulkan devices, where a load is a loop over the lanes of a subgroup, and the tile that
-// follows. Fitted to measurements on llvmpipe with subgroups of 8 and two cores, within 30 % on average; it ranks tiles within 8 %.
+// What `phase` costs on processors that pose as Vulkan devices, where a load is a loop over the lanes of a subgroup,
+// and the tile that follows. Fitted to measurements on llvmpipe with subgroups of 8 and two cores, within 30 % on
+// average; it ranks tiles within 8 %.
 #include "phase.h"
 
 enum { LANES = 8 };
