@@ -85,7 +85,7 @@ static void cook(dump *d, const upc_solver *solver, const upc_problem *problem, 
 static void some_configs(dump *d, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts,
                          const upc_request *request)
 {
-    enum { COMBINATIONS = 24 };
+    enum { COMBINATIONS = 8 };
     upc_config guess, config;
     solver->guess(problem, facts, &guess);
     cook(d, solver, problem, facts, &guess, request);

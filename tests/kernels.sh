@@ -7,37 +7,39 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 passed=0 failed=0 skipped=0
 
-check() { # LANGUAGE FILE COMMAND...
-    local language=$1 file=$2
-    shift 2
-    if "$@" >"$folder/output" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        if [ $failed -le 5 ]; then
-            echo "FAILED $language: $(basename "$file")"
-            head -n 15 "$folder/output"
-        fi
-    fi
+# One file through its language's compiler; a failure leaves FILE.failed with what was said.
+judge() { # FILE
+    case $1 in
+    *.comp) glslangValidator --target-env "$(target "$1")" -S comp -o "$1.spv" "$1" && spirv-val --target-env "$(target "$1")" "$1.spv" ;;
+    *.cl) clang -x cl -cl-std=CL1.2 -Wall -Wextra -Werror -Wno-unused-parameter -fsyntax-only "$1" ;;
+    esac >"$1.said" 2>&1 || mv "$1.said" "$1.failed"
+    rm -f "$1.spv" "$1.said"
 }
+# kernels for whole subgroups need the SPIR-V of Vulkan 1.1
+target() { grep -q '^#define LANES' "$1" && echo vulkan1.1 || echo vulkan1.0; }
+export -f judge target
 
-glsl() { # subgroups came with Vulkan 1.1
-    local target=vulkan1.0
-    grep -q '^#define LANES' "$1" && target=vulkan1.1
-    glslangValidator --target-env $target -S comp -o "$folder/module.spv" "$1" && spirv-val --target-env $target "$folder/module.spv"
+check() { # LANGUAGE SUFFIX
+    local files bad file
+    files=$(find "$folder" -name "*.$2" | wc -l)
+    find "$folder" -name "*.$2" -print0 | xargs -0 -P "$(nproc)" -I{} bash -c 'judge "$1"' _ {}
+    bad=$(find "$folder" -name "*.$2.failed" | wc -l)
+    passed=$((passed + files - bad)) failed=$((failed + bad))
+    for file in $(find "$folder" -name "*.$2.failed" | sort | head -n 5); do
+        echo "FAILED $1: $(basename "${file%.failed}")"
+        head -n 15 "$file"
+    done
 }
 
 "$build/tests/dump_sources" "$folder" || { echo "FAILED dump_sources"; failed=1; }
 if command -v glslangValidator >/dev/null && command -v spirv-val >/dev/null; then
-    for file in "$folder"/*.comp; do check GLSL "$file" glsl "$file"; done
+    check GLSL comp
 else
     echo "SKIPPED GLSL: glslangValidator or spirv-val is not installed"
     skipped=$((skipped + 1))
 fi
 if command -v clang >/dev/null; then
-    for file in "$folder"/*.cl; do
-        check "OpenCL C" "$file" clang -x cl -cl-std=CL1.2 -Wall -Wextra -Werror -Wno-unused-parameter -fsyntax-only "$file"
-    done
+    check "OpenCL C" cl
 else
     echo "SKIPPED OpenCL C: clang is not installed"
     skipped=$((skipped + 1))
