@@ -107,6 +107,13 @@ void upc_group_guess(const upc_facts *facts, const int64_t items[3], uint32_t mo
 
 const char *upc_group_legal(const upc_facts *facts, int32_t x, int32_t y, char *sentence)
 {
+    // There one thread runs a whole group, and may keep the sums of all its items on its stack: groups of thousands overflow it.
+    enum { ON_A_STACK = 256 };
+    if (facts->family == UPC_FAMILY_CPU && facts->info.backend == UPCONV_BACKEND_OPENCL && (int64_t)x * y > ON_A_STACK) {
+        snprintf(sentence, UPC_SENTENCE, "a work-group of %d x %d is above %d, what a processor's stack is sure to hold", x, y,
+                 ON_A_STACK);
+        return sentence;
+    }
     if ((int64_t)x * y <= facts->info.limits.group_size && (uint32_t)x <= facts->group_axis[0] &&
         (uint32_t)y <= facts->group_axis[1])
         return NULL;

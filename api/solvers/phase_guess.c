@@ -50,15 +50,6 @@ static int64_t row_of(const upc_problem *problem)
     return upc_floor_div(axis->out - 1 + axis->pad, stride) - upc_floor_div(axis->pad, stride) + 1;
 }
 
-// Whether two taps of an output read different inputs: not so where kernel = stride.
-static bool overlaps(const upc_problem *problem)
-{
-    for (int a = 0; a < 3; a++)
-        if ((problem->axis[a].kernel - 1) * problem->axis[a].dilation + 1 > upc_taps_stride(&problem->axis[a]))
-            return true;
-    return false;
-}
-
 // The largest tiles come first. A smaller one is for rows that are shorter than the smallest of them, and four
 // channels for where eight would be made in vain. Sixteen leave Mali no registers for borders, or for channels in
 // blocks read one by one.
@@ -66,7 +57,7 @@ static bool considered(const upc_problem *problem, int64_t row, const style *man
 {
     const int64_t fours = upc_ceil_div(problem->ocg, 4), tile = manner->shape[i][0], oc = manner->shape[i][1];
     if (manner->family == UPC_FAMILY_MALI && oc == 16)
-        return problem->in.pack == 1 && !overlaps(problem);
+        return problem->in.pack == 1 && !upc_taps_overlap(problem);
     if (manner->family != UPC_FAMILY_ADRENO || manner->narrow)
         return true;
     return oc == 4 ? fours % 2 == 1 : tile >= 5 || row < 5;
@@ -110,7 +101,7 @@ static bool wants_stage(const upc_problem *problem, const upc_facts *facts, bool
     double adds = (double)problem->ocg; // of one input value
     for (int a = 0; a < 3; a++)
         adds *= (double)problem->axis[a].kernel;
-    if (facts->family == UPC_FAMILY_CPU || !overlaps(problem) || problem->icg < 4 || adds < (fours ? 256 : 128))
+    if (facts->family == UPC_FAMILY_CPU || !upc_taps_overlap(problem) || problem->icg < 4 || adds < (fours ? 256 : 128))
         return false;
     upc_stage stage;
     char sentence[UPC_SENTENCE];

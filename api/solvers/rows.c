@@ -114,10 +114,13 @@ static int64_t fitting(const upc_problem *problem, const rows *r, int64_t step, 
     return low * step;
 }
 
+// Plans need no workspace where every output has one tap.
+static uint64_t copy_limit(const upc_problem *problem) { return upc_taps_overlap(problem) ? upc_workspace_default(problem) : 0; }
+
 // Decides whether the input is copied, and in what strips. false: not even one line fits.
 static bool lay_out(const upc_problem *problem, const upc_config *config, rows *r)
 {
-    const uint64_t limit = upc_workspace_default(problem);
+    const uint64_t limit = copy_limit(problem);
     int64_t first, last;
     measure_rows(problem, config, r);
     read_of_row(problem, r, 0, r->units, &first, &last);
@@ -176,7 +179,7 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     rows r;
     if (!lay_out(problem, config, &r)) {
         snprintf(sentence, UPC_SENTENCE, "a strip of the input with zeros around is beyond %llu bytes of workspace",
-                 (unsigned long long)upc_workspace_default(problem));
+                 (unsigned long long)copy_limit(problem));
         return sentence;
     }
     if (r.stride * config->value[VECTORS] * config->value[CHANNELS] > 32 ||

@@ -40,6 +40,14 @@ static void fill_residues(upc_tap_axis *axis, int64_t kernel, int64_t dilation)
     }
 }
 
+bool upc_taps_overlap(const upc_problem *problem)
+{
+    for (int a = 0; a < 3; a++)
+        if ((problem->axis[a].kernel - 1) * problem->axis[a].dilation + 1 > upc_taps_stride(&problem->axis[a]))
+            return true;
+    return false;
+}
+
 upconv_status upc_taps_init(upc_taps *taps, const upc_env *env, const upc_problem *problem, bool phases)
 {
     memset(taps, 0, sizeof *taps);

@@ -33,6 +33,8 @@ enum {
 // The stride that the phases of an axis are made for. On an axis with a single input position the stride has no meaning, and
 // kernel * dilation gives every output a phase of its own with one tap instead of one phase with every tap.
 int64_t upc_taps_stride(const upc_axis *axis);
+// Whether two taps of an output read different inputs: not so where kernel = stride.
+bool upc_taps_overlap(const upc_problem *problem);
 
 // phases = false: one phase with all taps in order (all strides and dilations 1), for the direct solver.
 upconv_status upc_taps_init(upc_taps *taps, const upc_env *env, const upc_problem *problem, bool phases);

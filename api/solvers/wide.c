@@ -45,9 +45,12 @@ static const char *refuse_plain(const upc_problem *problem, const upc_facts *fac
     const upconv_limits *limits = &facts->info.limits;
     const uint64_t room = limits->binding_bytes - UPC_MIN(facts->info.offset_alignment, limits->binding_bytes);
     const upc_packing packing = {block(config), problem->icg, UPCONV_F32};
+    // dispatches that take long are cut between images, blocks, lines and phases before they are cut within a row
+    const double row = (double)w->out * (double)(problem->axis[0].kernel * problem->axis[1].kernel * w->kernel) *
+                       (double)problem->icg * (double)block(config);
     if (upc_input_bytes(problem) > room || upc_output_bytes(problem) > room || upc_taps_packed_bytes(problem, &packing) > room ||
-        upc_problem_macs(problem) * (double)block(config) > (double)limits->dispatch_macs) {
-        snprintf(sentence, UPC_SENTENCE, "without a copy, it must be one dispatch: tensors of at most %llu bytes, %llu multiply-adds",
+        row > (double)limits->dispatch_macs || upc_ceil_div(w->out, (int64_t)config->value[TILE]) > limits->group_count) {
+        snprintf(sentence, UPC_SENTENCE, "without a copy, rows must be whole: tensors of at most %llu bytes, %llu multiply-adds",
                  (unsigned long long)room, (unsigned long long)limits->dispatch_macs);
         return sentence;
     }
@@ -105,7 +108,7 @@ static bool search(const upc_problem *problem, const upc_facts *facts, upc_confi
     double least = 0;
     bool found = false;
     for (size_t t = 0; t < UPC_COUNT(tiles); t++)
-        for (int32_t stage = 0; stage < 2; stage++) {
+        for (int32_t stage = 0; stage <= upc_taps_overlap(problem); stage++) { // without overlap, plans need no workspace
             upc_config config = *best;
             config.value[TILE] = tiles[t];
             config.value[STAGE] = stage;
