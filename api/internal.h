@@ -136,6 +136,9 @@ const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *
 const char *upc_config_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                               const upc_solver *solver, const upc_config *config, char *sentence);
 
+// What the cost model alone would take. UNSUPPORTED.
+upconv_status upc_plan_model(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                             upc_choice *choice);
 upconv_status upc_plan_choose(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                               upc_choice *choice, upc_text *explanation);
 

@@ -113,6 +113,17 @@ static bool modelled(const upconv_context *context, const upc_problem *problem, 
     return found;
 }
 
+upconv_status upc_plan_model(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                             upc_choice *choice)
+{
+    char first[UPC_SENTENCE];
+    upc_text why = {first, sizeof first, 0};
+    if (modelled(context, problem, params, choice, &why, NULL))
+        return UPCONV_OK;
+    return upc_fail(UPCONV_ERROR_UNSUPPORTED, "every solver refuses this problem on %s, the first with %s",
+                    context->facts.info.name, first);
+}
+
 upconv_status upc_plan_choose(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                               upc_choice *choice, upc_text *explanation)
 {

@@ -208,12 +208,14 @@ void upc_record_write(upc_string *line, const upc_measurement *measurement)
         upc_string_add(line, "%s\"%s\":%d", i ? "," : "", solver->knobs[i].name,
                        measurement->config->value[i]);
     upc_string_add(line, "},");
-    add_number(line, "time_us", measurement->time_us);
+    const char *verdict = measurement->verdict ? measurement->verdict : "ok";
+    if (measurement->time_us > 0 || !strcmp(verdict, "ok"))
+        add_number(line, "time_us", measurement->time_us);
     if (measurement->reference_us > 0)
         add_number(line, "reference_us", measurement->reference_us);
     if (measurement->spread > 0)
         add_number(line, "spread", measurement->spread);
-    add_text(line, "verdict", "ok");
+    add_text(line, "verdict", verdict);
     add_today(line);
 }
 
@@ -372,6 +374,7 @@ static bool read_outcome(const source *from, upc_record_fields *fields)
     if (!get_text(from, "verdict", &verdict))
         return false;
     fields->ok = !strcmp(verdict, "ok");
+    fields->verified = !strcmp(verdict, "verified");
     const cJSON *time_us = cJSON_GetObjectItemCaseSensitive(from->object, "time_us");
     if (fields->ok &&
         !(cJSON_IsNumber(time_us) && isfinite(time_us->valuedouble) && time_us->valuedouble > 0))

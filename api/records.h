@@ -18,7 +18,8 @@ typedef struct upc_record_fields {
         *solver; // NULL: not in this build, in another version, or not with such knobs; kept but not used
     upc_config config;
     double time_us;
-    bool ok;       // verdict: whether it may be used as a plan
+    bool ok;       // verdict "ok": it may be used as a plan
+    bool verified; // verdict "verified": right under this driver, not timed there
     char date[11]; // "" where the record has none
 } upc_record_fields;
 
@@ -32,7 +33,8 @@ typedef struct upc_measurement {
     const upconv_device_info *info;
     const upc_solver *solver;
     const upc_config *config;
-    double time_us, reference_us, spread; // the latter two: 0 or less where unknown
+    double time_us, reference_us, spread; // 0 or less where unknown, as every time of a candidate that failed
+    const char *verdict;                  // NULL: "ok"; else "verified", or what went wrong: docs/records.md
 } upc_measurement;
 void upc_record_write(upc_string *line, const upc_measurement *measurement);
 
