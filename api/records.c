@@ -121,7 +121,7 @@ upconv_status upc_context_usable(const upconv_context *context)
 
 // Written by hand rather than through cJSON: our allocator, our decimal point in every locale, and a fixed
 // order of keys, so that files sort and diff well.
-static void add_text(upc_string *line, const char *key, const char *value)
+void upc_json_text(upc_string *line, const char *key, const char *value)
 {
     upc_string_add(line, "\"%s\":\"", key);
     for (const char *at = value; *at; at++) {
@@ -140,11 +140,11 @@ static void add_cleaned(upc_string *line, const char *key, const char *value)
 {
     char text[NAME_BYTES];
     clean_text(text, value);
-    add_text(line, key, text);
+    upc_json_text(line, key, text);
 }
 
 // Nanoseconds and not finer, so that nobody has to read exponents; ratios and the like as short as they go.
-static void add_number(upc_string *line, const char *key, double value)
+void upc_json_number(upc_string *line, const char *key, double value)
 {
     char number[64];
     if (value < 1 || value > 1e12) {
@@ -165,8 +165,8 @@ static void add_problem(upc_string *line, const upc_problem *problem)
     char text[NAME_BYTES];
     upc_text notation = {text, sizeof text, 0};
     upc_problem_print(problem, &notation);
-    add_text(line, "problem", text);
-    add_text(line, "type", type_names[problem->type]);
+    upc_json_text(line, "problem", text);
+    upc_json_text(line, "type", type_names[problem->type]);
 }
 
 static void add_today(upc_string *line)
@@ -195,14 +195,14 @@ void upc_record_write(upc_string *line, const upc_measurement *measurement)
     const upconv_device_info *info = measurement->info;
     const upc_solver *solver = measurement->solver;
     upc_string_add(line, "{\"format\":%d,", FORMAT);
-    add_text(line, "library", upconv_version());
+    upc_json_text(line, "library", upconv_version());
     add_kernels(line);
-    add_text(line, "backend", backend_name(info->backend));
+    upc_json_text(line, "backend", backend_name(info->backend));
     add_cleaned(line, "device", info->name);
     upc_string_add(line, "\"vendor_id\":%u,\"device_id\":%u,", info->vendor_id, info->device_id);
     add_cleaned(line, "driver", info->driver);
     add_problem(line, measurement->problem);
-    add_text(line, "solver", solver->name);
+    upc_json_text(line, "solver", solver->name);
     upc_string_add(line, "\"solver_version\":%d,\"config\":{", solver->version);
     for (int i = 0; i < solver->knob_count; i++)
         upc_string_add(line, "%s\"%s\":%d", i ? "," : "", solver->knobs[i].name,
@@ -210,12 +210,12 @@ void upc_record_write(upc_string *line, const upc_measurement *measurement)
     upc_string_add(line, "},");
     const char *verdict = measurement->verdict ? measurement->verdict : "ok";
     if (measurement->time_us > 0 || !strcmp(verdict, "ok"))
-        add_number(line, "time_us", measurement->time_us);
+        upc_json_number(line, "time_us", measurement->time_us);
     if (measurement->reference_us > 0)
-        add_number(line, "reference_us", measurement->reference_us);
+        upc_json_number(line, "reference_us", measurement->reference_us);
     if (measurement->spread > 0)
-        add_number(line, "spread", measurement->spread);
-    add_text(line, "verdict", verdict);
+        upc_json_number(line, "spread", measurement->spread);
+    upc_json_text(line, "verdict", verdict);
     add_today(line);
 }
 
@@ -427,27 +427,37 @@ static cJSON *parse(const char *line, size_t length, const char **end)
     return object;
 }
 
+cJSON *upc_json_read(const char *line, size_t length, char reason[UPC_RECORD_REASON])
+{
+    const source from = {NULL, reason};
+    const char *bytes = refuse_bytes(line, length), *end = NULL;
+    if (length > UPC_RECORD_LINE || bytes) {
+        if (bytes)
+            refuse(&from, "%s", bytes);
+        else
+            refuse(&from, "longer than %d bytes", UPC_RECORD_LINE);
+        return NULL;
+    }
+    cJSON *object = parse(line, length, &end);
+    size_t rest = end ? (size_t)(end - line) : 0;
+    while (object && rest < length && strchr(" \t\r", line[rest]))
+        rest++;
+    if (object && rest >= length)
+        return object;
+    refuse(&from, "not JSON from byte %zu on", UPC_MIN(rest, length) + 1);
+    cJSON_Delete(object);
+    return NULL;
+}
+
 bool upc_record_read(const char *line, size_t length, upc_record_fields *fields,
                      char reason[UPC_RECORD_REASON])
 {
     memset(fields, 0, sizeof *fields);
-    source from = {NULL, reason};
-    if (length > UPC_RECORD_LINE)
-        return refuse(&from, "longer than %d bytes", UPC_RECORD_LINE);
-    const char *bytes = refuse_bytes(line, length), *end = NULL;
-    if (bytes)
-        return refuse(&from, "%s", bytes);
-    cJSON *object = parse(line, length, &end);
-    const size_t at = end ? (size_t)(end - line) : 0;
-    size_t rest = at;
-    while (object && rest < length && strchr(" \t\r", line[rest]))
-        rest++;
-    bool ok;
-    from.object = object;
-    if (!object || rest < length)
-        ok = refuse(&from, "not JSON from byte %zu on", UPC_MIN(rest, length) + 1);
-    else
-        ok = read_object(&from, fields);
+    cJSON *object = upc_json_read(line, length, reason);
+    if (!object)
+        return false;
+    const source from = {object, reason};
+    const bool ok = read_object(&from, fields);
     cJSON_Delete(object);
     return ok;
 }

@@ -38,6 +38,12 @@ typedef struct upc_measurement {
 } upc_measurement;
 void upc_record_write(upc_string *line, const upc_measurement *measurement);
 
+// A line of JSON as records have it, read the same in every locale. NULL: `reason` says why it is none. cJSON_Delete it.
+struct cJSON *upc_json_read(const char *line, size_t length, char reason[UPC_RECORD_REASON]);
+// Append `"key":value,`, written the same in every locale.
+void upc_json_text(upc_string *line, const char *key, const char *value);
+void upc_json_number(upc_string *line, const char *key, double value);
+
 uint64_t upc_record_device(const upconv_device_info *info);
 uint64_t upc_record_driver(const upconv_device_info *info);
 uint64_t upc_record_problem(const upc_problem *problem);
