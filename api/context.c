@@ -1,5 +1,6 @@
 // Opening devices: enumeration, contexts, and what a context reports.
 #include "internal.h"
+#include "shipped.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,9 @@ static upconv_status check(const upconv_context_params *params)
                         (long long)params->timeout_ns);
     if (params->statistics > 1)
         return upc_fail(UPCONV_ERROR_INVALID, "params.statistics is %u; it must be 0 or 1", params->statistics);
+    if (params->own_records_only > 1)
+        return upc_fail(UPCONV_ERROR_INVALID, "params.own_records_only is %u; it must be 0 or 1",
+                        params->own_records_only);
     return UPCONV_OK;
 }
 
@@ -85,6 +89,16 @@ static upconv_status read_environment(upconv_context *context)
         upc_log(&context->env, UPCONV_LOG_INFO, "%s=%s acts on this context", names[i], value);
     }
     return UPCONV_OK;
+}
+
+// Whether the records that came with the library are to be used.
+static bool ships(const upconv_context *context, const upconv_context_params *params)
+{
+    const char *value = getenv("UPCONV_SHIPPED");
+    if (!value || strcmp(value, "0"))
+        return !params->own_records_only;
+    upc_log(&context->env, UPCONV_LOG_INFO, "UPCONV_SHIPPED=0 acts on this context");
+    return false;
 }
 
 upconv_status upc_context_prepare(const upconv_context_params *given, upconv_context **context)
@@ -110,6 +124,8 @@ upconv_status upc_context_prepare(const upconv_context_params *given, upconv_con
         upconv_context_destroy(made);
         return status;
     }
+    if (ships(made, &params))
+        upc_tuning_ship(made->tuning, &upc_shipped_records);
     *context = made;
     return UPCONV_OK;
 }

@@ -49,6 +49,7 @@ struct upconv_plan {
     upc_config config;
     char *config_text;
     upconv_tier tier;
+    bool shipped_record;
     upc_recipe recipe;
     upc_program **programs; // one per recipe program; NULL while there is none yet
     upc_memory *constants;  // packed weights, table, bias, slopes, one after the other; NULL without any
@@ -87,12 +88,17 @@ typedef struct upc_record {
     const upc_solver *solver;
     upc_config config;
     double time_us;
-    upconv_tier tier; // EXACT, DRIVER or NEAREST, in a look-up's answer
+    upconv_tier tier;
+    bool shipped;    // it came with the library
+    bool unverified; // measured under another driver, and not yet seen to be right under this one
 } upc_record;
 upconv_status upc_tuning_create(const upc_env *env, struct upc_tuning **tuning);
 void upc_tuning_destroy(struct upc_tuning *tuning);
-// The best record for the problem on this device: exact, the same under another driver, the nearest of its class within a
-// cut-off. Only configurations that are legal here. false: none.
+// What comes with the library. Before the first look-up; a context without it has only its own records.
+struct upc_shipped;
+void upc_tuning_ship(struct upc_tuning *tuning, const struct upc_shipped *shipped);
+// The best record for the problem on this device (api/lookup.c, docs/records.md). Only configurations that are legal here.
+// false: none.
 bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *record);
 upconv_status upc_tuning_add(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
                              const upc_solver *solver, const upc_config *config, double time_us, double reference_us,
@@ -123,11 +129,16 @@ typedef struct upc_choice {
     upc_config config;
     upconv_tier tier;
     double predicted_us;
+    bool shipped, unverified; // as in upc_record
 } upc_choice;
 
 // api/measure.c: times and verifies the likely candidates, starting with *choice, and puts the winner there.
 upconv_status upc_plan_measure(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                                upc_choice *choice);
+
+// Whether a choice gives right results on this device, on the problem itself; false also where the compiler turns it down. Runs it.
+upconv_status upc_verify_choice(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                                const upc_choice *choice, bool *ok);
 
 // NULL: a recipe keeps to the app's limit of workspace, and to what the device gives in one piece. Else a sentence.
 const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,

@@ -316,3 +316,21 @@ upconv_status upc_plan_measure(upconv_context *context, const upc_problem *probl
     finish(&m);
     return status;
 }
+
+upconv_status upc_verify_choice(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                                const upc_choice *choice, bool *ok)
+{
+    measuring m = {.context = context, .problem = problem, .given = params};
+    const upc_choice trial = {choice->solver, choice->config, UPCONV_TIER_MODEL, 0}; // no record is used by it
+    upconv_plan *plan = NULL;
+    *ok = false;
+    upconv_status status = prepare(&m);
+    m.params.workspace_limit = params->workspace_limit;
+    if (!status && !(status = upc_plan_build(context, problem, &m.params, &trial, &plan)))
+        status = verify(&m, plan, ok);
+    else if (status == UPCONV_ERROR_COMPILE || status == UPCONV_ERROR_UNSUPPORTED)
+        status = upc_context_check(context); // no plan, but no harm either
+    upconv_plan_destroy(plan);
+    finish(&m);
+    return status;
+}

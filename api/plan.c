@@ -1,5 +1,5 @@
 // Plans: choose, cook, compile, pack. After that a plan is immutable.
-#include "internal.h"
+#include "records.h"
 #include "util/half.h"
 
 #include <stdio.h>
@@ -98,6 +98,7 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
     plan->solver = choice->solver;
     plan->config = choice->config;
     plan->tier = choice->tier;
+    plan->shipped_record = choice->shipped && choice->tier != UPCONV_TIER_MEASURED;
     plan->predicted_us = choice->predicted_us;
     plan->request = (upc_request){.dynamic_weights = !params->weights, .order = params->order,
                                    .workspace_limit = params->workspace_limit, .weights_type = params->weights_type};
@@ -151,7 +152,7 @@ upconv_status upc_plan_end(upconv_plan *plan, const upconv_plan_params *params)
     if (status)
         return status;
     plan->plan_ms += ms_since(start);
-    if (plan->tier == UPCONV_TIER_EXACT || plan->tier == UPCONV_TIER_DRIVER || plan->tier == UPCONV_TIER_NEAREST)
+    if (plan->tier >= UPCONV_TIER_EXACT && plan->tier <= UPCONV_TIER_VENDOR)
         context->env.counts.records_used++;
     upc_log(&context->env, UPCONV_LOG_DEBUG, "planned: %s %s (%s) in %.1f ms", plan->solver->name, plan->config_text,
             upconv_tier_name(plan->tier), plan->plan_ms);
@@ -197,6 +198,33 @@ static upconv_status check(const upc_problem *problem, const upconv_plan_params 
     return UPCONV_OK;
 }
 
+static upconv_status remember(upconv_context *context, const upc_problem *problem, const upc_choice *choice,
+                              const char *verdict)
+{
+    const upc_measurement seen = {.problem = problem, .info = &context->facts.info, .solver = choice->solver,
+                                  .config = &choice->config, .verdict = verdict};
+    upc_log(&context->env, UPCONV_LOG_INFO, "a record of another driver, %s: %s", choice->solver->name, verdict);
+    return upc_tuning_keep(context->tuning, &seen);
+}
+
+// A record of another driver is run once before it is used. What comes of it is remembered as a record of this driver, so a
+// wrong one gives way to the next best, and a right one is not run again.
+static upconv_status choose(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                            upc_choice *choice)
+{
+    for (;;) {
+        bool right;
+        upconv_status status = upc_plan_choose(context, problem, params, choice, NULL);
+        if (status || !choice->unverified)
+            return status;
+        status = upc_verify_choice(context, problem, params, choice, &right);
+        if (status == UPCONV_ERROR_DEVICE_LOST)
+            remember(context, problem, choice, "crash"); // for whoever exports the records of what was lost
+        if (status || (status = remember(context, problem, choice, right ? "verified" : "wrong")))
+            return status;
+    }
+}
+
 upconv_status upc_plan_begin(upconv_context *context, const upconv_problem *given,
                              const upconv_plan_params *given_params, upconv_plan_params *params, upconv_plan **plan)
 {
@@ -207,7 +235,7 @@ upconv_status upc_plan_begin(upconv_context *context, const upconv_problem *give
         (status = upc_context_check(context)))
         return status;
     upc_choice choice;
-    if ((status = upc_plan_choose(context, &problem, params, &choice, NULL)))
+    if ((status = choose(context, &problem, params, &choice)))
         return status;
     if (params->effort == UPCONV_MEASURE && choice.tier != UPCONV_TIER_EXACT && choice.tier != UPCONV_TIER_FORCED &&
         (status = upc_plan_measure(context, &problem, params, &choice)))
@@ -249,7 +277,7 @@ upconv_status upconv_plan_info_get(const upconv_plan *plan, upconv_plan_info *in
         .solver = plan->solver->name, .config = plan->config_text, .workspace_bytes = plan->recipe.workspace_bytes,
         .packed_bytes = plan->constants ? plan->constants->bytes : 0,
         .dispatches = (uint32_t)plan->recipe.step_count, .predicted_us = plan->predicted_us, .plan_ms = plan->plan_ms,
-        .compile_ms = plan->compile_ms,
+        .compile_ms = plan->compile_ms, .shipped_record = plan->shipped_record,
     };
     upc_params_return(info, &found, sizeof found, sizeof found);
     return UPCONV_OK;

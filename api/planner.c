@@ -113,6 +113,28 @@ static bool modelled(const upconv_context *context, const upc_problem *problem, 
     return found;
 }
 
+// What the best tuning record says. false: there is none, or the plan must not have such a configuration.
+static bool recorded(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                     upc_choice *choice, upc_text *text)
+{
+    upc_record record;
+    char sentence[UPC_SENTENCE];
+    if (!upc_tuning_find(context->tuning, problem, &context->facts, &record)) {
+        if (text)
+            upc_text_add(text, "tuning record: none\n");
+        return false;
+    }
+    const char *refusal = upc_config_refuse(context, problem, params, record.solver, &record.config, sentence);
+    if (text)
+        upc_text_add(text, "tuning record (%s%s%s): %s%s%s\n", upconv_tier_name(record.tier),
+                     record.shipped ? ", shipped" : "", record.unverified ? ", to be verified first" : "",
+                     record.solver->name, refusal ? ": no: " : "", refusal ? refusal : "");
+    if (!refusal)
+        *choice = (upc_choice){record.solver, record.config, record.tier, record.time_us, record.shipped,
+                               record.unverified};
+    return !refusal;
+}
+
 upconv_status upc_plan_model(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                              upc_choice *choice)
 {
@@ -128,26 +150,16 @@ upconv_status upc_plan_choose(upconv_context *context, const upc_problem *proble
                               upc_choice *choice, upc_text *explanation)
 {
     const char *force = context->forced_solver ? context->forced_solver : params->solver;
+    *choice = (upc_choice){0};
     if (force)
         return forced(context, problem, force, choice, explanation);
     char first[UPC_SENTENCE];
     upc_text why = {first, sizeof first, 0};
+    if (!explanation && recorded(context, problem, params, choice, NULL))
+        return UPCONV_OK; // nobody asks what else there would be
     const bool found = modelled(context, problem, params, choice, &why, explanation);
-    upc_record record;
-    char sentence[UPC_SENTENCE];
-    const char *refusal = NULL;
-    const bool recorded = upc_tuning_find(context->tuning, problem, &context->facts, &record);
-    if (recorded)
-        refusal = upc_config_refuse(context, problem, params, record.solver, &record.config, sentence);
-    if (explanation && recorded)
-        upc_text_add(explanation, "tuning record (%s): %s%s%s\n", upconv_tier_name(record.tier), record.solver->name,
-                     refusal ? ": no: " : "", refusal ? refusal : "");
-    else if (explanation)
-        upc_text_add(explanation, "tuning record: none\n");
-    if (recorded && !refusal) {
-        *choice = (upc_choice){record.solver, record.config, record.tier, record.time_us};
+    if (explanation && recorded(context, problem, params, choice, explanation))
         return UPCONV_OK;
-    }
     if (params->effort == UPCONV_KNOWN)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "effort is KNOWN and no tuning record fits this problem on %s",
                         context->facts.info.name);
@@ -159,6 +171,7 @@ upconv_status upc_plan_choose(upconv_context *context, const upc_problem *proble
 
 const char *upconv_tier_name(upconv_tier tier)
 {
-    static const char *const names[UPCONV_TIER_COUNT] = {"model", "measured", "exact", "driver", "nearest", "forced"};
+    static const char *const names[UPCONV_TIER_COUNT] = {"model", "measured", "exact",
+                                                         "driver", "nearest", "family", "vendor", "forced"};
     return tier >= 0 && tier < UPCONV_TIER_COUNT ? names[tier] : "unknown tier";
 }

@@ -111,6 +111,33 @@ uint64_t upc_record_problem(const upc_problem *problem)
     return hash_number((uint64_t)problem->type, hash_text(text, 0));
 }
 
+uint64_t upc_record_class(const upc_problem *problem)
+{
+    char text[NAME_BYTES];
+    upc_text form = {text, sizeof text, 0};
+    const int groups = problem->groups == 1 ? 0 : problem->icg == 1 ? 1 : 2;
+    upc_text_add(&form, "%d %d %d %d %d %d %d", (int)problem->op, problem->dims, (int)problem->type,
+                 (int)problem->sum_type, (int)problem->in_layout, (int)problem->out_layout, groups);
+    for (int i = 3 - problem->dims; i < 3; i++)
+        upc_text_add(&form, " %lld %lld %lld", (long long)problem->axis[i].kernel, (long long)problem->axis[i].stride,
+                     (long long)problem->axis[i].dilation);
+    return hash_text(text, 0);
+}
+
+void upc_record_kin(const upconv_device_info *info, upc_kin *kin)
+{
+    char name[NAME_BYTES];
+    clean_text(name, info->name);
+    upc_kin_of(backend_name(info->backend), info->vendor_id, name, kin);
+}
+
+uint64_t upc_record_device_named(const char *backend, const char *name, uint32_t vendor_id, uint32_t device_id)
+{
+    return hash_device(backend, name, vendor_id, device_id, 0);
+}
+
+uint64_t upc_record_driver_named(const char *driver) { return hash_text(driver, 0); }
+
 upconv_status upc_context_usable(const upconv_context *context)
 {
     const bool hangs = context->device && atomic_load(&context->device->state) == UPCONV_ERROR_TIMEOUT;
@@ -300,6 +327,7 @@ static bool read_device(const source *from, upc_record_fields *fields)
         return false;
     fields->device = hash_device(backend, device, (uint32_t)vendor_id, (uint32_t)device_id, 0);
     fields->driver = hash_text(driver, 0);
+    upc_kin_of(backend, (uint32_t)vendor_id, device, &fields->kin);
     return true;
 }
 
@@ -321,6 +349,7 @@ static bool read_problem(const source *from, upc_record_fields *fields, bool *kn
     if (*known && strcmp(type, type_names[fields->problem.type]))
         return refuse(from, "\"type\" is %s, but the problem's is %s", type, type_names[fields->problem.type]);
     fields->problem_key = *known ? upc_record_problem(&fields->problem) : hash_text(type, hash_text(text, 1));
+    fields->class_key = *known ? upc_record_class(&fields->problem) : 0;
     return true;
 }
 

@@ -3,6 +3,7 @@
 #define UPC_RECORDS_H
 
 #include "internal.h"
+#include "kin.h"
 
 enum {
     UPC_RECORD_LINE = 65536, // bytes of the longest line that is read
@@ -11,7 +12,9 @@ enum {
 
 typedef struct upc_record_fields {
     uint64_t device, driver; // hashes of who measured: compare with upc_record_device, upc_record_driver
+    upc_kin kin;             // of that device
     uint64_t problem_key;    // of problem and type: equal problems, equal keys
+    uint64_t class_key;      // of what problems must have in common to learn from each other; 0: unknown
     uint64_t config_key[2];  // of solver, version and knobs
     upc_problem problem;
     const upc_solver
@@ -44,9 +47,17 @@ struct cJSON *upc_json_read(const char *line, size_t length, char reason[UPC_REC
 void upc_json_text(upc_string *line, const char *key, const char *value);
 void upc_json_number(upc_string *line, const char *key, double value);
 
+// Writes it, and keeps it in memory like an imported line. INVALID, HOST_MEMORY. (api/tuning.c)
+upconv_status upc_tuning_keep(struct upc_tuning *tuning, const upc_measurement *measurement);
+
 uint64_t upc_record_device(const upconv_device_info *info);
 uint64_t upc_record_driver(const upconv_device_info *info);
 uint64_t upc_record_problem(const upc_problem *problem);
+// Of the axes' number, kernels, strides and dilations, types, layouts, and kind of groups (one, depthwise, others).
+uint64_t upc_record_class(const upc_problem *problem);
+void upc_record_kin(const upconv_device_info *info, upc_kin *kin);
+uint64_t upc_record_device_named(const char *backend, const char *name, uint32_t vendor_id, uint32_t device_id);
+uint64_t upc_record_driver_named(const char *driver);
 
 // A device's identity, as files know it: backend, vendor and device number, name, and (with `driver`) the
 // driver.

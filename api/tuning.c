@@ -1,31 +1,9 @@
-// Tuning records in memory: what was measured, where, and which of it helps with a problem at hand. Each
-// record keeps its line of text as it came, so that what a newer tool wrote into it survives an export.
-#include "records.h"
+// Tuning records in memory: what was measured, and where. Each record keeps its line of text as it came, so
+// that what a newer tool wrote into it survives an export.
+#include "tuning.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-// A record of another problem of the class is taken up to this sum of |log2(ratio)| over batch, groups,
-// channels per group and input extents: all of them together may differ by a factor of 8.
-static const double nearest_cut_off = 3.0;
-
-typedef struct tuning_item {
-    upc_record_fields fields;
-    uint64_t key[2]; // device, driver, problem, solver, version and configuration: the newer of two such
-                     // records stays
-    size_t length;
-    char line[];
-} tuning_item;
-
-struct upc_tuning {
-    const upc_env *env;
-    pthread_mutex_t lock;
-    tuning_item **items;
-    size_t count, capacity;
-    uint32_t *slots; // hash table of 1 + index in items, 0 where free; at most half full
-    size_t slot_count;
-};
 
 upconv_status upc_tuning_create(const upc_env *env, struct upc_tuning **tuning)
 {
@@ -47,11 +25,18 @@ void upc_tuning_destroy(struct upc_tuning *tuning)
         return;
     for (size_t i = 0; i < tuning->count; i++)
         upc_free(tuning->env, tuning->items[i]);
+    for (size_t i = 0; tuning->shipped_items && i < tuning->shipped->record_count; i++)
+        upc_free(tuning->env, tuning->shipped_items[i]);
+    upc_free(tuning->env, tuning->shipped_items);
+    upc_free(tuning->env, tuning->makers);
+    upc_free(tuning->env, tuning->scratch);
     upc_free(tuning->env, tuning->items);
     upc_free(tuning->env, tuning->slots);
     pthread_mutex_destroy(&tuning->lock);
     upc_free(tuning->env, tuning);
 }
+
+void upc_tuning_ship(struct upc_tuning *tuning, const upc_shipped *shipped) { tuning->shipped = shipped; }
 
 // ---------------------------------------------------------------------------------------------------- adding
 
@@ -90,8 +75,7 @@ static bool reserve(struct upc_tuning *tuning)
     return true;
 }
 
-static tuning_item *item_create(const upc_env *env, const upc_record_fields *fields, const char *line,
-                                size_t length)
+tuning_item *upc_tuning_item(const upc_env *env, const upc_record_fields *fields, const char *line, size_t length)
 {
     tuning_item *made = upc_alloc(env, sizeof *made + length);
     if (!made)
@@ -103,7 +87,8 @@ static tuning_item *item_create(const upc_env *env, const upc_record_fields *fie
         made->key[i] = upc_hash(parts, sizeof parts, (uint64_t)i + 1);
     }
     made->length = length;
-    memcpy(made->line, line, length);
+    if (line)
+        memcpy(made->line, line, length);
     return made;
 }
 
@@ -111,7 +96,7 @@ static tuning_item *item_create(const upc_env *env, const upc_record_fields *fie
 static upconv_status keep(struct upc_tuning *tuning, const upc_record_fields *fields, const char *line,
                           size_t length)
 {
-    tuning_item *made = item_create(tuning->env, fields, line, length);
+    tuning_item *made = upc_tuning_item(tuning->env, fields, line, length);
     if (!made)
         return upc_no_memory(sizeof *made + length);
     pthread_mutex_lock(&tuning->lock);
@@ -134,17 +119,13 @@ static upconv_status keep(struct upc_tuning *tuning, const upc_record_fields *fi
     return room ? UPCONV_OK : upc_no_memory((held + 1) * sizeof(tuning_item *));
 }
 
-upconv_status upc_tuning_add(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
-                             const upc_solver *solver, const upc_config *config, double time_us,
-                             double reference_us, double spread)
+upconv_status upc_tuning_keep(struct upc_tuning *tuning, const upc_measurement *measurement)
 {
-    const upc_measurement measurement = {problem, &facts->info, solver, config,
-                                         time_us, reference_us, spread};
     char reason[UPC_RECORD_REASON];
     upc_record_fields fields;
     upc_string line;
     upc_string_init(&line, tuning->env);
-    upc_record_write(&line, &measurement);
+    upc_record_write(&line, measurement);
     upconv_status status;
     // Read back as any other line: what is in use now is then certainly what a file of it will give.
     if (line.failed)
@@ -157,122 +138,13 @@ upconv_status upc_tuning_add(struct upc_tuning *tuning, const upc_problem *probl
     return status;
 }
 
-// --------------------------------------------------------------------------------------------------- look-up
-
-typedef struct tuning_query {
-    const upc_problem *problem;
-    const upc_facts *facts;
-    uint64_t device, driver, problem_key;
-} tuning_query;
-
-// A record that may serve, and how well: a lower tier, then a smaller distance, then a shorter time is
-// better.
-typedef struct tuning_candidate {
-    const tuning_item *item;
-    upconv_tier tier;
-    double distance;
-} tuning_candidate;
-
-static int groups_kind(const upc_problem *problem)
+upconv_status upc_tuning_add(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
+                             const upc_solver *solver, const upc_config *config, double time_us,
+                             double reference_us, double spread)
 {
-    return problem->groups == 1 ? 0 : problem->icg == 1 ? 1 : 2;
-}
-
-static bool same_class(const upc_problem *a, const upc_problem *b)
-{
-    if (a->op != b->op || a->dims != b->dims || a->type != b->type || a->sum_type != b->sum_type ||
-        a->in_layout != b->in_layout || a->out_layout != b->out_layout || groups_kind(a) != groups_kind(b))
-        return false;
-    for (int i = 0; i < 3; i++)
-        if (a->axis[i].kernel != b->axis[i].kernel || a->axis[i].stride != b->axis[i].stride ||
-            a->axis[i].dilation != b->axis[i].dilation)
-            return false;
-    return true;
-}
-
-static double apart(int64_t a, int64_t b) { return fabs(log2((double)a / (double)b)); }
-
-static double distance(const upc_problem *a, const upc_problem *b)
-{
-    double sum = apart(a->batch, b->batch) + apart(a->groups, b->groups) + apart(a->icg, b->icg) +
-                 apart(a->ocg, b->ocg);
-    for (int i = 0; i < 3; i++)
-        sum += apart(a->axis[i].in, b->axis[i].in);
-    return sum;
-}
-
-static bool rank(const tuning_query *query, const tuning_item *item, tuning_candidate *candidate)
-{
-    const upc_record_fields *fields = &item->fields;
-    if (!fields->ok || !fields->solver || fields->device != query->device)
-        return false;
-    candidate->item = item;
-    candidate->distance = 0;
-    if (fields->problem_key == query->problem_key) {
-        candidate->tier = fields->driver == query->driver ? UPCONV_TIER_EXACT : UPCONV_TIER_DRIVER;
-        return true;
-    }
-    if (fields->driver != query->driver || !same_class(&fields->problem, query->problem))
-        return false;
-    candidate->tier = UPCONV_TIER_NEAREST;
-    candidate->distance = distance(&fields->problem, query->problem);
-    return candidate->distance <= nearest_cut_off;
-}
-
-static bool better(const tuning_candidate *a, const tuning_candidate *b)
-{
-    if (!b->item || a->tier != b->tier)
-        return !b->item || a->tier < b->tier;
-    if (a->distance != b->distance)
-        return a->distance < b->distance;
-    const upc_record_fields *ours = &a->item->fields, *theirs = &b->item->fields;
-    if (ours->time_us != theirs->time_us)
-        return ours->time_us < theirs->time_us;
-    return ours->config_key[0] < theirs->config_key[0]; // any order will do, so long as it is always the same
-}
-
-// Whether this configuration was seen to fail here, on this problem or on one of its class.
-static bool failed_here(const struct upc_tuning *tuning, const tuning_query *query, const tuning_item *item)
-{
-    for (size_t i = 0; i < tuning->count; i++) {
-        const upc_record_fields *fields = &tuning->items[i]->fields;
-        if (!fields->ok && fields->device == query->device && fields->driver == query->driver &&
-            !memcmp(fields->config_key, item->fields.config_key, sizeof fields->config_key) &&
-            (fields->problem_key == query->problem_key || same_class(&fields->problem, query->problem)))
-            return true;
-    }
-    return false;
-}
-
-static bool usable(const struct upc_tuning *tuning, const tuning_query *query,
-                   const tuning_candidate *candidate)
-{
-    const upc_record_fields *fields = &candidate->item->fields;
-    const upc_solver *solver = fields->solver;
-    char sentence[UPC_SENTENCE];
-    return !solver->refuse(query->problem, query->facts, sentence) &&
-           !solver->legal(query->problem, query->facts, &fields->config, sentence) &&
-           (candidate->tier == UPCONV_TIER_EXACT || !failed_here(tuning, query, candidate->item));
-}
-
-bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
-                     upc_record *record)
-{
-    const tuning_query query = {problem, facts, upc_record_device(&facts->info),
-                                upc_record_driver(&facts->info), upc_record_problem(problem)};
-    tuning_candidate best = {NULL, UPCONV_TIER_MODEL, 0};
-    pthread_mutex_lock(&tuning->lock);
-    for (size_t i = 0; i < tuning->count; i++) {
-        tuning_candidate other;
-        if (rank(&query, tuning->items[i], &other) && better(&other, &best) && usable(tuning, &query, &other))
-            best = other;
-    }
-    if (best.item) {
-        const upc_record_fields *fields = &best.item->fields;
-        *record = (upc_record){fields->solver, fields->config, fields->time_us, best.tier};
-    }
-    pthread_mutex_unlock(&tuning->lock);
-    return best.item != NULL;
+    const upc_measurement measurement = {problem, &facts->info, solver,  config,
+                                         time_us, reference_us, spread, NULL};
+    return upc_tuning_keep(tuning, &measurement);
 }
 
 // ----------------------------------------------------------------------------------------- export and import

@@ -88,11 +88,12 @@ static void tiers(void **state)
     snprintf(fake.context.facts.info.driver, sizeof fake.context.facts.info.driver, "turnip 24.1");
     assert_true(tuning_find(&fake, UP2X, &tier) == 10);
     assert_int_equal(tier, UPCONV_TIER_DRIVER);
-    assert_true(tuning_find(&fake, "ic64oc32_ih60iw48_kh4sh2ph1", &tier) ==
-                0); // nearest is for this driver only
+    assert_true(tuning_find(&fake, "ic64oc32_ih60iw48_kh4sh2ph1", &tier) == 20);
+    assert_int_equal(tier, UPCONV_TIER_FAMILY); // nearest is for this driver only
     snprintf(fake.context.facts.info.driver, sizeof fake.context.facts.info.driver, "%s", TURNIP);
-    fake.context.facts.info.device_id++;
-    assert_true(tuning_find(&fake, UP2X, &tier) == 0);
+    fake.context.facts.info.device_id++; // another of its generation
+    assert_true(tuning_find(&fake, UP2X, &tier) == 10);
+    assert_int_equal(tier, UPCONV_TIER_FAMILY);
     fake.context.facts.info.device_id--;
     fake.context.facts.info.backend = UPCONV_BACKEND_OPENCL;
     assert_true(tuning_find(&fake, UP2X, &tier) == 0);

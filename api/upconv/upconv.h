@@ -306,11 +306,13 @@ typedef struct upconv_context_params {
     int64_t timeout_ns;              // bound of every wait inside a call (execute, map, plan creation); 0: 60 s
     const upconv_limits *limits;     // NULL: the device's own
     uint32_t statistics;             // 1: have the driver keep compile statistics, for upconv_plan_statistics
+    uint32_t own_records_only;       // 1: the tuning records that came with the library are not looked at
 } upconv_context_params;
 
 // Opens a device. Environment variables for people debugging, read here and logged when they act: UPCONV_BACKEND and
 // UPCONV_DEVICE (as in the params, and stronger), UPCONV_LOG (1 to 4: also log to standard error up to that level),
-// UPCONV_SOLVER (force a solver in every plan), UPCONV_SHADERS (load kernels from a folder, not the embedded copy).
+// UPCONV_SOLVER (force a solver in every plan), UPCONV_SHADERS (load kernels from a folder, not the embedded copy),
+// UPCONV_SHIPPED (0: as own_records_only).
 // Errors: NO_DEVICE, INVALID, HOST_MEMORY.
 UPCONV_API upconv_status upconv_context_create(const upconv_context_params *params, upconv_context **context);
 
@@ -355,7 +357,8 @@ typedef enum upconv_filter_order {
 } upconv_filter_order;
 
 typedef enum upconv_effort {
-    UPCONV_ESTIMATE = 0, // tuning records, else a cost model; runs nothing on the device
+    UPCONV_ESTIMATE = 0, // tuning records, else a cost model; runs nothing on the device, except that the record of another
+                         // driver (UPCONV_TIER_DRIVER) is run once to see whether it is right under this one
     UPCONV_MEASURE,      // times and verifies the likely candidates, and remembers the winner as a tuning record
     UPCONV_KNOWN,        // tuning records only: UPCONV_ERROR_UNSUPPORTED when none fits
 } upconv_effort;
@@ -404,8 +407,10 @@ typedef enum upconv_tier {
     UPCONV_TIER_MODEL = 0, // the cost model
     UPCONV_TIER_MEASURED,  // timed while this plan was made
     UPCONV_TIER_EXACT,     // a tuning record of this problem, device and driver
-    UPCONV_TIER_DRIVER,    // a tuning record of this problem and device, under another driver
+    UPCONV_TIER_DRIVER,    // a tuning record of this problem and device, under another driver; verified under this one
     UPCONV_TIER_NEAREST,   // a tuning record of the nearest problem of its class on this device
+    UPCONV_TIER_FAMILY,    // a tuning record of the nearest problem of its class on a device of the same generation of one maker
+    UPCONV_TIER_VENDOR,    // the same of any device of this maker
     UPCONV_TIER_FORCED,    // params or UPCONV_SOLVER named the solver
     UPCONV_TIER_COUNT
 } upconv_tier;
@@ -421,8 +426,9 @@ typedef struct upconv_plan_info {
     uint64_t workspace_bytes;   // per submission in flight
     uint64_t packed_bytes;      // weights, tables, bias and slopes that the plan keeps on the device
     uint32_t dispatches;        // steps of one execution
-    double predicted_us;        // by the cost model
+    double predicted_us;        // by the cost model, or as the tuning record has it
     double plan_ms, compile_ms; // time spent in upconv_plan_create, and in compilers within it
+    uint32_t shipped_record;    // 0 or 1: whether the tuning record is one that came with the library
 } upconv_plan_info;
 UPCONV_API upconv_status upconv_plan_info_get(const upconv_plan *plan, upconv_plan_info *info);
 
@@ -529,7 +535,8 @@ UPCONV_API upconv_status upconv_cache_export(upconv_context *context, upconv_wri
 // in counters.skipped_blobs. UPCONV_ERROR_DATA: nothing at all could be used.
 UPCONV_API upconv_status upconv_cache_import(upconv_context *context, const void *data, size_t size);
 
-// Tuning records, JSON Lines (docs/records.md), one self-contained record a line.
+// Tuning records, JSON Lines (docs/records.md), one self-contained record a line. Those that came with the library are not
+// exported; imported ones are stronger.
 UPCONV_API upconv_status upconv_tuning_export(upconv_context *context, upconv_write_fn write, void *user);
 UPCONV_API upconv_status upconv_tuning_import(upconv_context *context, const char *text, size_t size);
 

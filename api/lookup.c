@@ -1,0 +1,248 @@
+// Which tuning record helps with a problem at hand: docs/records.md has the order. Own records and shipped ones are ranked
+// together; of the shipped ones only those are ever read whose two numbers say that they could matter.
+#include "tuning.h"
+
+#include <math.h>
+#include <string.h>
+
+// A record of another problem of the class is taken up to this sum of |log2(ratio)| over batch, groups,
+// channels per group and input extents: all of them together may differ by a factor of 8.
+static const double nearest_cut_off = 3.0;
+
+typedef struct tuning_query {
+    const upc_problem *problem;
+    const upc_facts *facts;
+    uint64_t device, driver, problem_key, class_key;
+    upc_kin kin;
+} tuning_query;
+
+// A record that may serve, and how well: see `better`.
+typedef struct tuning_candidate {
+    const tuning_item *item;
+    upconv_tier tier;
+    bool elsewhere; // of another device
+    double distance;
+} tuning_candidate;
+
+static double apart(int64_t a, int64_t b) { return fabs(log2((double)a / (double)b)); }
+
+static double distance(const upc_problem *a, const upc_problem *b)
+{
+    double sum = apart(a->batch, b->batch) + apart(a->groups, b->groups) + apart(a->icg, b->icg) +
+                 apart(a->ocg, b->ocg);
+    for (int i = 0; i < 3; i++)
+        sum += apart(a->axis[i].in, b->axis[i].in);
+    return sum;
+}
+
+static bool kin_to(const upc_kin *kin, const tuning_query *query, upconv_tier *tier)
+{
+    const bool family = kin->family && kin->family == query->kin.family;
+    *tier = family ? UPCONV_TIER_FAMILY : UPCONV_TIER_VENDOR;
+    return family || (kin->vendor && kin->vendor == query->kin.vendor);
+}
+
+static bool rank(const tuning_query *query, const tuning_item *item, tuning_candidate *candidate)
+{
+    const upc_record_fields *fields = &item->fields;
+    if (!fields->ok || !fields->solver)
+        return false;
+    const bool device = fields->device == query->device, driver = fields->driver == query->driver;
+    *candidate = (tuning_candidate){.item = item, .elsewhere = !device};
+    if (device && fields->problem_key == query->problem_key) {
+        candidate->tier = driver ? UPCONV_TIER_EXACT : UPCONV_TIER_DRIVER;
+        return true;
+    }
+    if (fields->class_key != query->class_key)
+        return false;
+    if (device)
+        candidate->tier = driver ? UPCONV_TIER_NEAREST : UPCONV_TIER_FAMILY;
+    else if (!kin_to(&fields->kin, query, &candidate->tier))
+        return false;
+    candidate->distance = distance(&fields->problem, query->problem);
+    return candidate->distance <= nearest_cut_off;
+}
+
+static bool better(const tuning_candidate *a, const tuning_candidate *b)
+{
+    if (!b->item || a->tier != b->tier)
+        return !b->item || a->tier < b->tier;
+    if (a->distance != b->distance)
+        return a->distance < b->distance;
+    if (a->item->shipped != b->item->shipped)
+        return b->item->shipped;
+    if (a->elsewhere != b->elsewhere)
+        return b->elsewhere;
+    const upc_record_fields *ours = &a->item->fields, *theirs = &b->item->fields;
+    if (ours->time_us != theirs->time_us)
+        return ours->time_us < theirs->time_us;
+    return ours->config_key[0] < theirs->config_key[0]; // any order will do, so long as it is always the same
+}
+
+static bool same_config(const upc_record_fields *a, const upc_record_fields *b)
+{
+    return !memcmp(a->config_key, b->config_key, sizeof a->config_key);
+}
+
+// Whether this configuration was seen to fail here, on this problem or on one of its class. What was measured for this very
+// problem and driver is believed, unless it came with the library and the app's own record says otherwise.
+static bool failed_here(const tuning_item *const *items, size_t count, const tuning_query *query,
+                        const tuning_candidate *candidate)
+{
+    for (size_t i = 0; i < count; i++) {
+        const upc_record_fields *fields = &items[i]->fields;
+        if (fields->ok || fields->verified || fields->device != query->device || fields->driver != query->driver ||
+            !same_config(fields, &candidate->item->fields))
+            continue;
+        const bool this_problem = fields->problem_key == query->problem_key;
+        if (candidate->tier != UPCONV_TIER_EXACT || (this_problem && candidate->item->shipped && !items[i]->shipped))
+            return true;
+    }
+    return false;
+}
+
+static bool verified_here(const tuning_item *const *items, size_t count, const tuning_query *query,
+                          const tuning_item *item)
+{
+    for (size_t i = 0; i < count; i++) {
+        const upc_record_fields *fields = &items[i]->fields;
+        if (fields->verified && fields->device == query->device && fields->driver == query->driver &&
+            fields->problem_key == query->problem_key && same_config(fields, &item->fields))
+            return true;
+    }
+    return false;
+}
+
+static bool legal(const tuning_query *query, const upc_record_fields *fields)
+{
+    char sentence[UPC_SENTENCE];
+    return !fields->solver->refuse(query->problem, query->facts, sentence) &&
+           !fields->solver->legal(query->problem, query->facts, &fields->config, sentence);
+}
+
+// ------------------------------------------------------------------------------------------- what could matter
+
+// All of these hold the lock.
+static bool gathered(struct upc_tuning *tuning, size_t *count, const tuning_item *item)
+{
+    void *array = tuning->scratch;
+    const bool room = upc_grow(tuning->env, &array, &tuning->scratch_capacity, *count + 1, sizeof *tuning->scratch);
+    tuning->scratch = array;
+    if (room)
+        tuning->scratch[(*count)++] = item;
+    return room;
+}
+
+static bool matters(const tuning_query *query, uint64_t problem_key, uint64_t class_key)
+{
+    return problem_key == query->problem_key || (class_key && class_key == query->class_key);
+}
+
+static bool shipped_ready(struct upc_tuning *tuning)
+{
+    const upc_shipped *shipped = tuning->shipped;
+    if (!shipped || !shipped->record_count)
+        return false;
+    if (tuning->makers)
+        return true;
+    tuning_item **items = upc_alloc_array(tuning->env, shipped->record_count, sizeof *items);
+    tuning_maker *makers = items ? upc_alloc_array(tuning->env, shipped->maker_count, sizeof *makers) : NULL;
+    if (!makers) {
+        upc_free(tuning->env, items);
+        return false;
+    }
+    for (size_t i = 0; i < shipped->maker_count; i++) {
+        const upc_shipped_maker *maker = &shipped->makers[i];
+        makers[i].device =
+            upc_record_device_named(maker->backend, maker->device, maker->vendor_id, maker->device_id);
+        upc_kin_of(maker->backend, maker->vendor_id, maker->device, &makers[i].kin);
+    }
+    tuning->makers = makers;
+    tuning->shipped_items = items;
+    return true;
+}
+
+// Reads a shipped record, once. NULL: no memory; the look-up then does without it.
+static const tuning_item *shipped_item(struct upc_tuning *tuning, const upc_shipped_maker *maker, size_t index)
+{
+    tuning_item **item = &tuning->shipped_items[index];
+    if (*item)
+        return *item;
+    upc_string line;
+    upc_record_fields fields;
+    char reason[UPC_RECORD_REASON];
+    upc_string_init(&line, tuning->env);
+    upc_string_add(&line, "%s%s", maker->head, tuning->shipped->records[index].tail);
+    if (!line.failed && upc_record_read(line.data, line.length, &fields, reason)) {
+        *item = upc_tuning_item(tuning->env, &fields, NULL, 0);
+        if (*item)
+            (*item)->shipped = true;
+    }
+    upc_string_finish(&line);
+    return *item;
+}
+
+static void gather_shipped(struct upc_tuning *tuning, const tuning_query *query, size_t *count)
+{
+    for (size_t i = 0; shipped_ready(tuning) && i < tuning->shipped->maker_count; i++) {
+        const upc_shipped_maker *maker = &tuning->shipped->makers[i];
+        upconv_tier tier;
+        if (tuning->makers[i].device != query->device && !kin_to(&tuning->makers[i].kin, query, &tier))
+            continue;
+        for (size_t at = maker->first; at < (size_t)maker->first + maker->count; at++) {
+            const upc_shipped_record *record = &tuning->shipped->records[at];
+            const tuning_item *item =
+                matters(query, record->problem, record->kind) ? shipped_item(tuning, maker, at) : NULL;
+            if (item && !gathered(tuning, count, item))
+                return;
+        }
+    }
+}
+
+static size_t gather(struct upc_tuning *tuning, const tuning_query *query)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < tuning->count; i++) {
+        const upc_record_fields *fields = &tuning->items[i]->fields;
+        if (matters(query, fields->problem_key, fields->class_key) && !gathered(tuning, &count, tuning->items[i]))
+            return count;
+    }
+    gather_shipped(tuning, query, &count);
+    return count;
+}
+
+static tuning_candidate best_of(struct upc_tuning *tuning, const tuning_query *query, upc_record *record)
+{
+    const size_t count = gather(tuning, query);
+    const tuning_item *const *items = tuning->scratch;
+    tuning_candidate best = {.tier = UPCONV_TIER_MODEL};
+    for (size_t i = 0; i < count; i++) {
+        tuning_candidate other;
+        if (rank(query, items[i], &other) && better(&other, &best) && legal(query, &items[i]->fields) &&
+            !failed_here(items, count, query, &other))
+            best = other;
+    }
+    if (best.item) {
+        const upc_record_fields *fields = &best.item->fields;
+        *record = (upc_record){fields->solver, fields->config, fields->time_us, best.tier, best.item->shipped,
+                               best.tier == UPCONV_TIER_DRIVER && !verified_here(items, count, query, best.item)};
+    }
+    return best;
+}
+
+bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
+                     upc_record *record)
+{
+    // Records of this very problem first: an app that was tuned never reads the text of others.
+    tuning_query query = {problem, facts, upc_record_device(&facts->info), upc_record_driver(&facts->info),
+                          upc_record_problem(problem), 0, {0}};
+    upc_record_kin(&facts->info, &query.kin);
+    pthread_mutex_lock(&tuning->lock);
+    tuning_candidate best = best_of(tuning, &query, record);
+    if (best.tier != UPCONV_TIER_EXACT) {
+        query.class_key = upc_record_class(problem);
+        best = best_of(tuning, &query, record);
+    }
+    pthread_mutex_unlock(&tuning->lock);
+    return best.item != NULL;
+}
