@@ -38,7 +38,8 @@ static void ok(upconv_status status)
 static upconv_context *quiet_context(void)
 {
     upconv_context *context = NULL;
-    ok(upconv_context_create(&(upconv_context_params){.backend = backend}, &context));
+    const upconv_context_params params = {sizeof params, .backend = backend, .own_records_only = 1};
+    ok(upconv_context_create(&params, &context));
     return context;
 }
 
@@ -137,6 +138,54 @@ static void imported(void **state)
     upconv_context_destroy(context);
 }
 
+// The file as another driver would have written it: a name of the same length.
+static char *of_another_driver(void)
+{
+    char *text = malloc(exported_size + 1);
+    assert_non_null(text);
+    memcpy(text, exported, exported_size + 1);
+    for (char *at = text; (at = strstr(at, "\"driver\":\"")); at++)
+        at[10] = at[10] == '~' ? '-' : '~';
+    return text;
+}
+
+static uint64_t submissions(upconv_context *context)
+{
+    upconv_counters counters = {sizeof counters};
+    ok(upconv_context_counters(context, &counters));
+    return counters.submissions;
+}
+
+// Run once before it is used, and not again.
+static void other_driver(void **state)
+{
+    (void)state;
+    upconv_context *context = quiet_context();
+    const upconv_problem problem = test_problem(problem_text);
+    const upconv_plan_params known = {sizeof known, .effort = UPCONV_KNOWN};
+    char *file = of_another_driver(), text[4096];
+    ok(upconv_tuning_import(context, file, exported_size));
+    ok(upconv_explain(context, &problem, NULL, text, sizeof text, NULL));
+    assert_non_null(strstr(text, "tuning record (driver, to be verified first)"));
+    assert_int_equal(submissions(context), 0);
+    for (int i = 0; i < 2; i++) {
+        upconv_plan *plan = NULL;
+        upconv_plan_info info = {sizeof info};
+        ok(upconv_plan_create(context, &problem, &known, &plan));
+        ok(upconv_plan_info_get(plan, &info));
+        assert_int_equal(info.tier, UPCONV_TIER_DRIVER);
+        assert_int_equal(submissions(context), 1);
+        assert_int_equal(used(context), i + 1);
+        upconv_plan_destroy(plan);
+    }
+    char config[128];
+    assert_int_equal(planned(context, problem_text, UPCONV_ESTIMATE, config), UPCONV_TIER_DRIVER);
+    ok(upconv_explain(context, &problem, NULL, text, sizeof text, NULL));
+    assert_non_null(strstr(text, "tuning record (driver)"));
+    free(file);
+    upconv_context_destroy(context);
+}
+
 // Changed and cut in many places: some records survive, some do not, and no plan is wrong.
 static void damaged(void **state)
 {
@@ -173,7 +222,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(measured), cmocka_unit_test(measured_kinds),
-        cmocka_unit_test(imported),
+        cmocka_unit_test(imported), cmocka_unit_test(other_driver),
         cmocka_unit_test(damaged),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
