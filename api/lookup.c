@@ -28,8 +28,8 @@ static double apart(int64_t a, int64_t b) { return fabs(log2((double)a / (double
 
 static double distance(const upc_problem *a, const upc_problem *b)
 {
-    double sum = apart(a->batch, b->batch) + apart(a->groups, b->groups) + apart(a->icg, b->icg) +
-                 apart(a->ocg, b->ocg);
+    double sum =
+        apart(a->batch, b->batch) + apart(a->groups, b->groups) + apart(a->icg, b->icg) + apart(a->ocg, b->ocg);
     for (int i = 0; i < 3; i++)
         sum += apart(a->axis[i].in, b->axis[i].in);
     return sum;
@@ -153,8 +153,7 @@ static bool shipped_ready(struct upc_tuning *tuning)
     }
     for (size_t i = 0; i < shipped->maker_count; i++) {
         const upc_shipped_maker *maker = &shipped->makers[i];
-        makers[i].device =
-            upc_record_device_named(maker->backend, maker->device, maker->vendor_id, maker->device_id);
+        makers[i].device = upc_record_device_named(maker->backend, maker->device, maker->vendor_id, maker->device_id);
         upc_kin_of(maker->backend, maker->vendor_id, maker->device, &makers[i].kin);
     }
     tuning->makers = makers;
@@ -224,18 +223,20 @@ static tuning_candidate best_of(struct upc_tuning *tuning, const tuning_query *q
     }
     if (best.item) {
         const upc_record_fields *fields = &best.item->fields;
-        *record = (upc_record){fields->solver, fields->config, fields->time_us, best.tier, best.item->shipped,
-                               best.tier == UPCONV_TIER_DRIVER && !verified_here(items, count, query, best.item)};
+        *record = (upc_record){
+            fields->solver,     fields->config,
+            fields->time_us,    best.tier,
+            best.item->shipped, best.tier == UPCONV_TIER_DRIVER && !verified_here(items, count, query, best.item)};
     }
     return best;
 }
 
-bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
-                     upc_record *record)
+bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *record)
 {
     // Records of this very problem first: an app that was tuned never reads the text of others.
-    tuning_query query = {problem, facts, upc_record_device(&facts->info), upc_record_driver(&facts->info),
-                          upc_record_problem(problem), 0, {0}};
+    tuning_query query = {
+        problem, facts, upc_record_device(&facts->info), upc_record_driver(&facts->info), upc_record_problem(problem),
+        0,       {0}};
     upc_record_kin(&facts->info, &query.kin);
     pthread_mutex_lock(&tuning->lock);
     tuning_candidate best = best_of(tuning, &query, record);

@@ -75,17 +75,22 @@ static bool reserve(struct upc_tuning *tuning)
     return true;
 }
 
+// Equal for records of which the newer replaces the other.
+static void same_key(const upc_record_fields *fields, uint64_t key[2])
+{
+    for (int i = 0; i < 2; i++) {
+        const uint64_t parts[4] = {fields->device, fields->driver, fields->problem_key, fields->config_key[i]};
+        key[i] = upc_hash(parts, sizeof parts, (uint64_t)i + 1);
+    }
+}
+
 tuning_item *upc_tuning_item(const upc_env *env, const upc_record_fields *fields, const char *line, size_t length)
 {
     tuning_item *made = upc_alloc(env, sizeof *made + length);
     if (!made)
         return NULL;
     made->fields = *fields;
-    for (int i = 0; i < 2; i++) {
-        const uint64_t parts[4] = {fields->device, fields->driver, fields->problem_key,
-                                   fields->config_key[i]};
-        made->key[i] = upc_hash(parts, sizeof parts, (uint64_t)i + 1);
-    }
+    same_key(fields, made->key);
     made->length = length;
     if (line)
         memcpy(made->line, line, length);
@@ -254,4 +259,20 @@ upconv_status upconv_tuning_import(upconv_context *context, const char *text, si
         return upc_fail(UPCONV_ERROR_DATA, "none of the %zu lines is a tuning record; line %zu: %s",
                         import.skipped, import.first_line, import.first);
     return status;
+}
+
+upconv_status upconv_record_read(const char *line, size_t length, upconv_record_info *info)
+{
+    if (!line || !info)
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", line ? "info" : "line");
+    upc_record_fields fields;
+    char reason[UPC_RECORD_REASON];
+    if (!upc_record_read(line, length, &fields, reason))
+        return upc_fail(UPCONV_ERROR_DATA, "%s", reason);
+    upconv_record_info found = {.device = fields.device, .driver = fields.driver, .problem = fields.problem_key,
+                                .time_us = fields.time_us, .ok = fields.ok, .usable = fields.solver != NULL};
+    same_key(&fields, found.same);
+    memcpy(found.date, fields.date, sizeof fields.date);
+    upc_params_return(info, &found, sizeof found, sizeof found);
+    return UPCONV_OK;
 }

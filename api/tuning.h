@@ -28,8 +28,8 @@ struct upc_tuning {
     size_t count, capacity;
     uint32_t *slots; // hash table of 1 + index in items, 0 where free; at most half full
     size_t slot_count;
-    const upc_shipped *shipped; // NULL: none
-    tuning_maker *makers;       // of shipped; NULL before the first look-up
+    const upc_shipped *shipped;  // NULL: none
+    tuning_maker *makers;        // of shipped; NULL before the first look-up
     tuning_item **shipped_items; // by index in shipped->records; each NULL before it was first of use
     const tuning_item **scratch; // of a look-up
     size_t scratch_capacity;

@@ -37,9 +37,14 @@ static void table_add(table *t, fake_context *fake, const line_spec *spec)
     const char *tail = strstr(t->text[i].data, "\"problem\"");
     snprintf(t->head[i], sizeof t->head[i], "%.*s", (int)(tail - t->text[i].data), t->text[i].data);
     t->records[i] = (upc_shipped_record){fields.problem_key, fields.class_key, tail};
-    t->makers[i] = (upc_shipped_maker){"vulkan", spec->device ? spec->device : info->name,
-                                       spec->driver ? spec->driver : info->driver, info->vendor_id, info->device_id,
-                                       t->head[i], (uint32_t)i, 1};
+    t->makers[i] = (upc_shipped_maker){"vulkan",
+                                       spec->device ? spec->device : info->name,
+                                       spec->driver ? spec->driver : info->driver,
+                                       info->vendor_id,
+                                       info->device_id,
+                                       t->head[i],
+                                       (uint32_t)i,
+                                       1};
 }
 
 static void table_finish(table *t)
@@ -103,7 +108,9 @@ static void strength(void **state)
 {
     (void)state;
     static const line_spec shipped[] = {
-        {.time_us = 40}, {.time_us = 7, .driver = "turnip 24.0"}, {.time_us = 20, .problem = "ic64oc32_ih64iw48_kh4sh2ph1"},
+        {.time_us = 40},
+        {.time_us = 7, .driver = "turnip 24.0"},
+        {.time_us = 20, .problem = "ic64oc32_ih64iw48_kh4sh2ph1"},
         {.time_us = 3, .device = "Adreno 640", .problem = "ic64oc32_ih32iw48_kh2sh2"},
         {.time_us = 2, .device = "Adreno 740", .problem = "ic64oc32_ih32iw48_kh2sh2"},
         {.time_us = 1, .device = "Adreno 740", .problem = "ic64oc32_ih32iw48_kh3sh2"},
@@ -156,8 +163,11 @@ static void own_failures(void **state)
 
 static upconv_status say(fake_context *fake, const upc_problem *problem, const upc_record *record, const char *verdict)
 {
-    const upc_measurement seen = {.problem = problem, .info = &fake->context.facts.info, .solver = record->solver,
-                                  .config = &record->config, .verdict = verdict};
+    const upc_measurement seen = {.problem = problem,
+                                  .info = &fake->context.facts.info,
+                                  .solver = record->solver,
+                                  .config = &record->config,
+                                  .verdict = verdict};
     return upc_tuning_keep(fake->context.tuning, &seen);
 }
 
@@ -239,8 +249,8 @@ static void generated(void **state)
             upc_string_finish(&line);
             assert_true(fields.problem_key == shipped->records[at].problem);
             assert_true(fields.class_key == shipped->records[at].kind);
-            assert_true(fields.device == upc_record_device_named(maker->backend, maker->device, maker->vendor_id,
-                                                                 maker->device_id));
+            assert_true(fields.device ==
+                        upc_record_device_named(maker->backend, maker->device, maker->vendor_id, maker->device_id));
             used += fields.ok && fields.solver;
         }
     }

@@ -151,6 +151,9 @@ bool file_writer_close(file_writer *writer, char *error, size_t error_size)
 {
     errno = 0;
     bool fine = fflush(writer->file) == 0 && !ferror(writer->file);
+    // A board may lose its power at any time: the contents before the name.
+    if (fine && writer->temporary)
+        fine = fsync(fileno(writer->file)) == 0;
     fine = fclose(writer->file) == 0 && fine;
     if (fine && writer->temporary)
         fine = rename(writer->temporary, writer->path) == 0;

@@ -540,6 +540,23 @@ UPCONV_API upconv_status upconv_cache_import(upconv_context *context, const void
 UPCONV_API upconv_status upconv_tuning_export(upconv_context *context, upconv_write_fn write, void *user);
 UPCONV_API upconv_status upconv_tuning_import(upconv_context *context, const char *text, size_t size);
 
+// What one line of tuning records says, for programs that merge, count or compare them. The rest is JSON.
+typedef struct upconv_record_info {
+    size_t struct_size;
+    uint64_t same[2];  // equal for two records of which a context keeps only the newer
+    uint64_t device;   // equal for records of one device
+    uint64_t driver;   // equal for records of one driver and version
+    uint64_t problem;  // equal for records of one problem and type
+    double time_us;    // 0 where it is not known
+    uint32_t ok;       // 0 or 1: whether the verdict is "ok"
+    uint32_t usable;   // 0 or 1: whether this build has the solver in that version, with such a configuration
+    char date[12];     // "2026-11-21", or "" where it has none
+} upconv_record_info;
+
+// Reads one line, without its line feed. Set info->struct_size (or zero) before the call. UPCONV_ERROR_DATA: it is no tuning
+// record of this format, and upconv_last_error() says why.
+UPCONV_API upconv_status upconv_record_read(const char *line, size_t length, upconv_record_info *info);
+
 #ifdef __cplusplus
 }
 #endif
