@@ -100,6 +100,9 @@ void upc_tuning_ship(struct upc_tuning *tuning, const struct upc_shipped *shippe
 // The best record for the problem on this device (api/lookup.c, docs/records.md). Only configurations that are legal here.
 // false: none.
 bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *record);
+// What is worth trying first: configurations that served this problem or others of its class, on this device or any, the likeliest
+// first. Returns how many.
+int upc_tuning_list(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *list, int room);
 upconv_status upc_tuning_add(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
                              const upc_solver *solver, const upc_config *config, double time_us, double reference_us,
                              double spread);

@@ -247,3 +247,50 @@ bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, cons
     pthread_mutex_unlock(&tuning->lock);
     return best.item != NULL;
 }
+
+// ----------------------------------------------------------------------------------------------- for who searches
+
+// As ranked above; and what helped any other device on a problem of the class, after all of that.
+static bool worth_trying(const tuning_query *query, const tuning_item *item, tuning_candidate *candidate)
+{
+    if (rank(query, item, candidate))
+        return true;
+    if (!item->fields.ok || !item->fields.solver || item->fields.class_key != query->class_key)
+        return false;
+    *candidate = (tuning_candidate){item, UPCONV_TIER_COUNT, true, distance(&item->fields.problem, query->problem)};
+    return true;
+}
+
+static bool listed(const upc_record *list, int count, const upc_record_fields *fields)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i].solver == fields->solver && !memcmp(&list[i].config, &fields->config, sizeof fields->config))
+            return true;
+    return false;
+}
+
+int upc_tuning_list(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *list,
+                    int room)
+{
+    tuning_query query = {problem, facts, upc_record_device(&facts->info), upc_record_driver(&facts->info),
+                          upc_record_problem(problem), upc_record_class(problem), {0}};
+    int found = 0;
+    upc_record_kin(&facts->info, &query.kin);
+    pthread_mutex_lock(&tuning->lock);
+    const size_t count = gather(tuning, &query);
+    for (tuning_candidate best = {.item = NULL}; found < room; best.item = NULL) {
+        for (size_t i = 0; i < count; i++) {
+            const tuning_item *item = tuning->scratch[i];
+            tuning_candidate other;
+            if (worth_trying(&query, item, &other) && better(&other, &best) && !listed(list, found, &item->fields) &&
+                legal(&query, &item->fields) && !failed_here(tuning->scratch, count, &query, &other))
+                best = other;
+        }
+        if (!best.item)
+            break;
+        list[found++] = (upc_record){.solver = best.item->fields.solver, .config = best.item->fields.config,
+                                     .time_us = best.item->fields.time_us, .tier = best.tier};
+    }
+    pthread_mutex_unlock(&tuning->lock);
+    return found;
+}

@@ -163,7 +163,7 @@ void upc_json_text(upc_string *line, const char *key, const char *value)
     upc_string_add(line, "\",");
 }
 
-static void add_cleaned(upc_string *line, const char *key, const char *value)
+void upc_json_cleaned(upc_string *line, const char *key, const char *value)
 {
     char text[NAME_BYTES];
     clean_text(text, value);
@@ -207,14 +207,35 @@ static void add_today(upc_string *line)
         upc_string_add(line, "\"date\":\"1970-01-01\"}");
 }
 
-// Which kernels were measured; those of a folder (UPCONV_SHADERS) have no name.
-static void add_kernels(upc_string *line)
+uint64_t upc_record_kernels(void)
 {
     uint64_t hash = 0;
     for (int i = 0; i < upc_shader_count; i++)
         hash = hash_text(upc_shaders[i].text, hash_text(upc_shaders[i].name, hash));
+    return hash;
+}
+
+// Which kernels were measured; those of a folder (UPCONV_SHADERS) have no name.
+static void add_kernels(upc_string *line)
+{
     if (!line->env->shaders)
-        upc_string_add(line, "\"kernels\":\"%016llx\",", (unsigned long long)hash);
+        upc_string_add(line, "\"kernels\":\"%016llx\",", (unsigned long long)upc_record_kernels());
+}
+
+void upc_record_write_device(upc_string *line, const upconv_device_info *info)
+{
+    upc_json_text(line, "backend", backend_name(info->backend));
+    upc_json_cleaned(line, "device", info->name);
+    upc_string_add(line, "\"vendor_id\":%u,\"device_id\":%u,", info->vendor_id, info->device_id);
+    upc_json_cleaned(line, "driver", info->driver);
+}
+
+upconv_backend upc_record_backend(const char *name)
+{
+    for (int i = 0; i < UPCONV_BACKEND_COUNT; i++)
+        if (!strcmp(name, backend_names[i]))
+            return (upconv_backend)i;
+    return UPCONV_BACKEND_ANY;
 }
 
 void upc_record_write(upc_string *line, const upc_measurement *measurement)
@@ -224,10 +245,7 @@ void upc_record_write(upc_string *line, const upc_measurement *measurement)
     upc_string_add(line, "{\"format\":%d,", FORMAT);
     upc_json_text(line, "library", upconv_version());
     add_kernels(line);
-    upc_json_text(line, "backend", backend_name(info->backend));
-    add_cleaned(line, "device", info->name);
-    upc_string_add(line, "\"vendor_id\":%u,\"device_id\":%u,", info->vendor_id, info->device_id);
-    add_cleaned(line, "driver", info->driver);
+    upc_record_write_device(line, info);
     add_problem(line, measurement->problem);
     upc_json_text(line, "solver", solver->name);
     upc_string_add(line, "\"solver_version\":%d,\"config\":{", solver->version);

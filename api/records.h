@@ -44,8 +44,14 @@ void upc_record_write(upc_string *line, const upc_measurement *measurement);
 // A line of JSON as records have it, read the same in every locale. NULL: `reason` says why it is none. cJSON_Delete it.
 struct cJSON *upc_json_read(const char *line, size_t length, char reason[UPC_RECORD_REASON]);
 // Append `"key":value,`, written the same in every locale.
-void upc_json_text(upc_string *line, const char *key, const char *value);
+void upc_json_text(upc_string *line, const char *key, const char *value);    // UTF-8
+void upc_json_cleaned(upc_string *line, const char *key, const char *value); // any bytes: what is no text becomes '?'
 void upc_json_number(upc_string *line, const char *key, double value);
+
+// Likewise a device and its driver, by which they are known.
+void upc_record_write_device(upc_string *line, const upconv_device_info *info);
+upconv_backend upc_record_backend(const char *name); // ANY for an unknown one
+uint64_t upc_record_kernels(void);                   // hash of the built-in kernels
 
 // Writes it, and keeps it in memory like an imported line. INVALID, HOST_MEMORY. (api/tuning.c)
 upconv_status upc_tuning_keep(struct upc_tuning *tuning, const upc_measurement *measurement);

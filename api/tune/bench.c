@@ -12,11 +12,6 @@ static const uint64_t settle_ns = 300000000u;  // of a settling
 static const double settled = 0.02;            // difference of two windows of samples
 static const uint64_t heat_ns[2] = {20000000000u, 180000000000u}; // of heating up: at least, at most
 
-static const struct {
-    int pairs;
-    uint64_t ns; // after which LEAST_PAIRS are enough
-} rungs[UPC_RUNGS] = {{5, 250000000u}, {11, 700000000u}, {MOST_PAIRS, 2000000000u}};
-
 static int by_size(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -79,7 +74,8 @@ upconv_status upc_bench_pairs(const upc_bed *bed, upconv_plan *plan, upconv_plan
     const int batch[2] = {batch_of(us[0]), batch_of(us[1])};
     const uint64_t start = upc_now_ns();
     int count = 0;
-    while (count < rungs[rung].pairs && (count < LEAST_PAIRS || upc_now_ns() - start < rungs[rung].ns)) {
+    const int pairs = UPC_MIN(upc_rungs[rung].pairs, MOST_PAIRS);
+    while (count < pairs && (count < LEAST_PAIRS || upc_now_ns() - start < (uint64_t)upc_rungs[rung].most_ns)) {
         for (int i = 0; i < 2; i++) { // each goes first every other time
             const int which = (i + count) % 2;
             if ((status = upc_bed_run(bed, plans[which], batch[which], &times[which][count])))

@@ -39,13 +39,6 @@ static upconv_status add_line(upc_journal *journal, upc_string *line)
     return status ? status : upc_lines_add(&journal->lines, line);
 }
 
-static void add_device(upc_string *line, const upconv_device_info *info)
-{
-    upc_json_text(line, "device", info->name);
-    upc_json_text(line, "driver", info->driver);
-    upc_string_add(line, "\"vendor_id\":%u,\"device_id\":%u,", info->vendor_id, info->device_id);
-}
-
 static upconv_status add_header(upc_journal *journal)
 {
     const upc_journal_params *p = &journal->params;
@@ -61,7 +54,7 @@ static upconv_status add_header(upc_journal *journal)
     upc_string_add(&line, "\"identity\":\"%016llx\",\"mode\":\"%016llx\",", (unsigned long long)p->identity,
                    (unsigned long long)p->mode);
     if (p->info)
-        add_device(&line, p->info);
+        upc_record_write_device(&line, p->info);
     upc_json_text(&line, "strategy", p->strategy ? p->strategy : "");
     upc_string_add(&line, "\"seed\":%llu,\"pid\":%ld,", (unsigned long long)p->seed, (long)getpid());
     upc_json_text(&line, "boot", journal->boot);
@@ -220,7 +213,7 @@ static upconv_status load(upc_journal *journal)
     size_t size = 0;
     if (!path)
         return UPCONV_OK;
-    upconv_status status = upc_lines_open(journal->env, path, !journal->params.rehearsal, true, &journal->lines);
+    upconv_status status = upc_lines_open(path, !journal->params.rehearsal, true, &journal->lines);
     if (status)
         return status;
     char *text = upc_read_file(journal->env, path, &size);
@@ -258,18 +251,51 @@ void upc_journal_close(upc_journal *journal)
 {
     if (!journal)
         return;
-    const upc_env *env = journal->env;
-    for (size_t i = 0; i < journal->item_count; i++) {
-        upc_free(env, journal->items[i].problem);
-        upc_free(env, journal->items[i].candidate);
-    }
-    for (size_t i = 0; i < journal->pending_count; i++)
-        free_pending(env, &journal->pending[i]);
-    for (size_t i = 0; i < journal->start_count; i++)
-        free_start(env, &journal->starts[i]);
-    upc_free(env, journal->items);
-    upc_free(env, journal->pending);
-    upc_free(env, journal->starts);
     upc_lines_close(&journal->lines);
-    upc_free(env, journal);
+    upc_journal_free(journal);
+}
+
+// --------------------------------------------------------------------------------------------------------- supervisors
+
+static upconv_status write_blame(upc_journal *journal, upconv_tune_verdict verdict, const char *reason,
+                                 upconv_tune_culprit *culprit)
+{
+    if (journal->open == SIZE_MAX)
+        return UPCONV_OK;
+    const upc_journal_pending *p = &journal->pending[journal->open];
+    snprintf(culprit->problem, sizeof culprit->problem, "%s", p->problem);
+    snprintf(culprit->candidate, sizeof culprit->candidate, "%s", p->candidate);
+    snprintf(culprit->stage, sizeof culprit->stage, "%s", p->stage);
+    culprit->compiling = p->compiling;
+    culprit->found = 1;
+    culprit->pid = p->pid;
+    const upc_journal_about about = {culprit->problem, culprit->candidate, culprit->stage, p->compiling, p->rung};
+    upc_outcome outcome = {.verdict = verdict};
+    snprintf(outcome.reason, sizeof outcome.reason, "%s", reason ? reason : "");
+    return upc_journal_end_candidate(journal, &about, &outcome);
+}
+
+upconv_status upconv_tune_blame(const char *path, upconv_tune_verdict verdict, const char *reason, upconv_tune_culprit *culprit)
+{
+    upc_env env;
+    upc_env_init(&env, NULL);
+    if (!path || !culprit)
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", path ? "culprit" : "journal");
+    if (verdict != UPCONV_TUNE_NONE && verdict != UPCONV_TUNE_CRASHED && verdict != UPCONV_TUNE_HUNG)
+        return upc_fail(UPCONV_ERROR_INVALID, "verdict is %d; a supervisor says crash, hang or none", (int)verdict);
+    if (access(path, F_OK))
+        return upc_fail(UPCONV_ERROR_DATA, "there is no journal %s", path);
+    upc_journal *journal = upc_alloc(&env, sizeof *journal);
+    if (!journal)
+        return upc_no_memory(sizeof *journal);
+    *journal = (upc_journal){.env = &env, .params = {.path = path}, .lines = {.file = -1}, .open = SIZE_MAX, .any = true,
+                             .reading_device = true};
+    upconv_tune_culprit found = {.struct_size = sizeof found};
+    upconv_status status = load(journal);
+    if (!status)
+        status = write_blame(journal, verdict, reason, &found);
+    upc_journal_close(journal);
+    if (!status)
+        upc_params_return(culprit, &found, sizeof found, sizeof found);
+    return status;
 }

@@ -61,7 +61,8 @@ typedef struct upc_lines {
     int file; // -1: none
     bool careful; // waits for the disk
 } upc_lines;
-upconv_status upc_lines_open(const upc_env *env, const char *path, bool careful, bool exclusive, upc_lines *lines);
+// exclusive: fails where another process has it open so. DATA.
+upconv_status upc_lines_open(const char *path, bool careful, bool exclusive, upc_lines *lines);
 upconv_status upc_lines_add(const upc_lines *lines, const upc_string *line); // without its line feed
 void upc_lines_close(upc_lines *lines);
 

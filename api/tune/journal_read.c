@@ -326,5 +326,22 @@ void upc_journal_write_outcome(upc_string *line, const upc_outcome *outcome)
         }
     upc_string_add(line, "\"samples\":%u,\"cost_ns\":%lld,", outcome->samples, (long long)outcome->cost_ns);
     if (outcome->reason[0])
-        upc_json_text(line, "reason", outcome->reason);
+        upc_json_cleaned(line, "reason", outcome->reason);
+}
+
+void upc_journal_free(upc_journal *journal)
+{
+    const upc_env *env = journal->env;
+    for (size_t i = 0; i < journal->item_count; i++) {
+        upc_free(env, journal->items[i].problem);
+        upc_free(env, journal->items[i].candidate);
+    }
+    for (size_t i = 0; i < journal->pending_count; i++)
+        free_pending(env, &journal->pending[i]);
+    for (size_t i = 0; i < journal->start_count; i++)
+        free_start(env, &journal->starts[i]);
+    upc_free(env, journal->items);
+    upc_free(env, journal->pending);
+    upc_free(env, journal->starts);
+    upc_free(env, journal);
 }

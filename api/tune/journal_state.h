@@ -46,6 +46,7 @@ struct upc_journal {
     char boot[48];
 };
 
+void upc_journal_free(upc_journal *journal); // what is in memory, and itself
 // Takes in a line, or a text of lines. HOST_MEMORY; false likewise.
 bool upc_journal_read_line(upc_journal *journal, const cJSON *line);
 upconv_status upc_journal_read_text(upc_journal *journal, const char *text, size_t size);

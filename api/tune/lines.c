@@ -39,9 +39,8 @@ static bool torn(int file)
     return !fstat(file, &status) && status.st_size > 0 && pread(file, &last, 1, status.st_size - 1) == 1 && last != '\n';
 }
 
-upconv_status upc_lines_open(const upc_env *env, const char *path, bool careful, bool exclusive, upc_lines *lines)
+upconv_status upc_lines_open(const char *path, bool careful, bool exclusive, upc_lines *lines)
 {
-    (void)env;
     const int file = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0)
         return cannot("cannot open", path);

@@ -24,7 +24,15 @@ typedef struct live {
     upconv_plan *plan;           // verified: kept, because it may be timed again at once
     bool heated;
     float *zeros;                // compile_only: weights
+    struct twin *twins;          // what was cooked for the problem
+    size_t twin_count, twin_capacity;
 } live;
+
+// Knobs that make no difference here give the same recipe.
+typedef struct twin {
+    uint64_t hash;
+    upc_candidate candidate;
+} twin;
 
 // One attempt, and what it is about.
 typedef struct attempt {
@@ -44,7 +52,10 @@ static void close_problem(void *self)
     for (int i = 0; i < AWKWARD; i++)
         upc_bed_destroy(l->awkward[i]);
     upc_free(&l->context->env, l->zeros);
+    upc_free(&l->context->env, l->twins);
     l->zeros = NULL;
+    l->twins = NULL;
+    l->twin_count = l->twin_capacity = 0;
     l->base = l->plan = NULL;
     l->bed = NULL;
     memset(l->awkward, 0, sizeof l->awkward);
@@ -304,20 +315,53 @@ static upconv_status compile_only(attempt *a)
     return status;
 }
 
+// Cooks the candidate. Discarded where it cannot be, or is what another was before it; GOOD else.
+static upconv_status cook(live *l, const upc_proposal *proposal, upc_outcome *outcome)
+{
+    const upc_candidate *candidate = &proposal->candidate;
+    const upc_solver *solver = l->space->solver[candidate->solver].solver;
+    const upc_env *env = &l->context->env;
+    const upc_request request = {.dynamic_weights = !l->params.plan.weights, .workspace_limit = l->params.plan.workspace_limit};
+    upc_recipe recipe;
+    upc_recipe_init(&recipe, env);
+    upconv_status status = solver->cook(&l->problem, &l->context->facts, &candidate->config, &request, &recipe);
+    const int64_t block = solver->block ? solver->block(&candidate->config) : 0; // host functions have it beside the recipe
+    const uint64_t hash = upc_hash(&block, sizeof block, upc_recipe_hash(&recipe) ^ (uint64_t)candidate->solver);
+    void *twins = l->twins;
+    if (status) {
+        status = failed(outcome, status);
+    } else if (upc_recipe_refuse(l->context, &l->problem, &l->params.plan, &recipe, outcome->reason)) {
+        verdict(outcome, UPCONV_TUNE_DISCARDED, outcome->reason);
+    } else if (!upc_grow(env, &twins, &l->twin_capacity, l->twin_count + 1, sizeof *l->twins)) {
+        status = upc_no_memory((l->twin_count + 1) * sizeof *l->twins);
+    } else {
+        l->twins = twins;
+        size_t at = 0;
+        while (at < l->twin_count && l->twins[at].hash != hash)
+            at++;
+        if (at == l->twin_count)
+            l->twins[l->twin_count++] = (twin){hash, *candidate};
+        if (!upc_candidate_equal(&l->twins[at].candidate, candidate)) {
+            char text[UPC_CANDIDATE_TEXT];
+            upc_candidate_print(l->space, &l->twins[at].candidate, text);
+            snprintf(outcome->reason, UPC_SENTENCE, "here the same as %.200s", text);
+            verdict(outcome, UPCONV_TUNE_DISCARDED, outcome->reason);
+        }
+    }
+    upc_recipe_finish(&recipe);
+    return status;
+}
+
 static upconv_status try_candidate(void *self, const upc_proposal *proposal, const upc_announce *announce, upc_outcome *outcome)
 {
     live *l = self;
     attempt a = {.l = l, .proposal = proposal, .announce = announce, .outcome = outcome};
-    const upc_space_solver *solver = &l->space->solver[proposal->candidate.solver];
     const uint64_t start = upc_now_ns();
-    char sentence[UPC_SENTENCE];
     *outcome = (upc_outcome){.verdict = UPCONV_TUNE_GOOD};
     outcome->predicted_us = l->space->predict(l->space, &proposal->candidate);
-    const char *refusal = upc_config_refuse(l->context, &l->problem, &l->params.plan, solver->solver,
-                                            &proposal->candidate.config, sentence);
-    upconv_status status = UPCONV_OK;
-    if (refusal)
-        verdict(outcome, UPCONV_TUNE_DISCARDED, refusal);
+    upconv_status status = cook(l, proposal, outcome);
+    if (status || !good(&a))
+        outcome->cost_ns = 0;
     else if (l->params.compile_only)
         status = l->context->env.statistics ? compile_only(&a) : UPCONV_OK;
     else if (!(status = prepare(&a)) && good(&a) && !l->params.verify_only)
@@ -342,7 +386,7 @@ static upconv_status set_base(void *self, const upc_candidate *candidate)
         const upc_choice choice = {.solver = l->space->solver[candidate->solver].solver, .config = candidate->config};
         status = upc_plan_build(l->context, &l->problem, &l->bed->params, &choice, &l->base);
     }
-    if (!status)
+    if (!status) // the first run is not counted
         status = upc_bed_run(l->bed, l->base, 1, &l->base_us);
     return status ? status : upc_bed_run(l->bed, l->base, 1, &l->base_us);
 }
@@ -356,6 +400,6 @@ upconv_status upc_trial_live(upconv_context *context, const upc_live_params *par
         return upc_no_memory(sizeof *made);
     made->context = context;
     made->params = *params;
-    *trial = (upc_trial){&calls, made};
+    *trial = (upc_trial){&calls, made, &context->facts.info, NULL};
     return UPCONV_OK;
 }

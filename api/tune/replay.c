@@ -12,6 +12,7 @@
 #include "journal.h"
 
 typedef struct recorded {
+    uint64_t key;         // of both texts
     char *problem, *text; // of the candidate; owned
     bool guess, base;     // the cost model's, and the default among them
     bool tried;           // has an outcome
@@ -26,6 +27,8 @@ typedef struct replay {
     size_t count, capacity;
     recorded **open; // those of the open problem that were tried, as a hash table of slot_count
     size_t slot_count;
+    upconv_device_info info; // who was recorded
+    upconv_peaks peaks;
 } replay;
 
 static void close_problem(void *self)
@@ -59,13 +62,14 @@ static const char *text_of(const cJSON *object, const char *key)
 // The item for a candidate, added where there is none yet. NULL: without memory.
 static recorded *item_for(replay *r, const char *problem, const char *text)
 {
+    const uint64_t key = upc_hash(text, strlen(text), upc_hash(problem, strlen(problem), 0));
     for (size_t i = r->count; i-- > 0;) // files have what belongs together close together
-        if (!strcmp(r->all[i].text, text) && !strcmp(r->all[i].problem, problem))
+        if (r->all[i].key == key && !strcmp(r->all[i].text, text) && !strcmp(r->all[i].problem, problem))
             return &r->all[i];
     void *all = r->all;
     const bool room = upc_grow(r->env, &all, &r->capacity, r->count + 1, sizeof *r->all);
     r->all = all;
-    recorded made = {.problem = upc_strdup(r->env, problem), .text = upc_strdup(r->env, text)};
+    recorded made = {.key = key, .problem = upc_strdup(r->env, problem), .text = upc_strdup(r->env, text)};
     if (!room || !made.problem || !made.text) {
         upc_free(r->env, made.problem);
         upc_free(r->env, made.text);
@@ -113,8 +117,32 @@ static bool record_text(const cJSON *line, char text[UPC_CANDIDATE_TEXT])
     return out.length < UPC_CANDIDATE_TEXT;
 }
 
+static double number_of(const cJSON *line, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(line, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+// The device, from a journal's header or from a record.
+static void read_device(replay *r, const cJSON *line)
+{
+    const char *device = text_of(line, "device"), *driver = text_of(line, "driver"), *backend = text_of(line, "backend");
+    upconv_device_info *info = &r->info;
+    if (!device || !driver || info->name[0])
+        return;
+    snprintf(info->name, sizeof info->name, "%s", device);
+    snprintf(info->driver, sizeof info->driver, "%s", driver);
+    info->vendor_id = (uint32_t)UPC_MIN(UPC_MAX(number_of(line, "vendor_id"), 0), UINT32_MAX);
+    info->device_id = (uint32_t)UPC_MIN(UPC_MAX(number_of(line, "device_id"), 0), UINT32_MAX);
+    info->backend = upc_record_backend(backend ? backend : "");
+}
+
 static bool read_line(replay *r, const cJSON *line)
 {
+    read_device(r, line);
+    if (cJSON_GetObjectItemCaseSensitive(line, "peaks"))
+        r->peaks = (upconv_peaks){.f32_gflops = number_of(line, "f32_gflops"), .f16_gflops = number_of(line, "f16_gflops"),
+                                  .copy_gbytes = number_of(line, "copy_gbytes")};
     const char *begun = text_of(line, "begin"), *problem = text_of(line, "problem"), *text = text_of(line, "candidate");
     char of_record[UPC_CANDIDATE_TEXT];
     upc_outcome outcome;
@@ -298,9 +326,8 @@ static upconv_status open_problem(void *self, const upc_problem *problem, upc_sp
 // Samples of a rung, as they would have taken.
 static int64_t timing_ns(const upc_outcome *outcome, int rung)
 {
-    static const double pairs[UPC_RUNGS] = {5, 11, 41}, most_ns[UPC_RUNGS] = {0.25e9, 0.7e9, 2e9};
     const double pair_ns = 1e3 * (UPC_MAX(outcome->time_us, 2000) + UPC_MAX(outcome->reference_us, 2000));
-    return (int64_t)UPC_MIN(pairs[rung] * pair_ns, most_ns[rung]);
+    return (int64_t)UPC_MIN(upc_rungs[rung].pairs * pair_ns, (double)upc_rungs[rung].most_ns);
 }
 
 static upconv_status try_candidate(void *self, const upc_proposal *proposal, const upc_announce *announce, upc_outcome *outcome)
@@ -343,6 +370,6 @@ upconv_status upc_trial_replay(const upc_env *env, const char *text, size_t size
         destroy(made);
         return status;
     }
-    *trial = (upc_trial){&calls, made};
+    *trial = (upc_trial){&calls, made, &made->info, &made->peaks};
     return UPCONV_OK;
 }

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+const upc_rung upc_rungs[UPC_RUNGS] = {{5, 250000000}, {11, 700000000}, {41, 2000000000}};
+
 static const double least_noise = 0.005, most_noise = 0.05;
 
 static uint64_t hash_of(const upc_candidate *candidate)
@@ -44,6 +46,7 @@ void upc_search_destroy(upc_search *search)
     upc_free(env, search->seeds);
     upc_free(env, search->entry);
     upc_free(env, search->slots);
+    upc_free(env, search->climbers);
     upc_free(env, search);
 }
 
@@ -99,6 +102,19 @@ static bool beats(const upc_search *search, const upc_search_entry *entry)
     return entry->rung == UPC_RUNGS - 1 && entry->ratio < best->ratio * (1 - noise);
 }
 
+// It will be timed again. Once in the list it stays until it has climbed, or is behind.
+static upconv_status add_climber(upc_search *search, size_t at)
+{
+    void *list = search->climbers;
+    const bool room =
+        upc_grow(search->space->env, &list, &search->climber_capacity, search->climber_count + 1, sizeof *search->climbers);
+    search->climbers = list;
+    if (!room)
+        return upc_no_memory((search->climber_count + 1) * sizeof *search->climbers);
+    search->climbers[search->climber_count++] = at;
+    return UPCONV_OK;
+}
+
 upconv_status upc_search_report(upc_search *search, const upc_proposal *proposal, const upc_outcome *outcome, bool *best)
 {
     *best = false;
@@ -124,6 +140,8 @@ upconv_status upc_search_report(upc_search *search, const upc_proposal *proposal
         search->best = at;
         search->improved = search->count;
         *best = true;
+    } else if (entry->rung < UPC_RUNGS - 1 && entry->ratio < search->entry[search->best].ratio) {
+        return add_climber(search, at);
     }
     return UPCONV_OK;
 }
@@ -162,19 +180,26 @@ static bool next_base(upc_search *search, upc_proposal *proposal)
     return false;
 }
 
-// One that seems better than the best, and was not timed with all samples yet.
-static bool next_climber(const upc_search *search, upc_proposal *proposal)
+// One that seems better than the best, and was not timed with all samples yet: the one that seems the fastest.
+static bool next_climber(upc_search *search, upc_proposal *proposal)
 {
-    const upc_search_entry *found = NULL, *best = &search->entry[search->best];
-    for (size_t i = 0; i < search->count; i++) {
-        const upc_search_entry *entry = &search->entry[i];
-        if (entry->verdict == UPCONV_TUNE_GOOD && entry->rung < UPC_RUNGS - 1 && entry->ratio < best->ratio &&
-            (!found || entry->ratio < found->ratio))
-            found = entry;
+    const upc_search_entry *best = &search->entry[search->best];
+    size_t found = SIZE_MAX, kept = 0;
+    for (size_t i = 0; i < search->climber_count; i++) {
+        const upc_search_entry *entry = &search->entry[search->climbers[i]];
+        if (entry->ratio >= best->ratio)
+            continue;
+        if (found == SIZE_MAX || entry->ratio < search->entry[search->climbers[found]].ratio)
+            found = kept;
+        search->climbers[kept++] = search->climbers[i];
     }
-    if (found)
-        *proposal = (upc_proposal){found->candidate, found->rung + 1, false};
-    return found != NULL;
+    search->climber_count = kept;
+    if (found == SIZE_MAX)
+        return false;
+    const upc_search_entry *entry = &search->entry[search->climbers[found]];
+    *proposal = (upc_proposal){entry->candidate, entry->rung + 1, false};
+    search->climbers[found] = search->climbers[--search->climber_count]; // it comes back if it is still ahead
+    return true;
 }
 
 bool upc_search_next(upc_search *search, upc_proposal *proposal, upconv_tune_stop *stop)
@@ -205,7 +230,11 @@ const upc_search_entry *upc_search_base(const upc_search *search)
     return search->base == SIZE_MAX ? NULL : &search->entry[search->base];
 }
 
-uint32_t upc_search_tried(const upc_search *search) { return (uint32_t)search->count; }
+upconv_tune_verdict upc_search_verdict(const upc_search *search, const upc_candidate *candidate)
+{
+    return upc_search_known(search, candidate) ? search->entry[search->slots[slot_of(search, candidate)] - 1].verdict
+                                               : UPCONV_TUNE_NONE;
+}
 
 const char *upc_strategy_name(int index)
 {

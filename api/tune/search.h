@@ -9,6 +9,11 @@
 
 // Times are taken with more samples from rung to rung, and only the most promising candidates climb; a winner has the last.
 enum { UPC_RUNGS = 3 };
+typedef struct upc_rung {
+    int pairs;       // of samples
+    int64_t most_ns; // after which a few are enough
+} upc_rung;
+extern const upc_rung upc_rungs[UPC_RUNGS];
 
 // What trying a candidate gave.
 typedef struct upc_outcome {
@@ -59,7 +64,7 @@ typedef struct upc_search_entry {
 } upc_search_entry;
 const upc_search_entry *upc_search_best(const upc_search *search);
 const upc_search_entry *upc_search_base(const upc_search *search);
-uint32_t upc_search_tried(const upc_search *search); // distinct candidates
+upconv_tune_verdict upc_search_verdict(const upc_search *search, const upc_candidate *candidate); // NONE: it was not tried
 
 const char *upc_strategy_name(int index); // NULL past the last
 

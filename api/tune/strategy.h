@@ -15,6 +15,8 @@ struct upc_search {
     size_t count, capacity;
     uint32_t *slots;         // hash table of 1 + index in entry, 0 where free; at most half full
     size_t slot_count;
+    size_t *climbers;        // of entry: seem better than the best, and wait to be timed again
+    size_t climber_count, climber_capacity;
     size_t base, best;       // index in entry; SIZE_MAX: none
     double noise;            // of the base against itself: what is nearer to the best is no better
     size_t improved;         // count when the best was last found

@@ -13,6 +13,8 @@ typedef struct upc_announce {
 typedef struct upc_trial {
     const struct upc_trial_calls *calls;
     void *self;
+    const upconv_device_info *info; // of the device that was, or is, measured
+    const upconv_peaks *peaks;      // a recorded device's, zeros where they are not known; NULL: to be measured
 } upc_trial;
 
 typedef struct upc_trial_calls {
