@@ -35,10 +35,13 @@ upconv_status upc_verify(upc_bed *bed, upconv_plan *plan, bool *right, char reas
 // The index-th problem of the class of `problem` whose sizes are awkward, from 0; small. false: past the last, or there is none.
 bool upc_awkward(const upc_problem *problem, int index, upc_problem *awkward);
 
-// Runs the plan for some time, until its times settle; sustained: until heat slows it no further.
-upconv_status upc_bench_settle(const upc_bed *bed, upconv_plan *plan, bool sustained);
+// Runs the plan until its times settle, at most so long.
+upconv_status upc_bench_settle(const upc_bed *bed, upconv_plan *plan, int64_t most_ns);
+// Keeps the device busy with the plan until heat slows it no further.
+upconv_status upc_bench_heat(const upc_bed *bed, upconv_plan *plan);
 // Times a plan in turn with another: ratio, spread, time_us, reference_us, samples.
-upconv_status upc_bench_pairs(const upc_bed *bed, upconv_plan *plan, upconv_plan *reference, int rung, upc_outcome *outcome);
+upconv_status upc_bench_pairs(const upc_bed *bed, upconv_plan *plan, upconv_plan *reference, const upc_rung *rung,
+                              upc_outcome *outcome);
 
 // What the system shows of heat and clocks; 0 where it does not.
 void upc_sensors(double *temperature_c, double *frequency_mhz);

@@ -8,9 +8,8 @@
 enum { MOST_PAIRS = 41, LEAST_PAIRS = 3, WINDOW = 5 };
 
 static const double batch_us = 2000;           // what a sample takes at least, if 64 submissions come to that
-static const uint64_t settle_ns = 300000000u;  // of a settling
 static const double settled = 0.02;            // difference of two windows of samples
-static const uint64_t heat_ns[2] = {20000000000u, 180000000000u}; // of heating up: at least, at most
+static const uint64_t heat_steady_ns = 20000000000u, heat_most_ns = 180000000000u;
 
 static int by_size(const void *a, const void *b)
 {
@@ -41,28 +40,40 @@ static upconv_status window(const upc_bed *bed, upconv_plan *plan, int batch, do
     return status;
 }
 
-upconv_status upc_bench_settle(const upc_bed *bed, upconv_plan *plan, bool sustained)
+upconv_status upc_bench_settle(const upc_bed *bed, upconv_plan *plan, int64_t most_ns)
 {
-    const uint64_t start = upc_now_ns(), least = sustained ? heat_ns[0] : 0, most = sustained ? heat_ns[1] : settle_ns;
-    double us, before = 0, slowest = 0;
-    uint64_t changed = start;
+    const uint64_t start = upc_now_ns();
+    double us, before = 0;
     upconv_status status = upc_bed_run(bed, plan, 1, &us);
     const int batch = batch_of(us);
     while (!status && !(status = window(bed, plan, batch, &us))) {
-        const uint64_t now = upc_now_ns();
-        const bool steady = before > 0 && fabs(us - before) <= settled * before;
-        if (us > slowest * (1 + settled)) { // heat slows step by step: steady means so for a while
-            slowest = us;
-            changed = now;
-        }
-        before = us;
-        if (now - start >= most || (now - start >= least && steady && (!sustained || now - changed >= least)))
+        if ((before > 0 && fabs(us - before) <= settled * before) || upc_now_ns() - start >= (uint64_t)most_ns)
             break;
+        before = us;
     }
     return status;
 }
 
-upconv_status upc_bench_pairs(const upc_bed *bed, upconv_plan *plan, upconv_plan *reference, int rung, upc_outcome *outcome)
+upconv_status upc_bench_heat(const upc_bed *bed, upconv_plan *plan)
+{
+    const uint64_t start = upc_now_ns();
+    uint64_t now = start, slowed = start;
+    double us, slowest = 0;
+    upconv_status status = upc_bed_run(bed, plan, 1, &us);
+    const int batch = batch_of(us);
+    while (!status && now - start < heat_most_ns && now - slowed < heat_steady_ns) {
+        status = window(bed, plan, batch, &us);
+        now = upc_now_ns();
+        if (us > slowest * (1 + settled)) { // clocks fall step by step
+            slowest = us;
+            slowed = now;
+        }
+    }
+    return status;
+}
+
+upconv_status upc_bench_pairs(const upc_bed *bed, upconv_plan *plan, upconv_plan *reference, const upc_rung *rung,
+                              upc_outcome *outcome)
 {
     double times[2][MOST_PAIRS], ratios[MOST_PAIRS], off[MOST_PAIRS], us[2];
     upconv_plan *const plans[2] = {plan, reference};
@@ -74,8 +85,8 @@ upconv_status upc_bench_pairs(const upc_bed *bed, upconv_plan *plan, upconv_plan
     const int batch[2] = {batch_of(us[0]), batch_of(us[1])};
     const uint64_t start = upc_now_ns();
     int count = 0;
-    const int pairs = UPC_MIN(upc_rungs[rung].pairs, MOST_PAIRS);
-    while (count < pairs && (count < LEAST_PAIRS || upc_now_ns() - start < (uint64_t)upc_rungs[rung].most_ns)) {
+    const int pairs = UPC_MIN(rung->pairs, MOST_PAIRS);
+    while (count < pairs && (count < LEAST_PAIRS || upc_now_ns() - start < (uint64_t)rung->most_ns)) {
         for (int i = 0; i < 2; i++) { // each goes first every other time
             const int which = (i + count) % 2;
             if ((status = upc_bed_run(bed, plans[which], batch[which], &times[which][count])))

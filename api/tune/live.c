@@ -267,9 +267,11 @@ static upconv_status bench(attempt *a)
     upconv_status status = UPCONV_OK;
     if (!announced(a, false, "time", &status))
         return status;
-    const bool heat = l->params.sustained && !l->heated;
-    if ((status = upc_bench_settle(l->bed, reference, heat)) ||
-        (status = upc_bench_pairs(l->bed, l->plan, reference, a->proposal->rung, a->outcome)))
+    const upc_rung *rung = &(l->params.quick ? upc_quick_rungs : upc_rungs)[a->proposal->rung];
+    if (l->params.sustained && !l->heated && (status = upc_bench_heat(l->bed, reference)))
+        return failed(a->outcome, status);
+    if ((status = upc_bench_settle(l->bed, reference, l->params.quick ? 20000000 : 300000000)) ||
+        (status = upc_bench_pairs(l->bed, l->plan, reference, rung, a->outcome)))
         return failed(a->outcome, status);
     l->heated = true;
     upc_sensors(&a->outcome->temperature_c, &a->outcome->frequency_mhz);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 const upc_rung upc_rungs[UPC_RUNGS] = {{5, 250000000}, {11, 700000000}, {41, 2000000000}};
+const upc_rung upc_quick_rungs[UPC_RUNGS] = {{3, 10000000}, {5, 30000000}, {11, 100000000}};
 
 static const double least_noise = 0.005, most_noise = 0.05;
 

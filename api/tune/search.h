@@ -13,7 +13,7 @@ typedef struct upc_rung {
     int pairs;       // of samples
     int64_t most_ns; // after which a few are enough
 } upc_rung;
-extern const upc_rung upc_rungs[UPC_RUNGS];
+extern const upc_rung upc_rungs[UPC_RUNGS], upc_quick_rungs[UPC_RUNGS];
 
 // What trying a candidate gave.
 typedef struct upc_outcome {

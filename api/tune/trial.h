@@ -33,6 +33,7 @@ typedef struct upc_live_params {
     upconv_plan_params plan; // workspace_limit, weights: what the app's own plan could be
     const char *keep;
     bool verify_only, compile_only, sustained, awkward;
+    bool quick; // while somebody waits for a plan: fewer samples
     int64_t run_timeout_ns, compile_timeout_ns;
 } upc_live_params;
 upconv_status upc_trial_live(upconv_context *context, const upc_live_params *params, upc_trial *trial);
