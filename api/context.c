@@ -10,6 +10,12 @@
 
 static const char *const backend_names[UPCONV_BACKEND_COUNT] = {"any", "vulkan", "opencl", "cpu"};
 
+#ifdef UPC_STATIC
+static const char not_built[] = "not in this build, which is fully static and cannot load drivers";
+#else
+static const char not_built[] = "not in this build";
+#endif
+
 upconv_status upconv_device_at(int32_t index, upconv_device_info *info)
 {
     if (!info)
@@ -43,7 +49,7 @@ upconv_status upconv_backend_at(int32_t index, upconv_backend_info *info)
         return upc_fail(UPCONV_ERROR_INVALID, "index is %d; there are %d backends", index, UPCONV_BACKEND_COUNT - 1);
     upconv_backend_info found = {.backend = (upconv_backend)(index + 1)};
     snprintf(found.name, sizeof found.name, "%s", backend_names[found.backend]);
-    snprintf(found.detail, sizeof found.detail, "not in this build");
+    snprintf(found.detail, sizeof found.detail, "%s", not_built);
     upc_env env;
     upc_env_init(&env, NULL);
     for (int b = 0; b < upc_backend_count; b++)
@@ -216,7 +222,7 @@ static upconv_status open_any(upconv_context *context, upconv_backend wanted, co
         return upc_fail(UPCONV_ERROR_NO_DEVICE, "no device of backend %s is number or name \"%s\"%s%s",
                         backend_names[wanted], name, *why ? ": " : "", why);
     return upc_fail(UPCONV_ERROR_NO_DEVICE, "backend %s has no device: %s", backend_names[wanted],
-                    *why ? why : "it is not in this build");
+                    *why ? why : not_built);
 }
 
 // UPCONV_BACKEND and UPCONV_DEVICE are stronger than the params.

@@ -79,15 +79,19 @@ static void llvmpipe(const char *name, char generation[GENERATION])
         snprintf(generation, GENERATION, "%d", atoi(at + 1));
 }
 
-// "pthread-skylake-avx512-AMD EPYC" -> "skylake-avx512": what PoCL compiles for.
+// "pthread-skylake-avx512-AMD EPYC" -> "skylake-avx512", "cpu-cortex-a76" -> "cortex-a76": what PoCL compiles for. Where the
+// name has none, PoCL did not know the processor.
 static void pocl(const char *name, char generation[GENERATION])
 {
-    const char *target = strchr(name, '-') + 1;
+    const char *target = strchr(name, '-');
+    if (!target)
+        return;
+    target += strspn(target, "-");
     const size_t word = strcspn(target, " ");
     size_t end = word;
-    while (end && target[end - 1] != '-')
+    while (end && target[word] && target[end - 1] != '-') // the first word of the processor's own name
         end--;
-    snprintf(generation, GENERATION, "%.*s", (int)(end ? end - 1 : word), target);
+    snprintf(generation, GENERATION, "%.*s", (int)(end && target[word] ? end - 1 : word), target);
 }
 
 static const struct maker {
@@ -98,7 +102,7 @@ static const struct maker {
     void (*generation)(const char *name, char generation[GENERATION]); // NULL: as many generations as names
 } makers[] = {
     {"llvmpipe", 0, "llvmpipe", true, llvmpipe},
-    {"pocl", 0, "pthread-", true, pocl},
+    {"pocl", 0, "pthread", true, pocl},
     {"pocl", 0, "cpu-", true, pocl},
     {"adreno", 0x5143, "adreno", false, adreno},
     {"mali", 0x13b5, "mali", false, mali},

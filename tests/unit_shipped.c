@@ -85,6 +85,9 @@ static void kinship(void **state)
         {"llvmpipe (LLVM 15.0.6, 256 bits)", "llvmpipe (LLVM 15.0.6, 128 bits)", 0x10005, 1},
         {"pthread-skylake-avx512-AMD EPYC", "cpu-skylake-avx512-Intel(R) Xeon(R)", 0, 2},
         {"pthread-skylake-avx512-AMD EPYC", "pthread-haswell-AMD EPYC", 0, 1},
+        {"pthread--cortex-a72", "cpu-cortex-a72", 0x13b5, 2},
+        {"pthread", "Mali-G52", 0x13b5, 0}, // Arm's number, but a processor
+        {"pthread", "pthread", 0x13b5, 2},
         {"NVIDIA H200", "NVIDIA H200", 0x10de, 2},
         {"NVIDIA H200", "NVIDIA GeForce RTX 4090", 0x10de, 1},
         {"Vivante GC7000", "Vivante GC7000", 0x10001, 2},

@@ -90,7 +90,7 @@ static void print_text(void)
     upconv_backend_info b = {.struct_size = sizeof b};
     for (int32_t i = 0; upconv_backend_at(i, &b) == UPCONV_OK; i++) {
         if (!b.built) {
-            printf("backend %s: not in this build\n", b.name);
+            printf("backend %s: %s\n", b.name, b.detail);
             continue;
         }
         const char *state = b.loaded ? "loaded" : "could not be loaded";

@@ -28,11 +28,19 @@ typedef struct rival_kind {
 } rival_kind;
 
 static const rival_kind kinds[] = {
+#ifndef UPC_STATIC
     {"onednn", &rival_onednn, NULL},
     {"openblas", &rival_openblas, NULL},
+#endif
     {"ncnn", NULL, script_compare_ncnn},
     {"torch", NULL, script_compare_torch},
 };
+
+#ifdef UPC_STATIC
+static const char there_are[] = "no library of this name; a fully static program has only ncnn and torch";
+#else
+static const char there_are[] = "no library of this name; there are onednn, openblas, ncnn and torch";
+#endif
 
 struct rival {
     const rival_kind *kind;
@@ -77,7 +85,7 @@ rival *rival_start(const char *name, const char *python, char *error, size_t err
     int ends[2];
     if (!r || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || fcntl(ends[0], F_SETFD, FD_CLOEXEC)) {
         snprintf(error, error_size, "%s: %s", name,
-                 kind ? strerror(errno) : "no library of this name; there are onednn, openblas, ncnn and torch");
+                 kind ? strerror(errno) : there_are);
         free(r);
         return NULL;
     }

@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# One `upconv` for a board, in one file: builds it with Debian's cross toolchain and tries it under qemu.
+#
+#     tools/boards.sh [--static] [--no-install] [--jobs N] ARCH...
+#
+#     ARCH          aarch64, armhf, or x86_64
+#     --static      needs nothing at all, not even a C library, but loads no drivers either: CPU only
+#     --no-install  install nothing
+#
+# The result is build-boards/upconv-ARCH or build-boards/upconv-ARCH-static. The first kind needs the board's C library (the
+# script says from which version on) and opens libvulkan and libOpenCL where it finds them; everything else is linked in.
+# On Debian, as root or with sudo for the toolchain; libraries for the board are unpacked into build-boards/, not installed.
+# Exit code 0: all were built and run; 3: something that it needs is not there.
+set -eu
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
+out=$root/build-boards
+fully_static=false jobs=$(nproc) archs=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --static) fully_static=true ;;
+    --no-install) export UPCONV_NO_INSTALL=1 ;;
+    --jobs) jobs=${2:?--jobs needs a number}; shift ;;
+    -h | --help) sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    x86_64 | aarch64 | armhf) archs+=("$1") ;;
+    *) echo "boards.sh: there is no '$1'; see tools/boards.sh --help" >&2; exit 2 ;;
+    esac
+    shift
+done
+[ ${#archs[@]} -gt 0 ] || { echo "boards.sh: for which ARCH? see tools/boards.sh --help" >&2; exit 2; }
+# shellcheck source=tools/packages.sh
+. "$root/tools/packages.sh"
+
+missing() {
+    echo "boards.sh: $*" >&2
+    exit 3
+}
+
+triplet() { case $1 in x86_64) echo x86_64-linux-gnu ;; aarch64) echo aarch64-linux-gnu ;; armhf) echo arm-linux-gnueabihf ;; esac; }
+debian() { case $1 in x86_64) echo amd64 ;; aarch64) echo arm64 ;; armhf) echo armhf ;; esac; }
+
+# An apt of its own for another architecture: it reads the machine's sources and changes nothing of the machine.
+# COMMAND ARGUMENTS..., with $debian_arch set.
+foreign_apt() {
+    local state=$out/apt/$debian_arch
+    mkdir -p "$state/lists/partial" "$state/archives/partial" "$out/apt/sources"
+    if [ -z "$(ls "$out/apt/sources")" ]; then
+        sed 's/^Types: *deb *$/Types: deb deb-src/' /etc/apt/sources.list.d/debian.sources >"$out/apt/sources/debian.sources" 2>/dev/null ||
+            { rm -f "$out/apt/sources/debian.sources"
+              sed -n 's/^deb \(.*\)/deb \1\ndeb-src \1/p' /etc/apt/sources.list >"$out/apt/sources/debian.list"; }
+    fi
+    "$@" -o "APT::Architecture=$debian_arch" -o "APT::Architectures=$debian_arch" -o "Dir::State::lists=$state/lists" \
+        -o "Dir::State::status=/dev/null" -o "Dir::Cache=$state" -o "Dir::Etc::sourcelist=/dev/null" \
+        -o "Dir::Etc::sourceparts=$out/apt/sources" -o "APT::Sandbox::User=root" -o "Acquire::Languages=none"
+}
+
+# The libraries that are linked in, and the headers, as Debian has them for the board; and the source of cJSON, of which
+# Debian has no static library.
+fetch() {
+    local sysroot=$1 packages="libpng-dev zlib1g-dev glslang-dev spirv-tools libvulkan-dev opencl-c-headers" here
+    [ -f "$sysroot/complete" ] && return
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || missing "this is no Debian; docs/tuning.md says what else it takes"
+    rm -rf "$sysroot"
+    mkdir -p "$sysroot/packages" "$out/cjson/cjson"
+    here=$PWD
+    cd "$sysroot/packages"
+    foreign_apt apt-get -qq update || echo "boards.sh: some indexes could not be read; going on" >&2
+    # shellcheck disable=SC2086
+    foreign_apt apt-get -qq download $packages &&
+        foreign_apt apt-get -qq source --download-only cjson ||
+        missing "the packages $packages of $debian_arch, or the source of cjson, could not be fetched"
+    for package in *.deb; do dpkg-deb -x "$package" "$sysroot"; done
+    tar -xf cjson_*.orig.tar.* --strip-components=1 -C "$out/cjson/cjson" --wildcards '*/cJSON.c' '*/cJSON.h' '*/LICENSE'
+    cd "$here"
+    rm -rf "$sysroot/packages"
+    touch "$sysroot/complete"
+}
+
+# What the cross file cannot know.
+machine_file() {
+    printf '%s\n' "[properties]" "pkg_config_libdir = '$sysroot/usr/lib/$target/pkgconfig:$sysroot/usr/share/pkgconfig'" \
+        "sys_root = '$sysroot'" "library_dirs = ['$sysroot/usr/lib/$target']" \
+        "[built-in options]" "c_args = ['-isystem$sysroot/usr/include']" "c_link_args = ['-L$sysroot/usr/lib/$target']"
+}
+
+# What the program needs of the board.
+needs() {
+    local libraries version
+    libraries=$("$target-readelf" -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort | tr '\n' ' ')
+    [ -n "$libraries" ] || { echo "nothing"; return; }
+    version=$("$target-readelf" -V "$1" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
+    echo "$libraries(${version/_/ } or later)"
+}
+
+build() {
+    local arch=$1 kind=true suffix= target sysroot debian_arch cross=()
+    target=$(triplet "$arch") debian_arch=$(debian "$arch")
+    $fully_static && kind=static suffix=-static
+    sysroot=$out/sysroot-$arch
+    local tools="meson ninja-build pkg-config python3 binutils"
+    [ "$arch" = x86_64 ] || tools+=" gcc-$target g++-$target qemu-user-static"
+    # shellcheck disable=SC2086
+    need $tools || missing "$arch needs these packages"
+    fetch "$sysroot"
+    machine_file >"$out/$arch.ini"
+    if [ "$arch" = x86_64 ]; then
+        cross=(--native-file "$out/$arch.ini")
+    else
+        cross=(--cross-file "$root/tools/cross/$target.ini" --cross-file "$out/$arch.ini")
+    fi
+    local options=(-Dportable_tool=$kind -Dcjson_source=build-boards/cjson -Dbuildtype=release -Dauto_features=disabled -Dtools=enabled)
+    $fully_static || options+=(-Dvulkan=enabled -Dglslang=enabled -Dopencl=enabled -Dclblast=enabled)
+    local dir=$out/$arch$suffix
+    if [ -f "$dir/build.ninja" ]; then
+        meson setup --reconfigure "$dir" "${options[@]}" >"$dir.log" 2>&1
+    else
+        meson setup "$dir" "${cross[@]}" "${options[@]}" >"$dir.log" 2>&1
+    fi || { tail -5 "$dir.log" >&2; return 1; }
+    ninja -C "$dir" -j "$jobs" tools/upconv >>"$dir.log" 2>&1 || { tail -20 "$dir.log" >&2; return 1; }
+    local program=$out/upconv-$arch$suffix
+    "$target-strip" -o "$program" "$dir/tools/upconv"
+    echo "$program: $(stat -c %s "$program") bytes; needs $(needs "$program")"
+}
+
+# Runs it here, where this processor or qemu can.
+try() {
+    local arch=$1 suffix= target run=()
+    target=$(triplet "$arch")
+    $fully_static && suffix=-static
+    case $arch in
+    aarch64) run=(qemu-aarch64-static -L "/usr/$target") ;;
+    armhf) run=(qemu-arm-static -L "/usr/$target") ;;
+    esac
+    "${run[@]}" "$out/upconv-$arch$suffix" info | head -4
+    "${run[@]}" "$out/upconv-$arch$suffix" bench ic8oc8_ih9kh4sh2ph1 --backend cpu --check --runs 2 --seconds 0.01
+}
+
+mkdir -p "$out"
+for arch in "${archs[@]}"; do
+    build "$arch"
+    try "$arch"
+done
