@@ -33,6 +33,7 @@ done
 [ -z "$shared" ] || [ -d "$shared" ] || { echo "run.sh: there is no folder $shared" >&2; exit 2; }
 unset UPCONV_BACKEND UPCONV_DEVICE UPCONV_LOG UPCONV_SOLVER UPCONV_SHADERS
 
+$install || export UPCONV_NO_INSTALL=1
 # shellcheck source=tools/packages.sh
 . "$root/tools/packages.sh"
 # shellcheck source=tests/engine.sh
@@ -145,6 +146,17 @@ build_in build-release gcc -Dauto_features=enabled -Dbuildtype=release
 build_in build-cpu clang -Dauto_features=disabled -Dtests=enabled
 meson_tests build-cpu cpu-only
 tested build-cpu "cpu-only: random" build-cpu/tests/random --backend cpu --count 100 --seed 3000
+
+# ---- one program for a board, cross-compiled and run under qemu
+for arch in aarch64 armhf; do
+    step "board: $arch" counts bash "$here/boards.sh" $arch
+    step "board: $arch, fully static" counts bash "$here/boards.sh" $arch --static
+done
+if $full; then
+    step "board: aarch64, drivers" counts bash "$here/board_drivers.sh"
+else
+    skip "board: aarch64, drivers" "only with --full"
+fi
 
 # ---- sanitizers
 build_in build-asan gcc -Dauto_features=enabled -Db_sanitize=address,undefined

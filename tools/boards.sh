@@ -30,29 +30,16 @@ done
 [ ${#archs[@]} -gt 0 ] || { echo "boards.sh: for which ARCH? see tools/boards.sh --help" >&2; exit 2; }
 # shellcheck source=tools/packages.sh
 . "$root/tools/packages.sh"
+# shellcheck source=tools/foreign_apt.sh
+. "$root/tools/foreign_apt.sh"
 
 missing() {
     echo "boards.sh: $*" >&2
     exit 3
 }
 
-triplet() { case $1 in x86_64) echo x86_64-linux-gnu ;; aarch64) echo aarch64-linux-gnu ;; armhf) echo arm-linux-gnueabihf ;; esac; }
-debian() { case $1 in x86_64) echo amd64 ;; aarch64) echo arm64 ;; armhf) echo armhf ;; esac; }
-
-# An apt of its own for another architecture: it reads the machine's sources and changes nothing of the machine.
-# COMMAND ARGUMENTS..., with $debian_arch set.
-foreign_apt() {
-    local state=$out/apt/$debian_arch
-    mkdir -p "$state/lists/partial" "$state/archives/partial" "$out/apt/sources"
-    if [ -z "$(ls "$out/apt/sources")" ]; then
-        sed 's/^Types: *deb *$/Types: deb deb-src/' /etc/apt/sources.list.d/debian.sources >"$out/apt/sources/debian.sources" 2>/dev/null ||
-            { rm -f "$out/apt/sources/debian.sources"
-              sed -n 's/^deb \(.*\)/deb \1\ndeb-src \1/p' /etc/apt/sources.list >"$out/apt/sources/debian.list"; }
-    fi
-    "$@" -o "APT::Architecture=$debian_arch" -o "APT::Architectures=$debian_arch" -o "Dir::State::lists=$state/lists" \
-        -o "Dir::State::status=/dev/null" -o "Dir::Cache=$state" -o "Dir::Etc::sourcelist=/dev/null" \
-        -o "Dir::Etc::sourceparts=$out/apt/sources" -o "APT::Sandbox::User=root" -o "Acquire::Languages=none"
-}
+declare -A triplets=([x86_64]=x86_64-linux-gnu [aarch64]=aarch64-linux-gnu [armhf]=arm-linux-gnueabihf)
+declare -A debian=([x86_64]=amd64 [aarch64]=arm64 [armhf]=armhf)
 
 # The libraries that are linked in, and the headers, as Debian has them for the board; and the source of cJSON, of which
 # Debian has no static library.
@@ -94,7 +81,7 @@ needs() {
 
 build() {
     local arch=$1 kind=true suffix= target sysroot debian_arch cross=()
-    target=$(triplet "$arch") debian_arch=$(debian "$arch")
+    target=${triplets[$arch]} debian_arch=${debian[$arch]}
     $fully_static && kind=static suffix=-static
     sysroot=$out/sysroot-$arch
     local tools="meson ninja-build pkg-config python3 binutils"
@@ -125,7 +112,7 @@ build() {
 # Runs it here, where this processor or qemu can.
 try() {
     local arch=$1 suffix= target run=()
-    target=$(triplet "$arch")
+    target=${triplets[$arch]}
     $fully_static && suffix=-static
     case $arch in
     aarch64) run=(qemu-aarch64-static -L "/usr/$target") ;;
