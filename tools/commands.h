@@ -4,6 +4,6 @@
 
 #include "options.h"
 
-extern const tool_command info_command, explain_command, bench_command, records_command, upscale_command;
+extern const tool_command info_command, explain_command, bench_command, tune_command, records_command, upscale_command;
 
 #endif
