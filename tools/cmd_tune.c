@@ -109,7 +109,8 @@ static int code_of(const tune_options *o, const tune_state *state)
         return failure(&tune_command, "%s", state->error);
     if (state->interrupted || !state->finished) {
         const bool kept = o->records && !o->dry_run && !o->verify_only;
-        return failure(&tune_command, "interrupted; %s", kept ? "what was found is kept, and --resume goes on" : "nothing is kept");
+        return failure(&tune_command, "interrupted; %s",
+                       kept ? "what was found is kept, and --resume goes on" : "nothing is kept");
     }
     for (size_t i = 0; o->verify_only && i < state->count; i++) {
         const upconv_tune_summary *s = &state->layers[i].summary;
@@ -169,7 +170,8 @@ static int tune_operands(tune_options *o, const words *given, char **operands, i
 static int check_words(tune_options *o, const words *given)
 {
     if (given->budget && !read_budget(given->budget, &o->budget_ns))
-        return usage_error(&tune_command, "--budget is '%s'; it is a time such as 60s, 10m or 2h, or exhaustive", given->budget);
+        return usage_error(&tune_command, "--budget is '%s'; it is a time such as 60s, 10m or 2h, or exhaustive",
+                           given->budget);
     if (o->dry_run + o->verify_only > 1 || (o->replay && o->dry_run + o->verify_only))
         return usage_error(&tune_command, "--dry-run, --verify-only and --replay exclude each other");
     if (o->report && o->dry_run)
@@ -179,37 +181,48 @@ static int check_words(tune_options *o, const words *given)
 
 static int run(int argc, char **argv)
 {
-    tune_options o = {.where = {.statistics = true}, .seed = 1, .run_timeout = 10, .compile_timeout = 60,
+    tune_options o = {.where = {.statistics = true},
+                      .seed = 1,
+                      .run_timeout = 10,
+                      .compile_timeout = 60,
                       .progress = session_terminal()};
     words given = {.type = -1, .layout = -1};
     int operands = 0;
     const option options[] = {
         SESSION_OPTIONS(o.where),
-        {"problems", OPTION_TEXT, &given.problems, "FILE", "More problems: `name problem` a line, remarks after a #.", 0, 0, NULL},
+        {"problems", OPTION_TEXT, &given.problems, "FILE", "More problems: `name problem` a line, remarks after a #.",
+         0, 0, NULL},
         {"type", OPTION_CHOICE, &given.type, "T", "f32 or f16, in place of what the problems say.", 0, 0, type_choices},
         {"layout", OPTION_CHOICE, &given.layout, "L",
          "nchw, nhwc or nc4hw4, of input and output, in place of what the problems say.", 0, 0, layout_choices},
         {"budget", OPTION_TEXT, &given.budget, "TIME",
-         "Of the whole run: 60s (the default), 10m, 2h; or exhaustive: the whole space, however long it takes.", 0, 0, NULL},
+         "Of the whole run: 60s (the default), 10m, 2h; or exhaustive: the whole space, however long it takes.", 0, 0,
+         NULL},
         {"records", OPTION_TEXT, &o.records, "FILE",
-         "Tuning records: read where the file exists, and appended to as they are found (upconv-records.jsonl).", 0, 0, NULL},
+         "Tuning records: read where the file exists, and appended to as they are found (upconv-records.jsonl).", 0, 0,
+         NULL},
         {"journal", OPTION_TEXT, &given.journal, "FILE",
          "What the run is about to do and what came of it (the records' name with .journal behind it).", 0, 0, NULL},
         {"resume", OPTION_FLAG, &o.resume, NULL, "Go on with the run of that journal.", 0, 0, NULL},
         {"dry-run", OPTION_FLAG, &o.dry_run, NULL,
-         "List the candidates; compile them, and discard those that spill where the driver says so; run nothing.", 0, 0, NULL},
-        {"verify-only", OPTION_FLAG, &o.verify_only, NULL, "Check the candidates' results, and time nothing.", 0, 0, NULL},
-        {"replay", OPTION_TEXT, &o.replay, "FILE", "Search in what an earlier run recorded (its journal), without the device.", 0, 0,
+         "List the candidates; compile them, and discard those that spill where the driver says so; run nothing.", 0, 0,
          NULL},
+        {"verify-only", OPTION_FLAG, &o.verify_only, NULL, "Check the candidates' results, and time nothing.", 0, 0,
+         NULL},
+        {"replay", OPTION_TEXT, &o.replay, "FILE",
+         "Search in what an earlier run recorded (its journal), without the device.", 0, 0, NULL},
         {"report", OPTION_TEXT, &o.report, "FILE", "Write a page of HTML with plots.", 0, 0, NULL},
         {"json", OPTION_FLAG, &o.json, NULL, "One JSON object a line instead of a table.", 0, 0, NULL},
         {"sustained", OPTION_FLAG, &o.sustained, NULL, "Time what the device does once it is hot.", 0, 0, NULL},
         {"strategy", OPTION_TEXT, &o.strategy, "S", "descent (the default), random or exhaustive.", 0, 0, NULL},
-        {"space", OPTION_TEXT, &o.space, "TEXT", "Only these solvers, with these knobs held: wide:x=1;phase:x=8,y=8.", 0, 0, NULL},
+        {"space", OPTION_TEXT, &o.space, "TEXT", "Only these solvers, with these knobs held: wide:x=1;phase:x=8,y=8.",
+         0, 0, NULL},
         {"most", OPTION_WHOLE, &o.most, "N", "At most so many candidates of each problem.", 1, 1e9, NULL},
         {"seed", OPTION_WHOLE, &o.seed, "N", "Of what is drawn at random (1).", 0, 2e9, NULL},
-        {"run-timeout", OPTION_REAL, &o.run_timeout, "T", "Seconds that one execution may take (10).", 0.01, 3600, NULL},
-        {"compile-timeout", OPTION_REAL, &o.compile_timeout, "T", "Seconds that one compilation may take (60).", 0.01, 36000, NULL},
+        {"run-timeout", OPTION_REAL, &o.run_timeout, "T", "Seconds that one execution may take (10).", 0.01, 3600,
+         NULL},
+        {"compile-timeout", OPTION_REAL, &o.compile_timeout, "T", "Seconds that one compilation may take (60).", 0.01,
+         36000, NULL},
         {NULL, OPTION_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
     int over = options_read(&tune_command, options, argc, argv, &operands);
@@ -219,14 +232,20 @@ static int run(int argc, char **argv)
 }
 
 const tool_command tune_command = {
-    "tune", "[PROBLEM ...] [--problems FILE] [options]", "Find the fastest configuration of problems on a device, and keep it.",
-    "Every candidate's results are checked on the device before it is timed, in turn with the default. A candidate that crashes the "
-    "driver, hangs or gives wrong results is named, recorded and never tried again; the run goes on. Ctrl-C ends with a table of what "
+    "tune", "[PROBLEM ...] [--problems FILE] [options]",
+    "Find the fastest configuration of problems on a device, and keep it.",
+    "Every candidate's results are checked on the device before it is timed, in turn with the default. A candidate "
+    "that crashes the "
+    "driver, hangs or gives wrong results is named, recorded and never tried again; the run goes on. Ctrl-C ends with "
+    "a table of what "
     "is known; --resume goes on, also after a crash of the machine.\n"
-    "The columns: what the device takes by the cost model's default and as tuned; gain, the one divided by the other; the share that "
-    "the tuned one reaches of what the device's measured peaks allow; candidates that were tried, gave wrong results, and crashed or "
+    "The columns: what the device takes by the cost model's default and as tuned; gain, the one divided by the other; "
+    "the share that "
+    "the tuned one reaches of what the device's measured peaks allow; candidates that were tried, gave wrong results, "
+    "and crashed or "
     "hung; why the search ended; what is tuned. docs/tuning.md has the rest.\n"
-    "With --json a line has the keys name, backend, device, driver, problem, base and best (the default and the winner), default_us, "
+    "With --json a line has the keys name, backend, device, driver, problem, base and best (the default and the "
+    "winner), default_us, "
     "tuned_us, gain, spread, shares, counts, stop and failures; the last line is summary.\n"
     "Interrupted, or faults found with --verify-only: exit code 1.",
     run};

@@ -1,5 +1,5 @@
-// `upconv tune`: what was asked for, and what is known so far. A supervisor holds both; a worker process opens the device,
-// calls upconv_tune and tells what happens, so that a driver that crashes or hangs takes nothing with it.
+// `upconv tune`: what was asked for, and what is known so far. A supervisor holds both; a worker process opens the
+// device, calls upconv_tune and tells what happens, so that a driver that crashes or hangs takes nothing with it.
 #ifndef TOOL_TUNE_H
 #define TOOL_TUNE_H
 
@@ -47,7 +47,7 @@ typedef struct tune_state {
     upconv_device_info device; // name "" until a worker has said which
     upconv_peaks peaks;        // zeros where they are not known
     tune_layer *layers;
-    size_t count, at;          // at: the problem that is being tuned
+    size_t count, at;               // at: the problem that is being tuned
     char candidate[256], stage[16]; // what the worker is about; "" when nothing
     int64_t words;                  // where what the driver says of it begins, in the file of what the worker prints
     int64_t spent_ns, budget_ns;
@@ -81,8 +81,8 @@ bool tune_point_fails(const tune_point *point); // wrong, crashed or hung
 // The geometric mean of the gains, and of how many layers; 0 of none.
 double tune_state_gain(const tune_state *state, size_t *count);
 
-// tune_worker.c: the life of the worker process; does not return. `line`: a socket to the supervisor. `errors`: a file that
-// standard output and error go to.
+// tune_worker.c: the life of the worker process; does not return. `line`: a socket to the supervisor. `errors`: a file
+// that standard output and error go to.
 void tune_worker(const tune_options *options, const upconv_problem *problems, size_t count, int line, int errors)
     __attribute__((noreturn));
 

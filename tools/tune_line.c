@@ -27,8 +27,14 @@ struct tune_fields {
     size_t count;
 };
 
-#define FIELD(type, member, kind) {#member, kind, offsetof(type, member), sizeof(((type *)0)->member)}
-#define FIELDS(all) {all, sizeof(all) / sizeof *(all)}
+#define FIELD(type, member, kind)                                                                                      \
+    {                                                                                                                  \
+#member, kind, offsetof(type, member), sizeof(((type *)0)->member)                                             \
+    }
+#define FIELDS(all)                                                                                                    \
+    {                                                                                                                  \
+        all, sizeof(all) / sizeof *(all)                                                                               \
+    }
 
 #define OF(member, kind) FIELD(upconv_tune_event, member, kind)
 static const field event_fields[] = {
@@ -45,12 +51,12 @@ const tune_fields tune_event_fields = FIELDS(event_fields);
 
 #define OF(member, kind) FIELD(upconv_tune_summary, member, kind)
 static const field summary_fields[] = {
-    OF(problem, FIELD_TEXT),      OF(base, FIELD_TEXT),          OF(best, FIELD_TEXT),        OF(default_us, FIELD_REAL),
-    OF(tuned_us, FIELD_REAL),     OF(gain, FIELD_REAL),          OF(spread, FIELD_REAL),      OF(flops, FIELD_REAL),
-    OF(bytes, FIELD_REAL),        OF(roofline_us, FIELD_REAL),   OF(default_share, FIELD_REAL), OF(tuned_share, FIELD_REAL),
-    OF(space, FIELD_REAL),        OF(counted, FIELD_U32),        OF(tried, FIELD_U32),        OF(good, FIELD_U32),
-    OF(slow, FIELD_U32),          OF(discarded, FIELD_U32),      OF(wrong, FIELD_U32),        OF(refused, FIELD_U32),
-    OF(crashed, FIELD_U32),       OF(hung, FIELD_U32),           OF(known, FIELD_U32),        OF(stop, FIELD_ENUM),
+    OF(problem, FIELD_TEXT),  OF(base, FIELD_TEXT),        OF(best, FIELD_TEXT),          OF(default_us, FIELD_REAL),
+    OF(tuned_us, FIELD_REAL), OF(gain, FIELD_REAL),        OF(spread, FIELD_REAL),        OF(flops, FIELD_REAL),
+    OF(bytes, FIELD_REAL),    OF(roofline_us, FIELD_REAL), OF(default_share, FIELD_REAL), OF(tuned_share, FIELD_REAL),
+    OF(space, FIELD_REAL),    OF(counted, FIELD_U32),      OF(tried, FIELD_U32),          OF(good, FIELD_U32),
+    OF(slow, FIELD_U32),      OF(discarded, FIELD_U32),    OF(wrong, FIELD_U32),          OF(refused, FIELD_U32),
+    OF(crashed, FIELD_U32),   OF(hung, FIELD_U32),         OF(known, FIELD_U32),          OF(stop, FIELD_ENUM),
     OF(spent_ns, FIELD_I64),
 };
 const tune_fields tune_summary_fields = FIELDS(summary_fields);
@@ -58,16 +64,17 @@ const tune_fields tune_summary_fields = FIELDS(summary_fields);
 
 #define OF(member, kind) FIELD(upconv_tune_result, member, kind)
 static const field result_fields[] = {
-    OF(problems, FIELD_SIZE), OF(gain, FIELD_REAL), OF(tried, FIELD_U32),    OF(wrong, FIELD_U32),    OF(crashed, FIELD_U32),
-    OF(hung, FIELD_U32),      OF(stop, FIELD_ENUM), OF(spent_ns, FIELD_I64), OF(culprit, FIELD_TEXT),
+    OF(problems, FIELD_SIZE), OF(gain, FIELD_REAL),    OF(tried, FIELD_U32),
+    OF(wrong, FIELD_U32),     OF(crashed, FIELD_U32),  OF(hung, FIELD_U32),
+    OF(stop, FIELD_ENUM),     OF(spent_ns, FIELD_I64), OF(culprit, FIELD_TEXT),
 };
 const tune_fields tune_result_fields = FIELDS(result_fields);
 #undef OF
 
 #define OF(member, kind) FIELD(upconv_device_info, member, kind)
 static const field device_fields[] = {
-    OF(backend, FIELD_ENUM), OF(kind, FIELD_ENUM), OF(timestamps, FIELD_U32), OF(name, FIELD_TEXT),
-    OF(vendor, FIELD_TEXT),  OF(driver, FIELD_TEXT), OF(api, FIELD_TEXT),      OF(quirks, FIELD_TEXT),
+    OF(backend, FIELD_ENUM), OF(kind, FIELD_ENUM),   OF(timestamps, FIELD_U32), OF(name, FIELD_TEXT),
+    OF(vendor, FIELD_TEXT),  OF(driver, FIELD_TEXT), OF(api, FIELD_TEXT),       OF(quirks, FIELD_TEXT),
 };
 const tune_fields tune_device_fields = FIELDS(device_fields);
 #undef OF
@@ -99,9 +106,9 @@ static void put_number(const field *f, char *at, double number)
     const int64_t i64 = (int64_t)number;
     const size_t size = number > 0 ? (size_t)number : 0;
     const int choice = (int)number;
-    const void *from = f->kind == FIELD_REAL  ? (const void *)&number
-                       : f->kind == FIELD_U32 ? (const void *)&u32
-                       : f->kind == FIELD_I64 ? (const void *)&i64
+    const void *from = f->kind == FIELD_REAL   ? (const void *)&number
+                       : f->kind == FIELD_U32  ? (const void *)&u32
+                       : f->kind == FIELD_I64  ? (const void *)&i64
                        : f->kind == FIELD_SIZE ? (const void *)&size
                                                : (const void *)&choice;
     memcpy(at, from, f->size);

@@ -14,14 +14,19 @@ static bool add_point(cJSON *points, const tune_point *p)
     const struct {
         const char *name;
         double value;
-    } numbers[] = {{"time_us", p->time_us},       {"ratio", p->ratio},
-                   {"spread", p->spread},         {"predicted_us", p->predicted_us},
-                   {"compile_ms", p->compile_ms}, {"spent", p->spent},
-                   {"temperature_c", p->temperature_c}, {"frequency_mhz", p->frequency_mhz}};
+    } numbers[] = {{"time_us", p->time_us},
+                   {"ratio", p->ratio},
+                   {"spread", p->spread},
+                   {"predicted_us", p->predicted_us},
+                   {"compile_ms", p->compile_ms},
+                   {"spent", p->spent},
+                   {"temperature_c", p->temperature_c},
+                   {"frequency_mhz", p->frequency_mhz}};
     cJSON *item = cJSON_CreateObject();
     bool fine = item && cJSON_AddItemToArray(points, item) && session_json_text(item, "candidate", p->candidate) &&
                 session_json_text(item, "verdict", upconv_tune_verdict_name(p->verdict)) &&
-                session_json_text(item, "reason", p->reason ? p->reason : "") && cJSON_AddBoolToObject(item, "known", p->known);
+                session_json_text(item, "reason", p->reason ? p->reason : "") &&
+                cJSON_AddBoolToObject(item, "known", p->known);
     for (size_t i = 0; fine && i < sizeof numbers / sizeof *numbers; i++)
         fine = cJSON_AddNumberToObject(item, numbers[i].name, numbers[i].value) != NULL;
     return fine;
@@ -33,7 +38,8 @@ static bool add_layer(cJSON *layers, const tune_layer *layer)
     bool fine = item && cJSON_AddItemToArray(layers, item) && session_json_text(item, "name", layer->item->name) &&
                 session_json_text(item, "text", layer->item->text) &&
                 tune_fields_write(&tune_summary_fields, &layer->summary, item) &&
-                cJSON_ReplaceItemInObjectCaseSensitive(item, "stop", cJSON_CreateString(upconv_tune_stop_name(layer->summary.stop))) &&
+                cJSON_ReplaceItemInObjectCaseSensitive(
+                    item, "stop", cJSON_CreateString(upconv_tune_stop_name(layer->summary.stop))) &&
                 (points = cJSON_AddArrayToObject(item, "points"));
     for (size_t i = 0; fine && i < layer->count; i++)
         fine = add_point(points, &layer->points[i]);
@@ -73,7 +79,8 @@ static bool add_run(cJSON *page, const tune_options *o, const tune_state *state)
 static char *page_data(const tune_options *o, const tune_state *state)
 {
     cJSON *page = cJSON_CreateObject(), *layers = NULL;
-    bool fine = page && add_run(page, o, state) && add_device(page, state) && (layers = cJSON_AddArrayToObject(page, "layers"));
+    bool fine =
+        page && add_run(page, o, state) && add_device(page, state) && (layers = cJSON_AddArrayToObject(page, "layers"));
     for (size_t i = 0; fine && i < state->count; i++)
         if (state->layers[i].begun)
             fine = add_layer(layers, &state->layers[i]);

@@ -110,7 +110,10 @@ void tune_show_news(const tune_options *options, const tune_state *state, const 
 {
     if (news->kind == TUNE_SAYS_DEVICE && state->restarts == 0 && !options->json)
         printf("# %s, %s, %s; times by %s\n", state->device.name, backend_choices[state->device.backend],
-               state->device.driver, options->replay ? "a recorded run" : state->device.timestamps ? "the device's clock" : "the host's clock");
+               state->device.driver,
+               options->replay            ? "a recorded run"
+               : state->device.timestamps ? "the device's clock"
+                                          : "the host's clock");
     if (!news->point || !news->first)
         return;
     if (news->kind == UPCONV_TUNE_LISTED)
@@ -168,8 +171,9 @@ static void show_failures(const tune_options *options, const tune_state *state)
         for (size_t p = 0; p < state->layers[i].count; p++) {
             const tune_point *point = &state->layers[i].points[p];
             if (tune_point_fails(point) && ++shown <= MOST)
-                printf("# %s: %s: %s: %s%s\n", upconv_tune_verdict_name(point->verdict), report_name(state->layers[i].item),
-                       point->candidate, point->reason ? point->reason : "", point->known ? " (known before)" : "");
+                printf("# %s: %s: %s: %s%s\n", upconv_tune_verdict_name(point->verdict),
+                       report_name(state->layers[i].item), point->candidate, point->reason ? point->reason : "",
+                       point->known ? " (known before)" : "");
         }
     if (shown > MOST)
         printf("# and %zu more that failed%s\n", shown - MOST, options->records ? ", in the records" : "");
@@ -187,8 +191,8 @@ static void show_table(const tune_options *options, const tune_state *state)
     show_failures(options, state);
     print_time(time, sizeof time, (double)state->spent_ns * 1e-9);
     if (count && !options->dry_run && !options->verify_only)
-        printf("# geometric mean of the gains over %zu layer%s: %.3f; %s spent%s\n", count, count == 1 ? "" : "s", gain, time,
-               state->restarts ? "; the worker was started anew where it died" : "");
+        printf("# geometric mean of the gains over %zu layer%s: %.3f; %s spent%s\n", count, count == 1 ? "" : "s", gain,
+               time, state->restarts ? "; the worker was started anew where it died" : "");
     if (options->records && !options->dry_run && !options->verify_only)
         printf("# records: %s\n", options->records);
 }

@@ -1,7 +1,7 @@
-// The supervisor of `upconv tune`. It opens no driver, so nothing that a driver does can end it: it starts a worker, limits how
-// long each step may take, writes into the journal what a worker that died or hung was about, and starts the next one, which
-// goes on behind that. The worker is a fork and no new program: it needs no /proc, and works under emulators and under
-// loaders that are named on the command line.
+// The supervisor of `upconv tune`. It opens no driver, so nothing that a driver does can end it: it starts a worker,
+// limits how long each step may take, writes into the journal what a worker that died or hung was about, and starts the
+// next one, which goes on behind that. The worker is a fork and no new program: it needs no /proc, and works under
+// emulators and under loaders that are named on the command line.
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -18,13 +18,13 @@
 
 #include "tune.h"
 
-static const double silence = 120;  // seconds without a word when no candidate is at hand
-static const double grace = 15;     // that a worker has to end when it was asked to
-static const double tick = 0.2;     // between two looks at the clock
+static const double silence = 120; // seconds without a word when no candidate is at hand
+static const double grace = 15;    // that a worker has to end when it was asked to
+static const double tick = 0.2;    // between two looks at the clock
 enum {
-    IDLE = 5,     // workers in a row that may die without having found anything out
-    OUTSIDE = 50, // and that may be killed by others
-    SAME = 8,     // times that others may kill workers at one candidate before it is taken to be its doing
+    IDLE = 5,          // workers in a row that may die without having found anything out
+    OUTSIDE = 50,      // and that may be killed by others
+    SAME = 8,          // times that others may kill workers at one candidate before it is taken to be its doing
     LONGEST = 1 << 20, // bytes of a line
 };
 
@@ -42,7 +42,7 @@ typedef struct watch {
     int line, errors; // errors: what the worker prints, -1 where the system cannot keep it
     char *text;       // of lines that are not complete
     size_t length, capacity;
-    int64_t shown;    // how much of them was passed on
+    int64_t shown; // how much of them was passed on
     double deadline;
     double allowed; // seconds, of the step at hand
     int asked;      // signals that were passed on
@@ -247,8 +247,8 @@ static ending attend(watch *w)
     }
 }
 
-// Ends what is left of the worker. Returns its status as waitpid gives it; -1 where the kernel does not let it go, which
-// happens to processes that wait in a driver.
+// Ends what is left of the worker. Returns its status as waitpid gives it; -1 where the kernel does not let it go,
+// which happens to processes that wait in a driver.
 static int reap(watch *w, ending how)
 {
     int status = -1;
@@ -279,7 +279,8 @@ static bool by_others(ending how, int status)
 {
     static const int others[] = {SIGKILL, SIGTERM, SIGINT, SIGHUP};
     bool found = false;
-    for (size_t i = 0; how == ENDED_BY_ITSELF && status != -1 && WIFSIGNALED(status) && i < sizeof others / sizeof *others; i++)
+    for (size_t i = 0;
+         how == ENDED_BY_ITSELF && status != -1 && WIFSIGNALED(status) && i < sizeof others / sizeof *others; i++)
         found = found || WTERMSIG(status) == others[i];
     return found;
 }
@@ -301,7 +302,8 @@ static void describe(const watch *w, ending how, int status, char *text, size_t 
         snprintf(text + length, size - length, "; it printed: %s", words.last);
 }
 
-// Whose fault it was. Others' kills are nobody's, unless they always come at the same candidate, as when memory runs short.
+// Whose fault it was. Others' kills are nobody's, unless they always come at the same candidate, as when memory runs
+// short.
 static upconv_tune_verdict judge(watch *w, ending how, int status)
 {
     if (how == ENDED_LATE)
@@ -380,7 +382,8 @@ static bool one_worker(watch *w)
 void tune_supervise(const tune_options *options, const upconv_problem *problems, tune_state *state)
 {
     const char *level = getenv("UPCONV_LOG");
-    watch w = {.options = *options, .problems = problems, .state = state, .errors = words_file(), .quiet = !level || !*level};
+    watch w = {
+        .options = *options, .problems = problems, .state = state, .errors = words_file(), .quiet = !level || !*level};
     stops = pauses = 0;
     watch_signals(true);
     while (one_worker(&w))

@@ -1,5 +1,5 @@
-// The worker of `upconv tune`: it opens the device, tunes, and says on a line to the supervisor what it is about to do and what
-// came of it. It ends when the line breaks, so that no worker outlives its supervisor.
+// The worker of `upconv tune`: it opens the device, tunes, and says on a line to the supervisor what it is about to do
+// and what came of it. It ends when the line breaks, so that no worker outlives its supervisor.
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -30,7 +30,7 @@ static void say(const worker *w, cJSON *object)
     char *text = object ? cJSON_PrintUnformatted(object) : NULL;
     const size_t length = text ? strlen(text) : 0;
     if (!text)
-        _exit(1); // without memory: the supervisor starts another
+        _exit(1);        // without memory: the supervisor starts another
     text[length] = '\n'; // in place of the terminating zero
     for (size_t sent = 0; sent <= length;) {
         const ssize_t count = send(w->line, text + sent, length + 1 - sent, MSG_NOSIGNAL);
