@@ -15,17 +15,18 @@ import time
 from tool_testing import Program, Tally
 
 LAYERS = ["ic4oc3_ih5oh10kh4sh2ph1", "ic8oc6_iw40ow80kw4sw2pw1+relu", "g2ic4oc6_iw9ow20kw4sw2pw1"]
+SPACE = "phase:x=8,y=2,spec=0,stage=0,texel=0,unroll=1;direct:y=2;reference"
 TIMES = ("spent_ns", "known") # differ between a run in one go and one in pieces
 
 
 def record(run, path):
     """The space: every candidate, measured once."""
-    return run("tune", "--backend", "cpu", *LAYERS, "--strategy", "exhaustive", "--budget", "exhaustive", "--journal", path,
-               "--records", path + ".records")
+    return run("tune", "--backend", "cpu", *LAYERS, "--space", SPACE, "--strategy", "exhaustive", "--budget", "exhaustive",
+               "--journal", path, "--records", path + ".records")
 
 
 def words_of(run, space, records, seed):
-    return [run.path, "tune", "--backend", "cpu", *LAYERS, "--replay", space, "--budget", "exhaustive", "--seed", str(seed),
+    return [run.path, "tune", "--backend", "cpu", *LAYERS, "--space", SPACE, "--replay", space, "--budget", "exhaustive", "--seed", str(seed),
             "--records", records, "--resume", "--json"]
 
 

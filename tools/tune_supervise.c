@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "tune.h"
 
 static const double silence = 120; // seconds without a word when no candidate is at hand
@@ -326,7 +327,9 @@ static bool blame(watch *w, ending how, int status)
     char reason[512];
     describe(w, how, status, reason, sizeof reason);
     const upconv_tune_verdict verdict = judge(w, how, status);
-    if (w->options.journal && upconv_tune_blame(w->options.journal, verdict, reason, &culprit) != UPCONV_OK) {
+    // a worker that died before it had a journal was about nothing
+    if (w->options.journal && file_exists(w->options.journal) &&
+        upconv_tune_blame(w->options.journal, verdict, reason, &culprit) != UPCONV_OK) {
         snprintf(state->error, sizeof state->error, "%s", upconv_last_error());
         return false;
     }
