@@ -22,7 +22,7 @@ CRASH = {"opencl": "    *(__global volatile int *)16 = 1;\n",
          "vulkan": "    if (" + "+".join(["GLOBAL_ID(0)"] * 100000) + " < 0)\n        return;\n"}
 # Macros that expand to nothing, 2^60 times: a compiler that does not end and needs no memory.
 ENDLESS = "#define E0\n" + "".join(f"#define E{n} E{n - 1} E{n - 1}\n" for n in range(1, 61)) + "E60\n"
-WRONG = "    if (GLOBAL_ID(1) == 0)\n        return;\n"
+WRONG = "    if (GLOBAL_ID(1) % 3 == 2)\n        return;\n" # rows that are not written
 
 
 def plant(shaders, folder, faults):
@@ -65,8 +65,8 @@ def all_at_once(run, tally, backend, shaders, folder):
     seen = {tile_of(failure["candidate"]): failure["verdict"] for failure in layer["failures"]}
     tally.check(f"faults on {backend}: all found, and nothing else", seen == {wrong: "wrong", crash: "crash", hang: "hang"}, str(seen))
     tally.check(f"faults on {backend}: counts", (layer["wrong"], layer["crashed"], layer["hung"]) == (1, 1, 1), str(layer))
-    tally.check(f"faults on {backend}: the winner is sound", layer["best"].startswith("phase:") and
-                tile_of(layer["best"]) not in seen and layer["good"] >= 3, layer["best"])
+    tally.check(f"faults on {backend}: the winner is sound", layer["best"] != "" and
+                layer["best"] not in [failure["candidate"] for failure in layer["failures"]] and layer["good"] >= 2, layer["best"])
     tally.check(f"faults on {backend}: workers", summary["restarts"] == 2, str(summary))
     tally.check(f"faults on {backend}: named at once", all(f"tile={tile}," in got.stderr and f": {verdict}: " in got.stderr
                                                            for tile, verdict in seen.items()), got.stderr)

@@ -255,9 +255,10 @@ static bool show_json(const tune_options *options, const tune_state *state)
 
 bool tune_show_end(const tune_options *options, const tune_state *state)
 {
-    bool any = false;
+    bool any = false; // a run that failed at once has no table
     for (size_t i = 0; i < state->count; i++)
-        any = any || state->layers[i].begun;
+        any = any || state->layers[i].count || state->layers[i].ended;
+    any = any && (!*state->error || state->spent_ns > 0 || state->finished);
     if (options->json)
         return !any || show_json(options, state);
     if (any)
