@@ -89,6 +89,15 @@ for backend in "${backends[@]}"; do
     done
 done
 
+# ---- the tuner: killed over and over, and with kernels that always fail
+if $full; then
+    tested build "tune: a hundred kills" python3 "$here/tool_tune_kill.py" build/tools/upconv --kills 100
+    for backend in vulkan opencl; do
+        tested build "tune: faults $backend" python3 "$here/tool_tune_faults.py" build/tools/upconv --backend "$backend" \
+            --shaders "$root/shaders" --full
+    done
+fi
+
 # ---- the shared corpora
 for backend in "${backends[@]}"; do
     for solver in $(solvers_of "$backend"); do

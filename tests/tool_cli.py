@@ -12,7 +12,7 @@ LAYER = "ic4oc3_ih5oh10kh4sh2ph1"
 BENCH_KEYS = ["name", "problem", "backend", "device", "solver", "config", "median_us", "best_us", "gflops",
               "workspace_bytes", "plan_ms"]
 QUICK = ("--runs", 2, "--seconds", 0)
-COMMANDS = ("info", "explain", "bench", "upscale")
+COMMANDS = ("info", "explain", "bench", "tune", "upscale")
 
 
 def help_texts(run, tally):
