@@ -36,8 +36,8 @@ make_world() {
     foreign_apt apt-get -qq update
     foreign_apt apt-get -qq -y --no-install-recommends --download-only install libvulkan1 mesa-vulkan-drivers \
         ocl-icd-libopencl1 pocl-opencl-icd || return 1
-    for package in "$out/apt/$debian_arch/archives"/*.deb; do dpkg-deb -x "$package" "$world" || return 1; done
-    rm -f "$out/apt/$debian_arch/archives"/*.deb
+    for package in "$out/apt/own/$debian_arch/archives"/*.deb; do dpkg-deb -x "$package" "$world" || return 1; done
+    rm -f "$out/apt/own/$debian_arch/archives"/*.deb
     mknod -m 666 "$world/dev/null" c 1 3 && mknod -m 666 "$world/dev/urandom" c 1 9 || return 1
     local linker library
     linker=$(readlink -f "$(command -v aarch64-linux-gnu-ld)") || return 1
