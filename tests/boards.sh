@@ -28,9 +28,10 @@ cat "$folder/build"
 [ $status = 3 ] && { echo "skipped $arch: $(tail -n 1 "$folder/build")"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
 [ $status = 0 ] || { echo "FAILED tools/boards.sh: exit code $status"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
+libc=build-boards/libc-$arch # an older C library than the toolchain's, where it could be had
 case $arch in
-aarch64) run=(qemu-aarch64-static -L /usr/aarch64-linux-gnu) ;;
-armhf) run=(qemu-arm-static -L /usr/arm-linux-gnueabihf) ;;
+aarch64) run=(qemu-aarch64-static -L "$([ -d "$libc" ] && echo "$libc" || echo /usr/aarch64-linux-gnu)") ;;
+armhf) run=(qemu-arm-static -L "$([ -d "$libc" ] && echo "$libc" || echo /usr/arm-linux-gnueabihf)") ;;
 *) run=(env) ;;
 esac
 upconv() { "${run[@]}" "$program" "$@"; }
@@ -40,7 +41,7 @@ says() { # PATTERN ARGUMENTS...
     upconv "$@" | grep "$pattern"
 }
 
-needs=$(readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^ld-linux\|^libc\.so\|^libm\.so')
+needs=$(readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^ld-linux\|^lib\(c\|m\|dl\|pthread\)\.so')
 expect "it needs the C library alone" test -z "$needs"
 if [ -n "$kind" ]; then
     expect "it needs nothing" test -z "$(readelf -d "$program" 2>/dev/null | grep NEEDED)"

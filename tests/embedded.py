@@ -1,8 +1,8 @@
 """An app that embeds tuning records gets the tuned plan: at once, with nothing measured, offline.
 
-embedded.py BACKEND MAKER COMPILER... -- LINK... compiles tests/embedded_app.c, with a record that MAKER writes made into a C table
-by tools/records/embed.py, and links it with the static library. The table takes the place of the library's own. What is asserted
-are counts; times are said.
+embedded.py BACKEND MAKER COMPILER... -- LINK... compiles tests/embedded_app.c, with a record that MAKER writes made into a C
+table by tools/records/embed.py, and links it with the static library. The table takes the place of the library's own. What is
+asserted are counts; times are said.
 """
 import json
 import os
@@ -46,13 +46,15 @@ def main():
         with open(records, "w", encoding="utf-8") as out:
             out.write(line)
         must(run(sys.executable, os.path.join(ROOT, "tools", "records", "embed.py"), table, records))
-        must(run(*compiler, "-I" + os.path.join(ROOT, "api"), os.path.join(HERE, "embedded_app.c"), table, "-o", app, *link))
+        source = os.path.join(HERE, "embedded_app.c")
+        must(run(*compiler, "-I" + os.path.join(ROOT, "api"), source, table, "-o", app, *link))
         os.remove(records)
         os.remove(table)
-        plans = {told["plan"]: told for told in map(json.loads, must(run(app, backend, PROBLEM, wanted.rstrip(":"))).splitlines())}
+        lines = must(run(app, backend, PROBLEM, wanted.rstrip(":"))).splitlines()
+        plans = {told["plan"]: told for told in map(json.loads, lines)}
     for told in plans.values():
-        print(f"{told['plan']:8} {told['tier']:7} {told['choice']}: {told['ms']:.2f} ms, of which {told['besides_compiling_ms']:.2f} "
-              f"not in compilers; {told['compiles']} compiled, {told['runs']} run")
+        print(f"{told['plan']:8} {told['tier']:7} {told['choice']}: {told['ms']:.2f} ms, of which "
+              f"{told['besides_compiling_ms']:.2f} not in compilers; {told['compiles']} compiled, {told['runs']} run")
     model, named, shipped = plans["model"], plans["named"], plans["shipped"]
     tally.check("without records it is the cost model's plan", model["tier"] == "model" and not model["shipped"] and
                 model["choice"] != wanted, str(model))

@@ -1,6 +1,6 @@
-// An app that has tuning records linked in, for tests/embedded.py: it knows the public header only, opens no file, and makes one
-// plan three times, each in a new context. embedded_app BACKEND PROBLEM SOLVER:CONFIG prints a JSON object a plan: by the cost
-// model, with that configuration named, and as the app that is shipped would make it.
+// An app that has tuning records linked in, for tests/embedded.py: it knows the public header only, opens no file,
+// and makes one plan three times, each in a new context. embedded_app BACKEND PROBLEM SOLVER:CONFIG prints a JSON
+// object a plan: by the cost model, with that configuration named, and as the app that is shipped would make it.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

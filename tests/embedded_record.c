@@ -1,5 +1,6 @@
-// Writes a tuning record that a planner would not have come to by itself: embedded_record BACKEND PROBLEM prints one line for
-// the first configuration that is legal on the device and is not the cost model's, and "SKIPPED why" where there is no device.
+// Writes a tuning record that a planner would not have come to by itself: embedded_record BACKEND PROBLEM prints
+// one line for a configuration that is legal on the device and is not the cost model's, and "SKIPPED why" where
+// there is no device.
 #include "testing.h"
 
 #include "../api/records.h"

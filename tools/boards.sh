@@ -8,8 +8,8 @@
 #     --no-install  install nothing
 #
 # The result is build-boards/upconv-ARCH or build-boards/upconv-ARCH-static. The first kind needs the board's C library (the
-# script says from which version on) and opens libvulkan and libOpenCL where it finds them; everything else is linked in.
-# On Debian, as root or with sudo for the toolchain; libraries for the board are unpacked into build-boards/, not installed.
+# script says from which version on) and opens libvulkan and libOpenCL where it finds them; everything else is in it.
+# On Debian, as root or with sudo for the toolchain; libraries for the board are unpacked into build-boards/ only.
 # Exit code 0: all were built and run; 3: something that it needs is not there.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -46,7 +46,7 @@ declare -A debian=([x86_64]=amd64 [aarch64]=arm64 [armhf]=armhf)
 fetch() {
     local sysroot=$1 packages="libpng-dev zlib1g-dev glslang-dev spirv-tools libvulkan-dev opencl-c-headers" here
     [ -f "$sysroot/complete" ] && return
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || missing "this is no Debian; docs/tuning.md says what else it takes"
+    command -v apt-get >/dev/null || missing "this is no Debian; docs/tuning.md says what else it takes"
     rm -rf "$sysroot"
     mkdir -p "$sysroot/packages" "$out/cjson/cjson"
     here=$PWD
@@ -63,11 +63,37 @@ fetch() {
     touch "$sysroot/complete"
 }
 
+# The C library of Debian 11, against which the program is linked so that it starts on boards that have nothing newer; in the
+# folder $libc. 1: it cannot be had.
+fetch_libc() {
+    local suite=bullseye link to
+    [ -f "$libc/complete" ] && return
+    rm -rf "$libc"
+    mkdir -p "$libc/packages"
+    (cd "$libc/packages" && foreign_apt apt-get -qq update &&
+        foreign_apt apt-get -qq download libc6 libc6-dev libcrypt-dev linux-libc-dev libgcc-10-dev) || return 1
+    for package in "$libc"/packages/*.deb; do dpkg-deb -x "$package" "$libc" || return 1; done
+    rm -rf "$libc/packages"
+    find "$libc" -type l | while read -r link; do # absolute ones would lead out of the folder
+        to=$(readlink "$link")
+        [ "${to#/}" = "$to" ] || ln -sfn "$libc$to" "$link"
+    done
+    "$target-gcc" --sysroot="$libc" -isystem "$libc/usr/include/$target" -isystem "$libc/usr/include" -O2 -c \
+        "$root/tools/cross/older_libc.c" -o "$libc/older_libc.o" || return 1
+    touch "$libc/complete"
+}
+
 # What the cross file cannot know.
 machine_file() {
+    local compile="'-isystem$sysroot/usr/include'" link="'-L$sysroot/usr/lib/$target'" under=$libc/usr/lib
+    if [ -f "$libc/complete" ] && ! $fully_static; then
+        compile="'--sysroot=$libc', '-isystem$libc/usr/include/$target', '-isystem$libc/usr/include', $compile"
+        link="'--sysroot=$libc', '-static-libgcc', '-B$under/$target', '-L$under/gcc/$target/10', '-L$under/$target',
+            '-L$libc/lib/$target', '-Wl,-rpath-link,$libc/lib/$target', '$libc/older_libc.o', $link"
+    fi
     printf '%s\n' "[properties]" "pkg_config_libdir = '$sysroot/usr/lib/$target/pkgconfig:$sysroot/usr/share/pkgconfig'" \
         "sys_root = '$sysroot'" "library_dirs = ['$sysroot/usr/lib/$target']" \
-        "[built-in options]" "c_args = ['-isystem$sysroot/usr/include']" "c_link_args = ['-L$sysroot/usr/lib/$target']"
+        "[built-in options]" "c_args = [$compile]" "c_link_args = [$link]"
 }
 
 # What the program needs of the board.
@@ -80,22 +106,25 @@ needs() {
 }
 
 build() {
-    local arch=$1 kind=true suffix= target sysroot debian_arch cross=()
+    local arch=$1 kind=true suffix='' target sysroot libc debian_arch cross=()
     target=${triplets[$arch]} debian_arch=${debian[$arch]}
     $fully_static && kind=static suffix=-static
-    sysroot=$out/sysroot-$arch
+    sysroot=$out/sysroot-$arch libc=$out/libc-$arch
     local tools="meson ninja-build pkg-config python3 binutils"
     [ "$arch" = x86_64 ] || tools+=" gcc-$target g++-$target qemu-user-static"
     # shellcheck disable=SC2086
     need $tools || missing "$arch needs these packages"
     fetch "$sysroot"
-    machine_file >"$out/$arch.ini"
+    $fully_static || fetch_libc ||
+        echo "boards.sh: Debian 11's C library cannot be had; the program will need one as new as the toolchain's" >&2
+    machine_file >"$out/$arch$suffix.ini"
     if [ "$arch" = x86_64 ]; then
-        cross=(--native-file "$out/$arch.ini")
+        cross=(--native-file "$out/$arch$suffix.ini")
     else
-        cross=(--cross-file "$root/tools/cross/$target.ini" --cross-file "$out/$arch.ini")
+        cross=(--cross-file "$root/tools/cross/$target.ini" --cross-file "$out/$arch$suffix.ini")
     fi
-    local options=(-Dportable_tool=$kind -Dcjson_source=build-boards/cjson -Dbuildtype=release -Dauto_features=disabled -Dtools=enabled)
+    local options=(-Dportable_tool="$kind" -Dcjson_source=build-boards/cjson -Dbuildtype=release -Dauto_features=disabled
+        -Dtools=enabled)
     $fully_static || options+=(-Dvulkan=enabled -Dglslang=enabled -Dopencl=enabled -Dclblast=enabled)
     local dir=$out/$arch$suffix
     if [ -f "$dir/build.ninja" ]; then
@@ -111,7 +140,7 @@ build() {
 
 # Runs it here, where this processor or qemu can.
 try() {
-    local arch=$1 suffix= target run=()
+    local arch=$1 suffix='' target run=()
     target=${triplets[$arch]}
     $fully_static && suffix=-static
     case $arch in

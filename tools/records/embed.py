@@ -1,7 +1,7 @@
 """Writes tuning records as the C table of api/shipped.h: embed.py OUT FILE...
 
-Lines are grouped by device and driver, whose part of the text is stored once, and each gets the two numbers by which a look-up
-knows, without reading the text, whether the record could matter. tests/unit_shipped.c holds them against the library's own.
+Lines are grouped by device and driver, whose part of the text is stored once, and each gets the two numbers by which a
+look-up knows, without reading the text, whether the record could matter. tests/unit_shipped.c holds them against the library's.
 """
 import json
 import re
