@@ -27,7 +27,7 @@ typedef struct tune_options {
 typedef struct tune_point {
     char *candidate, *reason;
     upconv_tune_verdict verdict;
-    bool known; // from an earlier run's journal
+    bool heard, known; // known: from an earlier run's journal
     double time_us, reference_us, ratio, spread, predicted_us, compile_ms, spills;
     double temperature_c, frequency_mhz;
     double spent; // seconds of the budget when it was first heard of
@@ -71,7 +71,7 @@ typedef struct tune_news {
     int kind;          // -1: the line made no sense
     tune_layer *layer; // NULL where it is about none
     tune_point *point; // TRIED, LISTED
-    bool first;        // the point had no verdict before
+    bool first;        // of this candidate nothing was heard before
 } tune_news;
 tune_news tune_state_hear(tune_state *state, const char *line);
 

@@ -133,8 +133,11 @@ static void hear_point(tune_layer *layer, const upconv_tune_event *event, tune_n
     if (!point)
         return;
     news->point = point;
-    news->first = point->verdict == UPCONV_TUNE_NONE;
+    news->first = !point->heard;
+    if (point->heard && event->known)
+        return;
     if (news->first) {
+        point->heard = true;
         point->known = event->known;
         point->spent = (double)event->spent_ns * 1e-9;
     }

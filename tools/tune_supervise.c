@@ -336,8 +336,8 @@ static bool blame(watch *w, ending how, int status)
     if (culprit.found && verdict != UPCONV_TUNE_NONE) {
         tune_news news = {.kind = UPCONV_TUNE_TRIED, .layer = &state->layers[state->at]};
         news.point = tune_layer_point(news.layer, culprit.candidate);
-        if (news.point && news.point->verdict == UPCONV_TUNE_NONE) {
-            news.first = true;
+        if (news.point && !news.point->heard) {
+            news.first = news.point->heard = true;
             news.point->verdict = verdict;
             news.point->reason = strdup(reason);
             news.point->spent = (double)state->spent_ns * 1e-9;
@@ -346,8 +346,11 @@ static bool blame(watch *w, ending how, int status)
         w->idle = w->outside = 0;
         return true;
     }
-    if (how != ENDED_STOPPED && !by_others(how, status))
+    if (how != ENDED_STOPPED && !by_others(how, status)) {
         w->idle++;
+        tune_show_nothing(&w->options);
+        fprintf(stderr, "upconv tune: a worker that tried nothing ended: %s\n", reason);
+    }
     if (w->idle < IDLE && w->outside < OUTSIDE && (w->options.journal || how == ENDED_STOPPED))
         return true;
     snprintf(state->error, sizeof state->error, "the worker cannot go on: %s", reason);

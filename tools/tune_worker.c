@@ -79,7 +79,7 @@ static int tell(void *user, const upconv_tune_event *given)
     int answer = atomic_load(&w->stop) ? 1 : 0;
     if (event.kind == UPCONV_TUNE_COMPILING)
         w->mark = words_end(w);
-    if (event.kind == UPCONV_TUNE_LISTED && event.verdict == UPCONV_TUNE_NONE &&
+    if (event.kind == UPCONV_TUNE_LISTED && event.verdict == UPCONV_TUNE_NONE && !event.known &&
         spills(w, &event.spills, reason, sizeof reason)) {
         event.verdict = UPCONV_TUNE_DISCARDED;
         event.reason = reason;
