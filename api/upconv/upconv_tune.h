@@ -92,6 +92,7 @@ typedef struct upconv_tune_event {
     double spills;                       // bytes or registers, as the driver counts; 0 also where it does not say
     int64_t spent_ns, budget_ns;         // of the whole run; budget 0: exhaustive
     double temperature_c, frequency_mhz; // of the hottest zone, and of GPU or processor; 0: the system does not show it
+    const upconv_peaks *peaks;           // that roofline_us follows from; NULL: not known
 } upconv_tune_event;
 
 // Returns 0 to go on, anything else to end the run cleanly. Called on the calling thread between two steps; it may call upconv,
