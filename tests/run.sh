@@ -133,6 +133,9 @@ else
             --program build/tests/mobile_check --problems "$shared/workloads/layers.txt" $large
         tested build "mobile goals: $gpu" python3 "$here/mobile_goals.py" --run "$shared/mobile-compilers/run" --gpu "$gpu" \
             --program build/tests/mobile_check --problems "$shared/workloads/layers.txt" --docs "$here/../docs/performance.md"
+        # shellcheck disable=SC2046
+        tested build "mobile tune: $gpu" python3 "$here/mobile_tune.py" --run "$shared/mobile-compilers/run" --gpu "$gpu" \
+            --tool build/tools/upconv --program build/tests/mobile_check $($full && echo --full)
     done
 fi
 

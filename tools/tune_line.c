@@ -79,6 +79,15 @@ static const field device_fields[] = {
 const tune_fields tune_device_fields = FIELDS(device_fields);
 #undef OF
 
+#define OF(member, kind) FIELD(upconv_peaks, member, kind)
+static const field peaks_fields[] = {
+    OF(f32_gflops, FIELD_REAL),
+    OF(f16_gflops, FIELD_REAL),
+    OF(copy_gbytes, FIELD_REAL),
+};
+const tune_fields tune_peaks_fields = FIELDS(peaks_fields);
+#undef OF
+
 static double number_at(const field *f, const char *at)
 {
     double real;

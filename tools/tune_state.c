@@ -177,6 +177,7 @@ static void hear_event(tune_state *state, const cJSON *object, tune_news *news)
     news->layer = layer;
     state->at = event.problem;
     layer->begun = true;
+    tune_fields_read(&tune_peaks_fields, cJSON_GetObjectItemCaseSensitive(object, "peaks"), &state->peaks);
     if (cJSON_IsObject(summary))
         tune_fields_read(&tune_summary_fields, summary, &layer->summary);
     if (event.kind == UPCONV_TUNE_TRIED || event.kind == UPCONV_TUNE_LISTED)

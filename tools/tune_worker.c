@@ -90,6 +90,10 @@ static int tell(void *user, const upconv_tune_event *given)
         cJSON *summary = cJSON_AddObjectToObject(object, "summary");
         fine = summary && tune_fields_write(&tune_summary_fields, event.summary, summary);
     }
+    if (fine && event.peaks && event.kind == UPCONV_TUNE_PROBLEM_BEGIN) {
+        cJSON *peaks = cJSON_AddObjectToObject(object, "peaks");
+        fine = peaks && tune_fields_write(&tune_peaks_fields, event.peaks, peaks);
+    }
     say(w, fine ? object : NULL);
     return answer;
 }
