@@ -1,8 +1,10 @@
 // Random problems against the definition and against the reference solver, every solver forced in turn.
 //
 //     random --backend B [--solver S[:config]] [--count N] [--seed S] [--configs N] [--size N] [--variety few|plain|any]
-//            [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
+//            [--tries N] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
 //
+// --tries: a problem is done once so many solvers have run it (0, the default: all that take it); each problem begins with
+// another solver.
 // --variety: which types, layouts, pitches and residuals: in a few combinations, so that programs are shared (the
 // default); none but f32 and dense NCHW; or any.
 // --size: at most so many outputs (default 20,000), as many inputs and 20 times as many multiplications.
@@ -22,7 +24,7 @@ typedef struct options {
     const char *solver, *limits_text;
     uint64_t count, seed;
     upconv_limits limits;
-    int configs, size;
+    int configs, size, tries;
     bool any_refusal; // lowered limits: a solver may refuse what it otherwise must do
     random_variety variety;
 } options;
@@ -84,6 +86,8 @@ static bool parse_options(int argc, char **argv, options *opt)
             opt->seed = strtoull(value, NULL, 10);
         } else if (strcmp(name, "--configs") == 0) {
             opt->configs = atoi(value);
+        } else if (strcmp(name, "--tries") == 0) {
+            opt->tries = atoi(value);
         } else if (strcmp(name, "--size") == 0) {
             if ((opt->size = atoi(value)) < 1)
                 return false;
@@ -216,9 +220,10 @@ static bool run_problem(suite *s, uint64_t seed)
     test.partial = s->opt.limits_text ? draw.problem.in_channels : 0;
     ok = ok && (s->opt.backend == UPCONV_BACKEND_CPU || reference_agrees(s, &test, why, sizeof why));
     int ran = 0;
-    for (int i = 0; i < s->pool_count && ok; i++) {
-        snprintf(forced, sizeof forced, "%s", s->pools[i].solver->name);
-        const random_verdict verdict = run_solver(s, &s->pools[i], &test, seed, forced, sizeof forced, why, sizeof why);
+    for (int i = 0; i < s->pool_count && ok && (!s->opt.tries || ran < s->opt.tries); i++) {
+        random_pool *pool = &s->pools[(seed + (uint64_t)i) % (uint64_t)s->pool_count];
+        snprintf(forced, sizeof forced, "%s", pool->solver->name);
+        const random_verdict verdict = run_solver(s, pool, &test, seed, forced, sizeof forced, why, sizeof why);
         ok = verdict != RANDOM_FAILED;
         ran += verdict == RANDOM_PASSED;
         if (verdict == RANDOM_REFUSED && !refusal[0])
@@ -276,7 +281,7 @@ int main(int argc, char **argv)
     if (!parse_options(argc, argv, &s.opt)) {
         fprintf(stderr, "usage: random --backend vulkan|opencl|cpu [--solver S[:config]] [--count N] [--seed S]\n"
                         "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N] "
-                        "[--configs N] [--size N] [--variety few|plain|any]\n");
+                        "[--configs N] [--size N] [--variety few|plain|any] [--tries N]\n");
         return 2;
     }
     if (!test_backend_present(s.opt.backend, why, sizeof why)) {
