@@ -1,12 +1,13 @@
 // Random problems against the definition and against the reference solver, every solver forced in turn.
 //
 //     random --backend B [--solver S[:config]] [--count N] [--seed S] [--configs N] [--size N] [--variety few|plain|any]
-//            [--tries N] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
+//            [--tries N] [--sums f16] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
 //
 // --tries: a problem is done once so many solvers have run it (0, the default: all that take it); each problem begins with
 // another solver.
 // --variety: which types, layouts, pitches and residuals: in a few combinations, so that programs are shared (the
 // default); none but f32 and dense NCHW; or any.
+// --sums f16: every problem is of type f16 and adds up in f16, which solvers may refuse.
 // --size: at most so many outputs (default 20,000), as many inputs and 20 times as many multiplications.
 // --configs: how many configurations of a solver are drawn for each activation (0: any number); programs are shared.
 // Small integers are compared exactly. A failure prints the problem and a command line that runs it alone.
@@ -27,6 +28,7 @@ typedef struct options {
     int configs, size, tries;
     bool any_refusal; // lowered limits: a solver may refuse what it otherwise must do
     random_variety variety;
+    bool f16_sums;
 } options;
 
 static const char *const varieties[RANDOM_VARIETIES] = {"few", "plain", "any"};
@@ -88,6 +90,10 @@ static bool parse_options(int argc, char **argv, options *opt)
             opt->configs = atoi(value);
         } else if (strcmp(name, "--tries") == 0) {
             opt->tries = atoi(value);
+        } else if (strcmp(name, "--sums") == 0) {
+            if (strcmp(value, "f16") != 0)
+                return false;
+            opt->f16_sums = true;
         } else if (strcmp(name, "--size") == 0) {
             if ((opt->size = atoi(value)) < 1)
                 return false;
@@ -116,8 +122,9 @@ static void print_failure(const suite *s, uint64_t seed, const random_draw *draw
     printf("FAILED %s, filter %s %s, %s, %s, %s: %s\n", text, orders[draw->order],
            draw->weights_type == UPCONV_F16 ? "f16" : "f32", draw->has_bias ? "bias" : "no bias",
            draw->integers ? "integers" : "fractions", forced, why);
-    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1 --size %d --variety %s%s%s\n",
+    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1 --size %d --variety %s%s%s%s\n",
            test_backend_name(s->opt.backend), forced, seed, s->opt.size, varieties[s->opt.variety],
+           s->opt.f16_sums ? " --sums f16" : "",
            s->opt.limits_text ? " --limits " : "", s->opt.limits_text ? s->opt.limits_text : "");
 }
 
@@ -157,11 +164,13 @@ static bool reference_agrees(const suite *s, const test_case *test, char *why, s
     return ok && wrong < 0;
 }
 
-// Direct and phase take any problem everywhere, the reference any on the CPU.
+// Direct and phase take any problem everywhere, the reference any on the CPU; sums in f16 are for phase, where the device has them.
 static bool must_not_refuse(const suite *s, const upc_solver *solver)
 {
     if (s->opt.any_refusal)
         return false;
+    if (s->opt.f16_sums)
+        return strcmp(solver->name, "phase") == 0 && s->context->facts.info.f16_math;
     return strcmp(solver->name, "direct") == 0 || strcmp(solver->name, "phase") == 0 ||
            (strcmp(solver->name, "reference") == 0 && s->opt.backend == UPCONV_BACKEND_CPU);
 }
@@ -213,12 +222,14 @@ static bool run_problem(suite *s, uint64_t seed)
     test_case test;
     char why[512] = "", refusal[512] = "", forced[256] = "reference";
     random_draw_problem(&random, s->opt.size, s->opt.variety, &draw);
+    if (s->opt.f16_sums)
+        draw.problem.type = draw.problem.sum_type = UPCONV_F16;
     bool ok = test_case_init_typed(&test, &draw.problem, draw.order, draw.weights_type, draw.has_bias, draw.integers,
                                    &random);
     if (!ok)
         snprintf(why, sizeof why, "%s", upconv_last_error());
     test.partial = s->opt.limits_text ? draw.problem.in_channels : 0;
-    ok = ok && (s->opt.backend == UPCONV_BACKEND_CPU || reference_agrees(s, &test, why, sizeof why));
+    ok = ok && (s->opt.backend == UPCONV_BACKEND_CPU || s->opt.f16_sums || reference_agrees(s, &test, why, sizeof why));
     int ran = 0;
     for (int i = 0; i < s->pool_count && ok && (!s->opt.tries || ran < s->opt.tries); i++) {
         random_pool *pool = &s->pools[(seed + (uint64_t)i) % (uint64_t)s->pool_count];
@@ -250,6 +261,10 @@ static void run_seed(suite *s, uint64_t seed)
     for (uint64_t attempt = 0; attempt < 20; attempt++) {
         if (run_problem(s, seed + attempt * 1000003))
             return;
+        if (s->opt.f16_sums && !s->context->facts.info.f16_math) { // then every solver must say no
+            s->passed++;
+            return;
+        }
         if (!s->opt.limits_text && !s->opt.solver) {
             printf("FAILED seed %" PRIu64 ": no solver takes it\n", seed);
             s->failed++;
@@ -281,7 +296,8 @@ int main(int argc, char **argv)
     if (!parse_options(argc, argv, &s.opt)) {
         fprintf(stderr, "usage: random --backend vulkan|opencl|cpu [--solver S[:config]] [--count N] [--seed S]\n"
                         "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N] "
-                        "[--configs N] [--size N] [--variety few|plain|any] [--tries N]\n");
+                        "[--configs N] [--size N] [--variety few|plain|any] [--tries N] "
+                        "[--sums f16]\n");
         return 2;
     }
     if (!test_backend_present(s.opt.backend, why, sizeof why)) {

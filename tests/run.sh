@@ -86,6 +86,8 @@ for backend in "${backends[@]}"; do
         tested build "random: $backend $limit" build/tests/random --backend "$backend" --count "$limited" --seed 500000 \
             --configs $configs --variety $variety --tries $tries --limits "$limit"
     done
+    tested build "random: $backend, sums in f16" build/tests/random --backend "$backend" --count 40 --seed 240000 --sums f16 \
+        --tries 1
     # these take few problems, so that others come in place of most
     for solver in rows winograd; do
         [ "$backend" = cpu ] || tested build "random: $backend $solver" build/tests/random --backend "$backend" --count 40 \

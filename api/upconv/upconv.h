@@ -142,8 +142,9 @@ typedef struct upconv_problem {
     upconv_layout in_layout, out_layout;
     upconv_act act;
     float act_param[2];
-    upconv_type sum_type; // in which products are added up. F32: always; F16 (type F16 only): may lose all but 3 digits in
-                          // long sums, and needs a device with f16_math
+    upconv_type sum_type; // in which products are added up. F32: always; F16 (type F16 only): needs a device with f16_math.
+                          // A sum of n products is then off by up to n * 2^-10 * (the sum of their magnitudes), and infinite
+                          // beyond 65504
     upconv_residual residual;
     upconv_pitch in_pitch, out_pitch; // zeros: dense
 } upconv_problem;
