@@ -1,12 +1,13 @@
 // Random problems against the definition and against the reference solver, every solver forced in turn.
 //
 //     random --backend B [--solver S[:config]] [--count N] [--seed S] [--configs N] [--size N] [--variety few|plain|any]
-//            [--tries N] [--sums f16] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
+//            [--tries N] [--sums f16] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES,f16=0]
 //
 // --tries: a problem is done once so many solvers have run it (0, the default: all that take it); each problem begins with
 // another solver.
 // --variety: which types, layouts, pitches and residuals: in a few combinations, so that programs are shared (the
 // default); none but f32 and dense NCHW; or any.
+// --limits: what the device shall have at most; f16=0: no 16-bit storage, as if its driver had none.
 // --sums f16: every problem is of type f16 and adds up in f16, which solvers may refuse.
 // --size: at most so many outputs (default 20,000), as many inputs and 20 times as many multiplications.
 // --configs: how many configurations of a solver are drawn for each activation (0: any number); programs are shared.
@@ -28,7 +29,7 @@ typedef struct options {
     int configs, size, tries;
     bool any_refusal; // lowered limits: a solver may refuse what it otherwise must do
     random_variety variety;
-    bool f16_sums;
+    bool f16_sums, no_f16;
 } options;
 
 static const char *const varieties[RANDOM_VARIETIES] = {"few", "plain", "any"};
@@ -41,7 +42,7 @@ typedef struct suite {
     uint64_t passed, failed, skipped, anew; // anew: problems beyond lowered limits, in whose place another was drawn
 } suite;
 
-static bool parse_limits(const char *text, upconv_limits *limits)
+static bool parse_limits(const char *text, upconv_limits *limits, bool *no_f16)
 {
     *limits = (upconv_limits){.struct_size = sizeof *limits};
     while (*text) {
@@ -62,6 +63,8 @@ static bool parse_limits(const char *text, upconv_limits *limits)
             limits->shared_bytes = (uint32_t)value;
         else if (strncmp(text, "macs", name) == 0)
             limits->dispatch_macs = value;
+        else if (strncmp(text, "f16", name) == 0 && value == 0)
+            *no_f16 = true;
         else
             return false;
         if (*end != ',' && *end != '\0')
@@ -105,7 +108,7 @@ static bool parse_options(int argc, char **argv, options *opt)
         } else if (strcmp(name, "--limits") == 0) {
             opt->limits_text = value;
             opt->any_refusal = true;
-            if (!parse_limits(value, &opt->limits))
+            if (!parse_limits(value, &opt->limits, &opt->no_f16))
                 return false;
         } else {
             return false;
@@ -295,7 +298,7 @@ int main(int argc, char **argv)
     char why[512];
     if (!parse_options(argc, argv, &s.opt)) {
         fprintf(stderr, "usage: random --backend vulkan|opencl|cpu [--solver S[:config]] [--count N] [--seed S]\n"
-                        "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N] "
+                        "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N,f16=0] "
                         "[--configs N] [--size N] [--variety few|plain|any] [--tries N] "
                         "[--sums f16]\n");
         return 2;
@@ -310,6 +313,8 @@ int main(int argc, char **argv)
         upconv_context_destroy(s.context);
         return test_report(0, s.opt.count, 0);
     }
+    if (s.opt.no_f16)
+        s.context->facts.info.f16_storage = s.context->facts.info.f16_math = 0;
     for (int i = 0; i < upc_solver_count && s.pool_count < MAX_SOLVERS; i++) {
         if (solver_wanted(&s, upc_solvers[i]))
             s.pools[s.pool_count++] = (random_pool){.solver = upc_solvers[i], .limit = s.opt.configs};

@@ -69,7 +69,7 @@ solvers_of() {
     *) echo "phase direct lanes splitk" ;;
     esac
 }
-limits=(binding=4096 binding=1024,groups=3 groups=3,macs=5000 size=32,shared=4096)
+limits=(f16=0 binding=4096 binding=1024,groups=3 groups=3,macs=5000 size=32,shared=4096)
 
 # ---- the main build: everything on, gcc
 build_in build gcc -Dauto_features=enabled
