@@ -1,5 +1,6 @@
 // Which solver, with which configuration: records first, then the cost model. Pure but for the tuning records: no device call.
 #include "internal.h"
+#include "solvers/taps.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,12 @@ static void explain(upc_text *text, const upc_solver *solver, const char *refusa
 }
 
 const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                              const upc_recipe *recipe, char *sentence)
+                              const upc_recipe *recipe, bool forced, char *sentence)
 {
     const uint64_t piece = context->facts.info.limits.alloc_bytes, bytes = recipe->workspace_bytes;
-    uint64_t most = params->workspace_limit ? params->workspace_limit : upc_workspace_default(problem);
+    // who asks for a solver may get one that needs room where the others need none
+    const uint64_t by_default = forced || upc_taps_overlap(problem) ? upc_workspace_default(problem) : 0;
+    uint64_t most = params->workspace_limit ? params->workspace_limit : by_default;
     if (!params->workspace_limit && !params->weights)
         most = UPC_MAX(most, bytes); // what packed weights take comes beside the default, to which solvers keep by themselves
     if (bytes > most)
@@ -47,7 +50,7 @@ const char *upc_config_refuse(const upconv_context *context, const upc_problem *
         snprintf(sentence, UPC_SENTENCE, "%s", upc_last_error());
         refusal = sentence;
     } else if (!status) {
-        refusal = upc_recipe_refuse(context, problem, params, &recipe, sentence);
+        refusal = upc_recipe_refuse(context, problem, params, &recipe, false, sentence);
     }
     upc_recipe_finish(&recipe);
     return refusal;
