@@ -369,8 +369,9 @@ typedef struct upconv_plan_params {
     upconv_filter_order order;   // of weights, here or at execution
     upconv_effort effort;
     int64_t time_limit_ns;       // of UPCONV_MEASURE, kept to between two candidates; 0: 2 s
-    uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output and 4 MB,
-                                 // and beside it what weights given at execution need in packed form
+    uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output and 4 MB, and
+                                 // beside it what weights given at execution need in packed form; where kernel = stride, only
+                                 // the latter (unless `solver` is given)
     const char *solver;          // NULL: any; "phase"; or with a configuration: "phase:tile=4,oc=8"
     upconv_type weights_type;    // of weights, here or at execution; F16 or F32 for a problem of either type
 } upconv_plan_params;
