@@ -152,6 +152,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
         return status;
     if (gather.stage && upc_stage_refuse(&stage, problem, facts, sentence))
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s", sentence);
+    // weights packed at execution may lie in the app's own buffer, which need not be usable as a texel buffer
+    gather.texel = gather.texel && !request->dynamic_weights;
     return upc_gather_cook(&gather, problem, facts, request, recipe);
 }
 
