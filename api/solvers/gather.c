@@ -75,7 +75,8 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
             return sentence;
         }
     }
-    if (upc_taps_packed_bytes(problem, &(upc_packing){16, problem->icg + 3, UPCONV_F32}) / 16 > (uint64_t)most || upc_weights_elements(problem) > (uint64_t)most) {
+    if (upc_taps_packed_bytes(problem, &(upc_packing){16, problem->icg + 3, UPCONV_F32}) / 16 > (uint64_t)most ||
+        upc_weights_elements(problem) > (uint64_t)most) {
         snprintf(sentence, UPC_SENTENCE, "%llu weights are beyond 32-bit indices",
                  (unsigned long long)upc_weights_elements(problem));
         return sentence;
