@@ -290,6 +290,35 @@ static void late_weights_are_no_texels(void **state)
     }
 }
 
+// A long table of taps, or more bytes of bias than of output, in small bindings.
+static void bindings_beside_tensors(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"ic2oc2_ih2oh8kh2sh500_iw8ow8kw1", "ic1oc1000_ih1oh1kh1_iw2ow1kw1+f16"};
+    for (size_t i = 0; i < UPC_COUNT(texts) * (size_t)upc_solver_count; i++) {
+        upc_problem problem;
+        upc_facts facts;
+        upc_config config;
+        upc_recipe recipe;
+        const upc_request request = {0};
+        char sentence[UPC_SENTENCE];
+        const upc_solver *solver = upc_solvers[i / UPC_COUNT(texts)];
+        problem_of(texts[i % UPC_COUNT(texts)], &problem);
+        facts_of(&devices[0], &facts);
+        facts.info.limits.binding_bytes = 3000;
+        if (solver->refuse(&problem, &facts, sentence))
+            continue;
+        solver->guess(&problem, &facts, &config);
+        upc_recipe_init(&recipe, &env);
+        const upconv_status status = solver->cook(&problem, &facts, &config, &request, &recipe);
+        if (status != UPCONV_ERROR_UNSUPPORTED) {
+            assert_int_equal(status, UPCONV_OK);
+            check_recipe(&recipe, &problem, &facts);
+        }
+        upc_recipe_finish(&recipe);
+    }
+}
+
 // Products keep to the workspace that is the default, or to a smaller one that the app asks for, by being cut.
 static void products_keep_to_the_workspace(void **state)
 {
@@ -492,6 +521,7 @@ int main(void)
         cmocka_unit_test(recipes_keep_to_limits),
         cmocka_unit_test(beyond_counting),
         cmocka_unit_test(late_weights_are_no_texels),
+        cmocka_unit_test(bindings_beside_tensors),
         cmocka_unit_test(products_keep_to_the_workspace),
         cmocka_unit_test(same_recipe_same_hash),
         cmocka_unit_test(taps_follow_the_definition),
