@@ -269,8 +269,6 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     memset(config, 0, sizeof *config);
     config->value[WIDTH] = upc_vector_guess(facts);
     config->value[VECTORS] = config->value[CHANNELS] = config->value[GROUP_X] = 1;
-    while (config->value[GROUP_X] < 8 && !upc_group_legal(facts, config->value[GROUP_X] * 2, 1, sentence))
-        config->value[GROUP_X] *= 2;
     double least = 0;
     bool found = false;
     upc_config best = *config;
@@ -286,7 +284,10 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
         least = us;
         found = true;
     }
+    rows r;
     *config = best;
+    measure_rows(problem, config, &r);
+    config->value[GROUP_X] = upc_vector_group(facts, upc_ceil_div(r.units, r.tile));
 }
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)

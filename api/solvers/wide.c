@@ -135,11 +135,12 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     config->value[WIDTH] = upc_vector_guess(facts);
     config->value[TILE] = config->value[VECTORS] = 1;
     config->value[GROUP_X] = 1;
-    while (config->value[GROUP_X] < 8 && !upc_group_legal(facts, config->value[GROUP_X] * 2, 1, (char[UPC_SENTENCE]){0}))
-        config->value[GROUP_X] *= 2;
     // default plans need no workspace where no two taps of an output read different inputs
     if (upc_taps_overlap(problem) || !search(problem, facts, 0, config))
         search(problem, facts, 1, config);
+    const upc_axis *w = &problem->axis[2];
+    const int64_t row = upc_ceil_div(w->out, upc_taps_stride(w));
+    config->value[GROUP_X] = upc_vector_group(facts, upc_ceil_div(row, (int64_t)config->value[TILE]));
 }
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
