@@ -143,9 +143,10 @@ upconv_status upc_plan_measure(upconv_context *context, const upc_problem *probl
 upconv_status upc_verify_choice(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                                 const upc_choice *choice, bool *ok);
 
-// NULL: a recipe keeps to the app's limit of workspace, and to what the device gives in one piece. Else a sentence.
+// NULL: a recipe keeps to the app's limit of workspace, or to what plans need without being asked, and to what the device gives in one
+// piece. Else a sentence. forced: the app names the solver.
 const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                              const upc_recipe *recipe, char *sentence);
+                              const upc_recipe *recipe, bool forced, char *sentence);
 // The same of a configuration, and that it can be cooked at all.
 const char *upc_config_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                               const upc_solver *solver, const upc_config *config, char *sentence);

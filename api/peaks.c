@@ -129,8 +129,8 @@ static upconv_status fma_once(probe *p, const void *with, int64_t amount, uint64
 static upconv_status fma_shape_rate(probe *p, const fma_shape *shape, double *best)
 {
     const upc_facts *facts = &p->context->facts;
-    const uint32_t local = UPC_MIN(64, facts->info.limits.group_size);
-    const uint64_t items = UPC_MIN(p->memory[1]->bytes, facts->info.limits.binding_bytes) / VECTOR_BYTES;
+    const uint64_t items = UPC_MAX(UPC_MIN(p->memory[1]->bytes, facts->info.limits.binding_bytes) / VECTOR_BYTES, 1);
+    const uint32_t local = (uint32_t)UPC_MIN(UPC_MIN(64, facts->info.limits.group_size), items);
     const uint32_t most_rounds = facts->loop_rounds ? facts->loop_rounds : FMA_ROUNDS;
     const fma_how how = {.local = local, .rounds = (int32_t)UPC_MIN(most_rounds, FMA_ROUNDS)};
     upc_program_desc desc;

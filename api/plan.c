@@ -118,7 +118,7 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
     if (status)
         return status;
     char sentence[UPC_SENTENCE];
-    if (upc_recipe_refuse(context, &plan->problem, params, &plan->recipe, sentence))
+    if (upc_recipe_refuse(context, &plan->problem, params, &plan->recipe, choice->tier == UPCONV_TIER_FORCED, sentence))
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "solver %s: %s", plan->solver->name, sentence);
     plan->programs = upc_alloc_array(env, plan->recipe.program_count, sizeof *plan->programs);
     return plan->programs ? UPCONV_OK : upc_no_memory(plan->recipe.program_count * sizeof *plan->programs);

@@ -18,11 +18,23 @@ static void explain(upc_text *text, const upc_solver *solver, const char *refusa
     upc_text_add(text, "%spredicted %.0f us\n", solver->knob_count ? ", " : "", us);
 }
 
+// There every output has one tap, and a default plan no need of a copy. (An axis with one input position may have a copy, of next to
+// nothing.)
+static bool kernel_is_stride(const upc_problem *problem)
+{
+    for (int a = 0; a < 3; a++)
+        if (problem->axis[a].kernel != problem->axis[a].stride || problem->axis[a].dilation != 1)
+            return false;
+    return true;
+}
+
 const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                              const upc_recipe *recipe, char *sentence)
+                              const upc_recipe *recipe, bool forced, char *sentence)
 {
     const uint64_t piece = context->facts.info.limits.alloc_bytes, bytes = recipe->workspace_bytes;
-    uint64_t most = params->workspace_limit ? params->workspace_limit : upc_workspace_default(problem);
+    // who asks for a solver may get one that needs room where the others need none
+    const uint64_t by_default = forced || !kernel_is_stride(problem) ? upc_workspace_default(problem) : 0;
+    uint64_t most = params->workspace_limit ? params->workspace_limit : by_default;
     if (!params->workspace_limit && !params->weights)
         most = UPC_MAX(most, bytes); // what packed weights take comes beside the default, to which solvers keep by themselves
     if (bytes > most)
@@ -47,7 +59,7 @@ const char *upc_config_refuse(const upconv_context *context, const upc_problem *
         snprintf(sentence, UPC_SENTENCE, "%s", upc_last_error());
         refusal = sentence;
     } else if (!status) {
-        refusal = upc_recipe_refuse(context, problem, params, &recipe, sentence);
+        refusal = upc_recipe_refuse(context, problem, params, &recipe, false, sentence);
     }
     upc_recipe_finish(&recipe);
     return refusal;
@@ -99,7 +111,9 @@ static bool modelled(const upconv_context *context, const upc_problem *problem, 
             us = solver->cost_us(problem, &context->facts, &config);
             if (found && !text && us >= choice->predicted_us)
                 continue; // nobody asks whether it could
-            refusal = upc_config_refuse(context, problem, params, solver, &config, sentence);
+            refusal = solver->legal(problem, &context->facts, &config, sentence);
+            if (!refusal)
+                refusal = upc_config_refuse(context, problem, params, solver, &config, sentence);
         }
         if (!refusal) {
             if (!found || us < choice->predicted_us)

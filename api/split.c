@@ -145,6 +145,7 @@ static enum cut choose_cut(const upc_split *split, const upc_box *box, const upc
     static const enum cut for_out_inner[] = {CUT_N, CUT_D, CUT_H, CUT_W, CUT_G, CUT_B, CUT_C, CUT_NONE};
     static const enum cut for_in_inner[] = {CUT_N, CUT_D, CUT_H, CUT_W, CUT_G, CUT_I, CUT_NONE};
     static const enum cut for_weights[] = {CUT_G, CUT_B, CUT_P, CUT_NONE};
+    static const enum cut for_bias[] = {CUT_G, CUT_B, CUT_C, CUT_NONE};
     static const enum cut for_x[] = {CUT_W, CUT_NONE}, for_x_lanes[] = {CUT_D, CUT_H, CUT_W, CUT_NONE};
     static const enum cut for_y[] = {CUT_D, CUT_H, CUT_P, CUT_NONE}, for_y_lanes[] = {CUT_P, CUT_NONE};
     static const enum cut for_z[] = {CUT_N, CUT_G, CUT_B, CUT_NONE};
@@ -158,6 +159,9 @@ static enum cut choose_cut(const upc_split *split, const upc_box *box, const upc
     *why = "the output's window";
     if (out->count > room / (int64_t)split->out_bytes)
         return first_of(split, box, out_inner ? for_out_inner : for_out);
+    *why = "the bias' window"; // more bytes than the output's where each channel has few f16
+    if ((box->gn - 1) * split->problem->ocg + box->cn > room / 4)
+        return first_of(split, box, for_bias);
     *why = "the input's window";
     const int64_t in_room = room / (int64_t)split->in_bytes;
     if (in->count > in_room && in_inner)

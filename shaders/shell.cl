@@ -5,6 +5,23 @@
 #define REAL(x)     ((float)(x##f))
 #define ABS(x)      fabs(x)
 #define AS_FLOAT(i) as_float(i)
+// What a kernel adds up: f32, or f16 where SUM is 16.
+#if SUM == 16
+#pragma OPENCL EXTENSION cl_khr_fp16 : enable
+#define sum1         half
+#define sum4         half4
+#define TO_SUM(x)    convert_half(x)
+#define TO_SUM4(x)   convert_half4(x)
+#define FROM_SUM(x)  convert_float(x)
+#define FROM_SUM4(x) convert_float4(x)
+#else
+#define sum1         float
+#define sum4         float4
+#define TO_SUM(x)    (x)
+#define TO_SUM4(x)   (x)
+#define FROM_SUM(x)  (x)
+#define FROM_SUM4(x) (x)
+#endif
 #define UPC_CAT_(a, b) a##b
 #define UPC_CAT(a, b)  UPC_CAT_(a, b)
 #define UPC_SEP_0

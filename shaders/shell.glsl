@@ -2,6 +2,9 @@
 #if IN_STORE == 16 || OUT_STORE == 16 || W_STORE == 16
 #extension GL_EXT_shader_16bit_storage : require
 #endif
+#if SUM == 16
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #ifdef LANES
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
@@ -13,6 +16,18 @@
 #define REAL(x)     float(x)
 #define ABS(x)      abs(x)
 #define AS_FLOAT(i) intBitsToFloat(i)
+// What a kernel adds up: f32, or f16 where SUM is 16.
+#if SUM == 16
+#define sum1        float16_t
+#define sum4        f16vec4
+#else
+#define sum1        float
+#define sum4        vec4
+#endif
+#define TO_SUM(x)   sum1(x)
+#define TO_SUM4(x)  sum4(x)
+#define FROM_SUM(x) float(x)
+#define FROM_SUM4(x) vec4(x)
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define UPC_CAT_(a, b)    a##b
 #define UPC_CAT(a, b)     UPC_CAT_(a, b)

@@ -50,7 +50,7 @@ tested() {
     shift 2
     wanted "$name" || return 0
     if ensure "$dir"; then
-        step "$name" counts "$@"
+        queue "$name" counts "$@"
     else
         broken "$name" "the build in $dir failed"
     fi
@@ -68,7 +68,7 @@ meson_tests() {
         hit=false
         [ -z "$suites" ] && hit=true
         for entry in ${suites//,/ }; do [[ ",$suite," == *",$entry,"* ]] && hit=true; done
-        if $hit; then step "${prefix:+$prefix: }$name" counts "$@" bash -c "$command"; fi
+        if $hit; then queue "${prefix:+$prefix: }$name" counts "$@" bash -c "$command"; fi
     done < <(python3 "$here/list_tests.py" "$dir")
 }
 

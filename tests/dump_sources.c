@@ -1,8 +1,8 @@
 // Writes the assembled source of every kernel variant, in both languages, into a folder: NNNN.comp and NNNN.cl, for
 // glslang, spirv-val and clang to judge (kernels.sh). dump_sources FOLDER
 //
-// Variants: every solver, every value of its knobs and some of their combinations, every activation, types, layouts, residuals, geometry in the table and compiled in, weights packed
-// at execution, dispatches that see only some of the input channels, with and without unroll hints.
+// Variants: every solver, every value of its knobs and some of their combinations, every activation, types, layouts, residuals, geometry
+// in the table and compiled in, weights packed at execution, dispatches that see only some of the input channels, with and without unroll hints.
 #include "testing.h"
 
 #include <stdio.h>
@@ -22,6 +22,7 @@ typedef struct dump {
 static const char *const problems[] = {
     "ic5oc7_ih9oh18kh4sh2ph1", "g3ic6oc9_id3od5kd2sd2pd0dd1_ih4oh9kh3sh2ph-1_iw5ow10kw2sw3pw0", "ic40oc40_iw70ow140kw4sw2pw1",
     "ic8oc8_ih9oh18kh4sh2ph1+f16", "ic8oc16_ih9oh18kh2sh2ph0+nhwc", "g2ic12oc8_ih9oh18kh3sh2ph1+f16+nc4hw4",
+    "ic8oc16_ih9oh18kh4sh2ph1+f16+sum16",
     "ic6oc7_ih9oh18kh4sh2ph1+f16+in:nhwc+out:nc4hw4+residual_after",
 };
 
@@ -153,6 +154,7 @@ int main(int argc, char **argv)
         facts.info.backend = variant & 1 ? UPCONV_BACKEND_OPENCL : UPCONV_BACKEND_VULKAN;
         facts.reqd_group_size = variant & 2;
         facts.info.f16_storage = variant & 1 || variant & 2; // Vulkan with it and without
+        facts.info.f16_math = facts.info.f16_storage;
         if (!(variant & 1))
             facts.texel_elements = 1 << 16, facts.subgroup_shuffle = true, facts.info.subgroup_size = 8;
         if (!(variant & 1) && variant & 2) // the kernel that is for processors under Vulkan

@@ -1,6 +1,8 @@
 # The steps of tests/run.sh: running one, counting what it says of itself, the closing line. Sourced, not run.
 #
 #     step NAME KIND COMMAND...     KIND counts: the output says how many passed; plain: the exit code is one test
+#     queue NAME KIND COMMAND...    the same in the background, one for each core at a time: drivers compile on one core
+#     drain                         waits for all of these
 #     skip NAME REASON [N]          names what is not run
 #
 # Each step has a log, named when it fails. Set before: logs (a folder), only (a text that names must contain, or empty),
@@ -9,6 +11,8 @@ passed=0 failed=0 skipped=0
 skipped_things=()
 failed_steps=()
 step_limit=${UPCONV_TEST_LIMIT:-900} # seconds
+at_once=${UPCONV_TEST_JOBS:-$(nproc)}
+declare -A running=() # process: name, kind, start
 
 wanted() { [ -z "$only" ] || [[ $1 == *"$only"* ]]; }
 
@@ -59,34 +63,72 @@ judge() { # KIND LOG STATUS
     fi
 }
 
-step() {
-    local name=$1 kind=$2 log status start seconds p f s
-    shift 2
-    wanted "$name" || return 0
-    $list && { echo "$name"; return 0; }
-    log=$logs/$(tr -c 'a-zA-Z0-9._\n-' '_' <<<"$name").log
-    start=$SECONDS
+# What a finished command's log says, and its line.
+conclude() { # NAME KIND LOG SECONDS STATUS
+    local name=$1 kind=$2 log=$3 seconds=$4 status=$5 p f s
     current=$name
-    timeout --kill-after=10 "$step_limit" "$@" >"$log" 2>&1 </dev/null
-    status=$?
-    seconds=$((SECONDS - start))
-    judge "$kind" "$log" $status
+    judge "$kind" "$log" "$status"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     if [ $f -gt 0 ]; then
         failed_steps+=("$name ($f failed): $log")
-        line FAIL "$name" "$p passed, $f failed, $s skipped" $seconds
+        line FAIL "$name" "$p passed, $f failed, $s skipped" "$seconds"
         tail -n 25 "$log" | sed 's/^/    | /'
     elif [ $p = 0 ] && [ $s -gt 0 ]; then
         [ "$kind" = plain ] && skipped_things+=("$name: $(tail -n 1 "$log")")
-        line skip "$name" "$p passed, $f failed, $s skipped" $seconds
+        line skip "$name" "$p passed, $f failed, $s skipped" "$seconds"
     else
-        line ok "$name" "$p passed, $f failed, $s skipped" $seconds
+        line ok "$name" "$p passed, $f failed, $s skipped" "$seconds"
     fi
     [ $f = 0 ]
 }
 
+log_of() { echo "$logs/$(tr -c 'a-zA-Z0-9._\n-' '_' <<<"$1").log"; }
+
+step() {
+    local name=$1 kind=$2 log status start=$SECONDS
+    shift 2
+    wanted "$name" || return 0
+    $list && { echo "$name"; return 0; }
+    log=$(log_of "$name")
+    timeout --kill-after=10 "$step_limit" "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    conclude "$name" "$kind" "$log" $((SECONDS - start)) $status
+}
+
+# Waits until one of the commands in the background has ended.
+collect() {
+    local pid= status
+    wait -n -p pid "${!running[@]}"
+    status=$?
+    if [ -z "$pid" ]; then # it ended before it was waited for: ask for each
+        for pid in "${!running[@]}"; do kill -0 "$pid" 2>/dev/null || break; done
+        wait "$pid"
+        status=$?
+    fi
+    local what=${running[$pid]} name kind start
+    unset "running[$pid]"
+    IFS=$'\t' read -r name kind start <<<"$what"
+    conclude "$name" "$kind" "$(log_of "$name")" $((SECONDS - start)) $status || true
+}
+
+queue() {
+    local name=$1 kind=$2
+    shift 2
+    wanted "$name" || return 0
+    $list && { echo "$name"; return 0; }
+    while [ ${#running[@]} -ge "$at_once" ]; do collect; done
+    timeout --kill-after=10 "$step_limit" "$@" >"$(log_of "$name")" 2>&1 </dev/null &
+    running[$!]=$name$'\t'$kind$'\t'$SECONDS
+}
+
+drain() { while [ ${#running[@]} -gt 0 ]; do collect; done; }
+
+trap '[ ${#running[@]} -eq 0 ] || kill "${!running[@]}" 2>/dev/null' EXIT
+trap 'exit 130' INT TERM
+
 closing() {
     local thing
+    drain
     if [ ${#skipped_things[@]} -gt 0 ]; then
         echo
         echo "Skipped:"

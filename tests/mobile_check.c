@@ -27,6 +27,12 @@ static const char *const awkward[] = {
     "fcn32=ic21oc21_ih11oh384kh64sh32ph0_iw9ow320",
 };
 
+// Where the device adds up in f16.
+static const char *const f16_sums[] = {
+    "sum16=ic64oc32_ih32oh64kh4sh2ph1_iw32ow64+f16+sum16=phase",
+    "sum16fours=ic64oc32_ih32oh64kh4sh2ph1_iw32ow64+f16+nc4hw4+sum16=phase",
+};
+
 typedef struct where {
     const char *name, *solver, *config;
     uint32_t step;
@@ -197,6 +203,8 @@ int main(int argc, char **argv)
     const bool only = argc > 1 && strcmp(argv[1], "--only") == 0;
     for (size_t i = 0; i < UPC_COUNT(awkward) && !only; i++)
         check_notation(context, awkward[i]) ? passed++ : failed++;
+    for (size_t i = 0; i < UPC_COUNT(f16_sums) && info.f16_math && !only; i++)
+        check_notation(context, f16_sums[i]) ? passed++ : failed++;
     for (int i = large || only ? 2 : 1; i < argc; i++)
         check_notation(context, argv[i]) ? passed++ : failed++;
     for (int i = 0; i < upc_solver_count && !only; i++)

@@ -47,6 +47,8 @@ static void small_limits(void **state)
                            .group_count = 3,
                            .group_size = 5,
                            .alloc_bytes = 100000});
+    // fewer bytes than a work-group would write
+    check(&(upconv_limits){.struct_size = sizeof(upconv_limits), .binding_bytes = 256, .alloc_bytes = 256});
 }
 
 static void arguments(void **state)

@@ -1,10 +1,14 @@
 // Random problems against the definition and against the reference solver, every solver forced in turn.
 //
 //     random --backend B [--solver S[:config]] [--count N] [--seed S] [--configs N] [--size N] [--variety few|plain|any]
-//            [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES]
+//            [--tries N] [--sums f16] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES,f16=0]
 //
+// --tries: a problem is done once so many solvers have run it (0, the default: all that take it); each problem begins with
+// another solver.
 // --variety: which types, layouts, pitches and residuals: in a few combinations, so that programs are shared (the
 // default); none but f32 and dense NCHW; or any.
+// --limits: what the device shall have at most; f16=0: no 16-bit storage, as if its driver had none.
+// --sums f16: every problem is of type f16 and adds up in f16, which solvers may refuse.
 // --size: at most so many outputs (default 20,000), as many inputs and 20 times as many multiplications.
 // --configs: how many configurations of a solver are drawn for each activation (0: any number); programs are shared.
 // Small integers are compared exactly. A failure prints the problem and a command line that runs it alone.
@@ -22,9 +26,10 @@ typedef struct options {
     const char *solver, *limits_text;
     uint64_t count, seed;
     upconv_limits limits;
-    int configs, size;
+    int configs, size, tries;
     bool any_refusal; // lowered limits: a solver may refuse what it otherwise must do
     random_variety variety;
+    bool f16_sums, no_f16;
 } options;
 
 static const char *const varieties[RANDOM_VARIETIES] = {"few", "plain", "any"};
@@ -37,7 +42,7 @@ typedef struct suite {
     uint64_t passed, failed, skipped, anew; // anew: problems beyond lowered limits, in whose place another was drawn
 } suite;
 
-static bool parse_limits(const char *text, upconv_limits *limits)
+static bool parse_limits(const char *text, upconv_limits *limits, bool *no_f16)
 {
     *limits = (upconv_limits){.struct_size = sizeof *limits};
     while (*text) {
@@ -58,6 +63,8 @@ static bool parse_limits(const char *text, upconv_limits *limits)
             limits->shared_bytes = (uint32_t)value;
         else if (strncmp(text, "macs", name) == 0)
             limits->dispatch_macs = value;
+        else if (strncmp(text, "f16", name) == 0 && value == 0)
+            *no_f16 = true;
         else
             return false;
         if (*end != ',' && *end != '\0')
@@ -84,6 +91,12 @@ static bool parse_options(int argc, char **argv, options *opt)
             opt->seed = strtoull(value, NULL, 10);
         } else if (strcmp(name, "--configs") == 0) {
             opt->configs = atoi(value);
+        } else if (strcmp(name, "--tries") == 0) {
+            opt->tries = atoi(value);
+        } else if (strcmp(name, "--sums") == 0) {
+            if (strcmp(value, "f16") != 0)
+                return false;
+            opt->f16_sums = true;
         } else if (strcmp(name, "--size") == 0) {
             if ((opt->size = atoi(value)) < 1)
                 return false;
@@ -95,7 +108,7 @@ static bool parse_options(int argc, char **argv, options *opt)
         } else if (strcmp(name, "--limits") == 0) {
             opt->limits_text = value;
             opt->any_refusal = true;
-            if (!parse_limits(value, &opt->limits))
+            if (!parse_limits(value, &opt->limits, &opt->no_f16))
                 return false;
         } else {
             return false;
@@ -112,8 +125,9 @@ static void print_failure(const suite *s, uint64_t seed, const random_draw *draw
     printf("FAILED %s, filter %s %s, %s, %s, %s: %s\n", text, orders[draw->order],
            draw->weights_type == UPCONV_F16 ? "f16" : "f32", draw->has_bias ? "bias" : "no bias",
            draw->integers ? "integers" : "fractions", forced, why);
-    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1 --size %d --variety %s%s%s\n",
+    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1 --size %d --variety %s%s%s%s\n",
            test_backend_name(s->opt.backend), forced, seed, s->opt.size, varieties[s->opt.variety],
+           s->opt.f16_sums ? " --sums f16" : "",
            s->opt.limits_text ? " --limits " : "", s->opt.limits_text ? s->opt.limits_text : "");
 }
 
@@ -153,11 +167,13 @@ static bool reference_agrees(const suite *s, const test_case *test, char *why, s
     return ok && wrong < 0;
 }
 
-// Direct and phase take any problem everywhere, the reference any on the CPU.
+// Direct and phase take any problem everywhere, the reference any on the CPU; sums in f16 are for phase, where the device has them.
 static bool must_not_refuse(const suite *s, const upc_solver *solver)
 {
     if (s->opt.any_refusal)
         return false;
+    if (s->opt.f16_sums)
+        return strcmp(solver->name, "phase") == 0 && s->context->facts.info.f16_math;
     return strcmp(solver->name, "direct") == 0 || strcmp(solver->name, "phase") == 0 ||
            (strcmp(solver->name, "reference") == 0 && s->opt.backend == UPCONV_BACKEND_CPU);
 }
@@ -209,16 +225,19 @@ static bool run_problem(suite *s, uint64_t seed)
     test_case test;
     char why[512] = "", refusal[512] = "", forced[256] = "reference";
     random_draw_problem(&random, s->opt.size, s->opt.variety, &draw);
+    if (s->opt.f16_sums)
+        draw.problem.type = draw.problem.sum_type = UPCONV_F16;
     bool ok = test_case_init_typed(&test, &draw.problem, draw.order, draw.weights_type, draw.has_bias, draw.integers,
                                    &random);
     if (!ok)
         snprintf(why, sizeof why, "%s", upconv_last_error());
     test.partial = s->opt.limits_text ? draw.problem.in_channels : 0;
-    ok = ok && (s->opt.backend == UPCONV_BACKEND_CPU || reference_agrees(s, &test, why, sizeof why));
+    ok = ok && (s->opt.backend == UPCONV_BACKEND_CPU || s->opt.f16_sums || reference_agrees(s, &test, why, sizeof why));
     int ran = 0;
-    for (int i = 0; i < s->pool_count && ok; i++) {
-        snprintf(forced, sizeof forced, "%s", s->pools[i].solver->name);
-        const random_verdict verdict = run_solver(s, &s->pools[i], &test, seed, forced, sizeof forced, why, sizeof why);
+    for (int i = 0; i < s->pool_count && ok && (!s->opt.tries || ran < s->opt.tries); i++) {
+        random_pool *pool = &s->pools[(seed + (uint64_t)i) % (uint64_t)s->pool_count];
+        snprintf(forced, sizeof forced, "%s", pool->solver->name);
+        const random_verdict verdict = run_solver(s, pool, &test, seed, forced, sizeof forced, why, sizeof why);
         ok = verdict != RANDOM_FAILED;
         ran += verdict == RANDOM_PASSED;
         if (verdict == RANDOM_REFUSED && !refusal[0])
@@ -245,6 +264,10 @@ static void run_seed(suite *s, uint64_t seed)
     for (uint64_t attempt = 0; attempt < 20; attempt++) {
         if (run_problem(s, seed + attempt * 1000003))
             return;
+        if (s->opt.f16_sums && !s->context->facts.info.f16_math) { // then every solver must say no
+            s->passed++;
+            return;
+        }
         if (!s->opt.limits_text && !s->opt.solver) {
             printf("FAILED seed %" PRIu64 ": no solver takes it\n", seed);
             s->failed++;
@@ -275,8 +298,9 @@ int main(int argc, char **argv)
     char why[512];
     if (!parse_options(argc, argv, &s.opt)) {
         fprintf(stderr, "usage: random --backend vulkan|opencl|cpu [--solver S[:config]] [--count N] [--seed S]\n"
-                        "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N] "
-                        "[--configs N] [--size N] [--variety few|plain|any]\n");
+                        "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N,f16=0] "
+                        "[--configs N] [--size N] [--variety few|plain|any] [--tries N] "
+                        "[--sums f16]\n");
         return 2;
     }
     if (!test_backend_present(s.opt.backend, why, sizeof why)) {
@@ -289,6 +313,8 @@ int main(int argc, char **argv)
         upconv_context_destroy(s.context);
         return test_report(0, s.opt.count, 0);
     }
+    if (s.opt.no_f16)
+        s.context->facts.info.f16_storage = s.context->facts.info.f16_math = 0;
     for (int i = 0; i < upc_solver_count && s.pool_count < MAX_SOLVERS; i++) {
         if (solver_wanted(&s, upc_solvers[i]))
             s.pools[s.pool_count++] = (random_pool){.solver = upc_solvers[i], .limit = s.opt.configs};

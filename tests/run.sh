@@ -59,18 +59,18 @@ mkdir -p "$logs"
 rm -rf "$logs/drivers"
 mkdir -p "$logs/drivers/pocl" "$logs/drivers/mesa"
 export POCL_CACHE_DIR=$logs/drivers/pocl MESA_SHADER_CACHE_DIR=$logs/drivers/mesa
-count=500 limited=100 configs=2 variety=few large=
-$full && count=20000 limited=2000 configs=0 variety=any large=--large
+count=500 limited=100 configs=2 variety=few tries=1 large=
+$full && count=20000 limited=2000 configs=0 variety=any tries=0 large=--large
 
 backends=(cpu vulkan opencl)
 solvers_of() {
     case $1 in
     cpu) echo "reference phase direct" ;;
-    opencl) echo "phase direct gemm" ;;
-    *) echo "phase direct lanes" ;;
+    opencl) echo "phase direct gemm wide splitk" ;;
+    *) echo "phase direct lanes splitk" ;;
     esac
 }
-limits=(binding=4096 binding=1024,groups=3 groups=3,macs=5000 size=32,shared=4096)
+limits=(f16=0 binding=4096 binding=1024,groups=3 groups=3,macs=5000 size=32,shared=4096)
 
 # ---- the main build: everything on, gcc
 build_in build gcc -Dauto_features=enabled
@@ -81,11 +81,18 @@ for backend in "${backends[@]}"; do
     # ones are cut before any backend has them
     [ "$backend" = opencl ] && ! $full && configs=1 count=300 limited=40
     tested build "random: $backend" build/tests/random --backend "$backend" --count "$count" --seed 1000 --configs $configs \
-        --variety $variety
+        --variety $variety --tries $tries
     for limit in "${limits[@]}"; do
         [ "$backend" = cpu ] && continue
         tested build "random: $backend $limit" build/tests/random --backend "$backend" --count "$limited" --seed 500000 \
-            --configs $configs --variety $variety --limits "$limit"
+            --configs $configs --variety $variety --tries $tries --limits "$limit"
+    done
+    tested build "random: $backend, sums in f16" build/tests/random --backend "$backend" --count 40 --seed 240000 --sums f16 \
+        --tries 1
+    # these take few problems, so that others come in place of most
+    for solver in rows winograd; do
+        [ "$backend" = cpu ] || tested build "random: $backend $solver" build/tests/random --backend "$backend" --count 40 \
+            --seed 250000 --solver $solver --variety $variety
     done
 done
 
@@ -110,6 +117,13 @@ for backend in "${backends[@]}"; do
             tested build "$name" build/tests/conformance --corpus "$shared/conformance" --backend "$backend" --solver "$solver"
         fi
     done
+    # what the planner takes by itself, solvers among it that take some problems only and cannot be asked for all
+    name="conformance: $backend by choice"
+    if [ -z "$shared" ] || [ ! -d "$shared/conformance" ]; then
+        skip "$name" "no conformance folder (--shared)"
+    else
+        tested build "$name" build/tests/conformance --corpus "$shared/conformance" --backend "$backend"
+    fi
     # the same cases in other types and layouts, and with gaps; the solver that has most kernels of its own for them
     for kind in "--type f16 --layout nchw" "--type f16 --layout nc4hw4 --gaps" "--type f16 --layout nhwc" "--layout nhwc --gaps" \
         "--layout nc4hw4"; do
@@ -144,9 +158,10 @@ if ! bash "$here/validation.sh" --present; then
     skip "validation layers" "VK_LAYER_KHRONOS_validation is not installed"
 else
     tested build "validation: the layers see a hazard" bash "$here/validation.sh" --expect-messages build/tests/control_vulkan
-    tested build "validation: random" bash "$here/validation.sh" build/tests/random --backend vulkan --count 150 --seed 7000
+    tested build "validation: random" bash "$here/validation.sh" build/tests/random --backend vulkan --count 150 --seed 7000 \
+        --tries 1
     tested build "validation: random, limits" bash "$here/validation.sh" build/tests/random --backend vulkan --count 60 \
-        --seed 8000 --limits binding=2048,groups=3,macs=20000
+        --seed 8000 --tries 1 --limits binding=2048,groups=3,macs=20000
     meson_tests build validation vulkan bash "$here/validation.sh"
 fi
 

@@ -313,8 +313,9 @@ static double sum_bound(const test_case *test, uint64_t index)
     double bound = 0, terms = (double)p->in_channels / p->groups + 2;
     for (int a = 0; a < p->dims; a++)
         terms *= ceil((double)p->kernel[a] / p->stride[a] * (p->dilation[a] > 1 ? p->stride[a] : 1));
-    // Sums of n terms in any order are off by at most n half-ulps of the sum of magnitudes.
-    if (!test->integers)
+    // Sums of n terms in any order are off by at most n half-ulps of the sum of magnitudes, and products by as much again. Sums in
+    // f16 hold every integer up to 2048.
+    if (!test->integers || (p->sum_type == UPCONV_F16 && magnitude > 2048))
         bound += terms * ulp * magnitude;
     // At most 9 times that magnitude in two dimensions (api/solvers/winograd.h), in as many terms and those of the transforms.
     if (!test->integers)

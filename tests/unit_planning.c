@@ -188,6 +188,9 @@ static void check_recipe(const upc_recipe *recipe, const upc_problem *problem, c
         for (uint32_t b = 0; b < step->bind_count; b++) {
             const upc_bind *bind = &step->bind[b];
             assert_true(bind->range > 0 && bind->offset + bind->range <= sizes[bind->place]);
+            // the app's own buffers need not be usable as texel buffers
+            assert_true(step->kind != UPC_STEP_KERNEL || recipe->programs[step->program].kind[b] == UPC_BIND_BUFFER ||
+                        bind->place == UPC_PACKED);
             // with what the alignment of a window's beginning adds
             assert_true(bind->range + facts->info.offset_alignment <= limits->binding_bytes);
         }
@@ -212,6 +215,10 @@ static void recipes_keep_to_limits(void **state)
             facts.info.limits.group_count = (uint32_t)within(&seed, 2, 100);
             facts.info.limits.dispatch_macs = (uint64_t)within(&seed, 2000, 1000000);
         }
+        if (i % 7 == 0)
+            facts.info.limits.group_size = 1 + (uint32_t)(i / 7 % 9);
+        if (i % 2)
+            facts.texel_elements = 1u << 20;
         const upc_solver *solver = upc_solvers[next(&seed) % (uint32_t)upc_solver_count];
         if (solver->refuse(&problem, &facts, sentence))
             continue;
@@ -233,6 +240,83 @@ static void recipes_keep_to_limits(void **state)
         upc_recipe_finish(&recipe);
     }
     assert_true(cooked > 700);
+}
+
+// Strides and dilations whose products do not fit 64 bits: refused, or guessed legally, in defined arithmetic.
+static void beyond_counting(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "ic1oc1_id1od1kd1sd2097152_ih1oh1kh1sh2097152_iw1ow4kw4194305sw4194304",
+        "ic64oc8_id2od4kd2sd1dd1000000000_ih2oh4kh2sh1dh1000000000_iw8ow8kw2sw1dw1000000000",
+    };
+    for (size_t i = 0; i < UPC_COUNT(texts) * UPC_COUNT(devices); i++) {
+        upc_problem problem;
+        upc_facts facts;
+        char sentence[UPC_SENTENCE];
+        problem_of(texts[i % UPC_COUNT(texts)], &problem);
+        facts_of(&devices[i / UPC_COUNT(texts)], &facts);
+        for (int k = 0; k < upc_solver_count; k++) {
+            upc_config config;
+            if (upc_solvers[k]->refuse(&problem, &facts, sentence))
+                continue;
+            assert_string_not_equal(upc_solvers[k]->name, "winograd");
+            upc_solvers[k]->guess(&problem, &facts, &config);
+            assert_null(upc_solvers[k]->legal(&problem, &facts, &config, sentence));
+        }
+    }
+}
+
+// Weights given at execution are packed in the workspace, which may be a buffer of the app's: no solver reads them as texels.
+static void late_weights_are_no_texels(void **state)
+{
+    (void)state;
+    upc_problem problem;
+    upc_facts facts;
+    upc_config config;
+    upc_recipe recipe;
+    problem_of("ic16oc16_ih8oh16kh4sh2ph1", &problem);
+    facts_of(&devices[0], &facts);
+    facts.texel_elements = 1u << 20;
+    for (int late = 0; late < 2; late++) {
+        const upc_solver *solver = upc_solver_find("phase", 5);
+        const upc_request request = {.dynamic_weights = late != 0};
+        solver->guess(&problem, &facts, &config);
+        assert_int_equal(upc_config_parse(solver, "texel=1", &config), UPCONV_OK);
+        upc_recipe_init(&recipe, &env);
+        assert_int_equal(solver->cook(&problem, &facts, &config, &request, &recipe), UPCONV_OK);
+        check_recipe(&recipe, &problem, &facts);
+        upc_recipe_finish(&recipe);
+    }
+}
+
+// A long table of taps, or more bytes of bias than of output, in small bindings.
+static void bindings_beside_tensors(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"ic2oc2_ih2oh8kh2sh500_iw8ow8kw1", "ic1oc1000_ih1oh1kh1_iw2ow1kw1+f16"};
+    for (size_t i = 0; i < UPC_COUNT(texts) * (size_t)upc_solver_count; i++) {
+        upc_problem problem;
+        upc_facts facts;
+        upc_config config;
+        upc_recipe recipe;
+        const upc_request request = {0};
+        char sentence[UPC_SENTENCE];
+        const upc_solver *solver = upc_solvers[i / UPC_COUNT(texts)];
+        problem_of(texts[i % UPC_COUNT(texts)], &problem);
+        facts_of(&devices[0], &facts);
+        facts.info.limits.binding_bytes = 3000;
+        if (solver->refuse(&problem, &facts, sentence))
+            continue;
+        solver->guess(&problem, &facts, &config);
+        upc_recipe_init(&recipe, &env);
+        const upconv_status status = solver->cook(&problem, &facts, &config, &request, &recipe);
+        if (status != UPCONV_ERROR_UNSUPPORTED) {
+            assert_int_equal(status, UPCONV_OK);
+            check_recipe(&recipe, &problem, &facts);
+        }
+        upc_recipe_finish(&recipe);
+    }
 }
 
 // Products keep to the workspace that is the default, or to a smaller one that the app asks for, by being cut.
@@ -435,6 +519,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_recipes),
         cmocka_unit_test(recipes_keep_to_limits),
+        cmocka_unit_test(beyond_counting),
+        cmocka_unit_test(late_weights_are_no_texels),
+        cmocka_unit_test(bindings_beside_tensors),
         cmocka_unit_test(products_keep_to_the_workspace),
         cmocka_unit_test(same_recipe_same_hash),
         cmocka_unit_test(taps_follow_the_definition),

@@ -353,8 +353,8 @@ static void test_places(void **state)
         int64_t last = 0;
         for (int64_t i = 0; i < 720; i++) {
             const int64_t at = upc_tensor_at(&checked.out, i / 360, i / 60 % 6, i / 15 % 4, i / 5 % 3, i % 5);
-            assert_true(at < (int64_t)sizeof taken && !taken[at]);
-            taken[at] = 1;
+            if (at < 0 || at >= (int64_t)sizeof taken || taken[at]++)
+                fail_msg("element %lld lies beyond the tensor or on another", (long long)at);
             last = UPC_MAX(last, at);
         }
         assert_int_equal(last + (problem.out_layout == UPCONV_NC4HW4 ? 3 : 1), checked.out.elements); // 6 of 8 channels

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../api/internal.h"
+#include "testing.h"
 
 // Layers of published networks.
 static const char *const layers[] = {
@@ -80,10 +80,13 @@ static int find_devices(void **state)
 {
     (void)state;
     upc_env_init(&env, NULL);
-    for (int b = 0; b < upc_backend_count; b++)
-        for (int i = 0; device_count < MOST_DEVICES / 2 && !upc_backends[b]->facts_at(&env, i, &devices[device_count]);
-             i++)
-            device_count++;
+    for (int backend = UPCONV_BACKEND_VULKAN; backend < UPCONV_BACKEND_COUNT; backend++) {
+        upconv_context *context;
+        if (test_context_create((upconv_backend)backend, NULL, &context))
+            continue;
+        devices[device_count++] = context->facts;
+        upconv_context_destroy(context);
+    }
     make_up("Adreno (TM) 618", UPCONV_BACKEND_VULKAN, 0x5143, false);
     make_up("Adreno (TM) 740", UPCONV_BACKEND_VULKAN, 0x5143, true);
     make_up("QUALCOMM Adreno(TM)", UPCONV_BACKEND_OPENCL, 0x5143, true);

@@ -75,7 +75,8 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
             return sentence;
         }
     }
-    if (upc_taps_packed_bytes(problem, &(upc_packing){16, problem->icg + 3, UPCONV_F32}) / 16 > (uint64_t)most || upc_weights_elements(problem) > (uint64_t)most) {
+    if (upc_taps_packed_bytes(problem, &(upc_packing){16, problem->icg + 3, UPCONV_F32}) / 16 > (uint64_t)most ||
+        upc_weights_elements(problem) > (uint64_t)most) {
         snprintf(sentence, UPC_SENTENCE, "%llu weights are beyond 32-bit indices",
                  (unsigned long long)upc_weights_elements(problem));
         return sentence;
@@ -318,7 +319,9 @@ static upconv_status emit(void *to, const upc_box *box, const upc_window *in, co
         box->i0 == 0, box->i0 + box->in == c->split.icg, (box->g0 * c->split.icg + box->i0) % c->split.in.pack,
         (box->g0 * p->ocg + box->c0) % c->split.out.pack,
     };
-    upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = box->i0 > 0 || c->prepared};
+    // where the output is the residual itself, windows of dispatches that follow one another overlap, though their elements do not
+    const bool in_place = p->residual && c->split.emitted > 1;
+    upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = box->i0 > 0 || c->prepared || in_place};
     c->prepared = false; // what came before, the first waited for
     for (size_t i = 0; i < UPC_COUNT(values); i++)
         step.args[i] = (int32_t)values[i];

@@ -22,6 +22,7 @@ typedef struct upc_gather {
     uint32_t local[3];
     const upc_stage *stage; // NULL: the kernel reads the input as it is; else filled in, and not refused
     int unroll;            // steps of the loop over input channels that are written out
+    bool f16_sums;         // products are added up in f16
     bool texel;            // weights are read as a texel buffer (facts.texel_elements)
     uint32_t lanes;        // 0: items make tiles of a row; else subgroups of so many items make tiles of all positions of a phase
     bool whole_groups;     // a work-group together makes what an item does otherwise

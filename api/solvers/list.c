@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const upc_solver upc_solver_lanes, upc_solver_phase, upc_solver_splitk, upc_solver_wide, upc_solver_rows, upc_solver_direct, upc_solver_gemm, upc_solver_reference, upc_solver_winograd;
+extern const upc_solver upc_solver_phase, upc_solver_lanes, upc_solver_wide, upc_solver_rows, upc_solver_splitk, upc_solver_direct,
+    upc_solver_gemm, upc_solver_winograd, upc_solver_reference;
 
 const upc_solver *const upc_solvers[] = {
     &upc_solver_phase,

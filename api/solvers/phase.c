@@ -22,8 +22,13 @@ static const upc_knob knobs[] = {
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
 {
-    (void)facts;
-    return upc_gather_refuse(problem, true, sentence);
+    upc_problem in_f32 = *problem;
+    if (problem->sum_type == UPCONV_F16 && !facts->info.f16_math) {
+        snprintf(sentence, UPC_SENTENCE, "the device has no arithmetic in f16");
+        return sentence;
+    }
+    in_f32.sum_type = UPCONV_F32; // no other solver adds up in f16
+    return upc_gather_refuse(&in_f32, true, sentence);
 }
 
 // Positions of a row, and rows of all phases.
@@ -109,6 +114,7 @@ static void defines(const upc_gather *gather, upc_program_desc *program)
 {
     upc_program_param(program, "TILE", UPC_PARAM_DEFINE, (int32_t)gather->tile);
     upc_program_param(program, "OC", UPC_PARAM_DEFINE, (int32_t)gather->oc);
+    upc_program_param(program, "SUM", UPC_PARAM_DEFINE, gather->f16_sums ? 16 : 32);
 }
 
 // stage: filled in where the configuration asks for a copy of the input.
@@ -119,7 +125,7 @@ static upconv_status gather_of(const upc_env *env, const upc_problem *problem, c
         .kernel = "phase", .phases = true, .oc = config->value[OC], .tile = config->value[TILE],
         .local = {(uint32_t)config->value[GROUP_X], (uint32_t)config->value[GROUP_Y], 1},
         .spec = config->value[SPEC] != 0, .texel = config->value[TEXEL] != 0,
-        .unroll = config->value[UNROLL], .defines = defines,
+        .unroll = config->value[UNROLL], .f16_sums = problem->sum_type == UPCONV_F16, .defines = defines,
     };
     if (!config->value[STAGE])
         return UPCONV_OK;
@@ -146,6 +152,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
         return status;
     if (gather.stage && upc_stage_refuse(&stage, problem, facts, sentence))
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s", sentence);
+    // weights packed at execution may lie in the app's own buffer, which need not be usable as a texel buffer
+    gather.texel = gather.texel && !request->dynamic_weights;
     return upc_gather_cook(&gather, problem, facts, request, recipe);
 }
 

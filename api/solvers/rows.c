@@ -18,7 +18,7 @@ static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},      // work-group
 };
 
-enum { MAX_STRIDE = 8, MAX_SLOTS = 16, MAX_STRIPS = 4096 };
+enum { MAX_STRIDE = 8, MAX_SLOTS = 16, MAX_STRIPS = 4096, TABLE_ENTRIES = 29 }; // entries: without those of weights and taps
 
 // The geometry along w, as the kernel counts it, and what one strip covers.
 typedef struct rows {
@@ -193,7 +193,11 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     const uint64_t room = limits->binding_bytes - UPC_MIN(facts->info.offset_alignment, limits->binding_bytes);
     const upc_packing packing = {weight_block(config), problem->icg, UPCONV_F32};
     const uint64_t packed = upc_taps_packed_bytes(problem, &packing), piece = UPC_MIN(room, limits->alloc_bytes);
-    if (upc_input_bytes(problem) > room || upc_output_bytes(problem) > room || packed > UPC_MIN(piece, INT32_MAX) ||
+    const uint64_t bias = (uint64_t)(problem->groups * problem->ocg) * 4; // more than the output where that has few f16 of each
+    uint64_t table = TABLE_ENTRIES + UPC_PACK_ENTRIES;
+    for (int a = 0; a < 3; a++)
+        table += 3 * (uint64_t)upc_taps_stride(&problem->axis[a]);
+    if (bias > room || table * 4 > room || upc_input_bytes(problem) > room || upc_output_bytes(problem) > room || packed > UPC_MIN(piece, INT32_MAX) ||
         (r.staged && s.stage.bytes > piece) || problem->in.elements > INT32_MAX || problem->out.elements > INT32_MAX ||
         upc_problem_macs(problem) > (double)limits->dispatch_macs || !grid_fits(problem, facts, config, &s, r.staged)) {
         snprintf(sentence, UPC_SENTENCE, "it is beyond one dispatch: bindings of %llu bytes, %u groups, %llu multiply-adds",
@@ -265,8 +269,6 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     memset(config, 0, sizeof *config);
     config->value[WIDTH] = upc_vector_guess(facts);
     config->value[VECTORS] = config->value[CHANNELS] = config->value[GROUP_X] = 1;
-    while (config->value[GROUP_X] < 8 && !upc_group_legal(facts, config->value[GROUP_X] * 2, 1, sentence))
-        config->value[GROUP_X] *= 2;
     double least = 0;
     bool found = false;
     upc_config best = *config;
@@ -282,7 +284,10 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
         least = us;
         found = true;
     }
+    rows r;
     *config = best;
+    measure_rows(problem, config, &r);
+    config->value[GROUP_X] = upc_vector_group(facts, upc_ceil_div(r.units, r.tile));
 }
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -331,14 +336,13 @@ static upconv_status table(cooking *c)
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const upc_tap_axis *t = c->taps.axis;
     const upc_epilogue act = upc_epilogue_of(p);
-    enum { COUNT = 29 };
-    c->taps_at[0] = COUNT + (c->request->dynamic_weights ? UPC_PACK_ENTRIES : 0); // the taps come last
+    c->taps_at[0] = TABLE_ENTRIES + (c->request->dynamic_weights ? UPC_PACK_ENTRIES : 0); // the taps come last
     for (int a = 1; a < 3; a++)
         c->taps_at[a] = c->taps_at[a - 1] + 3 * (int32_t)t[a - 1].stride;
     const struct {
         const char *name;
         int64_t value;
-    } fixed[COUNT] = {
+    } fixed[TABLE_ENTRIES] = {
         {"DI", d->in}, {"HI", h->in}, {"DO", d->out}, {"HO", h->out}, {"WO", w->out}, {"PD", d->pad}, {"PH", h->pad},
         {"SHIFT_W", c->rows.shift}, {"ICG", p->icg}, {"OCG", p->ocg}, {"G_N", p->groups}, {"OUT_N", clamp32(p->out.image)},
         {"OUT_C", clamp32(p->out.channel)}, {"OUT_D", p->out.axis[0]}, {"OUT_H", p->out.axis[1]}, {"OUT_W", p->out.axis[2]},
@@ -347,7 +351,7 @@ static upconv_status table(cooking *c)
         {"DGD", t[0].input_step}, {"DGH", t[1].input_step}, {"TAPS_D", c->taps_at[0]}, {"TAPS_H", c->taps_at[1]},
         {"TAPS_W", c->taps_at[2]}, {"ACT_A", act.bits[0]}, {"ACT_LO", act.bits[1]}, {"ACT_HI", act.bits[2]},
     };
-    for (size_t i = 0; i < COUNT; i++) {
+    for (size_t i = 0; i < TABLE_ENTRIES; i++) {
         upc_program_param(&c->program, fixed[i].name, UPC_PARAM_TABLE, (int32_t)i);
         const upconv_status status = upc_recipe_table(c->recipe, (int32_t)fixed[i].value);
         if (status)

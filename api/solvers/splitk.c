@@ -16,15 +16,6 @@ static const upc_knob knobs[] = {
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},  // 1: the geometry is compiled in
 };
 
-static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
-{
-    if (facts->info.backend == UPCONV_BACKEND_CPU) {
-        snprintf(sentence, UPC_SENTENCE, "it is for devices with work-groups");
-        return sentence;
-    }
-    return upc_gather_refuse(problem, true, sentence);
-}
-
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     memset(config, 0, sizeof *config);
@@ -47,6 +38,19 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
         return sentence;
     }
     return upc_group_legal(facts, config->value[LANES], 1, sentence);
+}
+
+static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
+{
+    upc_config config;
+    if (facts->info.backend == UPCONV_BACKEND_CPU) {
+        snprintf(sentence, UPC_SENTENCE, "it is for devices with work-groups");
+        return sentence;
+    }
+    if (upc_gather_refuse(problem, true, sentence))
+        return sentence;
+    guess(problem, facts, &config); // even the smallest work-group may be too large for lowered limits
+    return legal(problem, facts, &config, sentence);
 }
 
 // As phase with a tile of one, and a round of the adding up for each halving.

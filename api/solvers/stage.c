@@ -33,6 +33,16 @@ void upc_stage_fill(upc_stage *stage, const upc_problem *problem)
     const int64_t pack = stage->pack;
     upc_tensor *tensor = &stage->tensor;
     stage->icg = upc_ceil_div(problem->icg, pack) * pack;
+    uint64_t elements = (uint64_t)stage->icg;
+    bool fits = upc_mul_u64(&elements, elements, (uint64_t)(problem->groups * problem->batch));
+    for (int a = 0; a < 3 && fits; a++)
+        fits = upc_mul_u64(&elements, elements, (uint64_t)extent(stage, problem, a));
+    if (!fits || elements > INT64_MAX / 4) { // wide dilations on every axis: distances that nobody uses
+        *tensor = (upc_tensor){.pack = pack};
+        stage->origin = 0;
+        stage->bytes = UINT64_MAX;
+        return;
+    }
     tensor->pack = pack;
     tensor->axis[2] = pack;
     tensor->axis[1] = tensor->axis[2] * extent(stage, problem, 2);
@@ -70,7 +80,7 @@ static void grid(const upc_stage *stage, const upc_problem *problem, const upc_f
     items[2] = problem->batch * problem->groups * (stage->icg / stage->pack);
     local[0] = local[1] = local[2] = 1;
     if (facts->family == UPC_FAMILY_CPU)
-        local[1] = (uint32_t)UPC_MIN(4, facts->group_axis[1]); // rows of some length each: few to a group keep all cores busy
+        local[1] = UPC_MIN(4, UPC_MIN(facts->group_axis[1], facts->info.limits.group_size)); // long rows: few keep all cores busy
     else
         upc_group_guess(facts, items, 64, local);
 }

@@ -21,7 +21,7 @@ typedef struct upc_stage {
 // front and back so that every tap of every position that a gathering kernel makes is inside; `tile`: positions of an item along w,
 // all of which it reads.
 void upc_stage_surround(upc_stage *stage, const upc_problem *problem, const upc_taps *taps, int64_t tile);
-// Fills in what follows from what is asked for.
+// Fills in what follows from what is asked for. bytes is UINT64_MAX, and distances are 0, where they are beyond 64 bits.
 void upc_stage_fill(upc_stage *stage, const upc_problem *problem);
 // NULL: the copy can be made in one dispatch, and within the workspace that needs no asking. Else a sentence.
 const char *upc_stage_refuse(const upc_stage *stage, const upc_problem *problem, const upc_facts *facts, char *sentence);

@@ -11,6 +11,15 @@ int32_t upc_vector_guess(const upc_facts *facts)
     return facts->vector_floats >= 16 ? 16 : facts->vector_floats >= 8 ? 8 : 4;
 }
 
+int32_t upc_vector_group(const upc_facts *facts, int64_t items)
+{
+    int32_t group = 1;
+    char sentence[UPC_SENTENCE];
+    while (group < 8 && group < items && !upc_group_legal(facts, group * 2, 1, sentence))
+        group *= 2;
+    return group;
+}
+
 const char *upc_vector_legal(const upc_facts *facts, int32_t width, char *sentence)
 {
     if (width == 4 || facts->info.backend == UPCONV_BACKEND_OPENCL)

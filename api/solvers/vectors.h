@@ -12,6 +12,8 @@ extern const int32_t upc_vector_widths[UPC_VECTOR_WIDTHS];
 int32_t upc_vector_guess(const upc_facts *facts);
 // NULL: kernels can have vectors of `width`. Else a sentence.
 const char *upc_vector_legal(const upc_facts *facts, int32_t width, char *sentence);
+// Items of a work-group along a row that has `items`: up to 8, and not more than the row needs.
+int32_t upc_vector_group(const upc_facts *facts, int64_t items);
 // NULL, or why neither solver is for this problem or device.
 const char *upc_vector_refuse(const upc_problem *problem, const upc_facts *facts, char *sentence);
 

@@ -101,14 +101,14 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     return upc_vector_us(facts, &work);
 }
 
-// The cheapest of the legal ones, as the model has it.
-static bool search(const upc_problem *problem, const upc_facts *facts, upc_config *best)
+// The cheapest of the legal ones, as the model has it, with a copy of the input only where `stages` allows one.
+static bool search(const upc_problem *problem, const upc_facts *facts, int32_t stages, upc_config *best)
 {
     char sentence[UPC_SENTENCE];
     double least = 0;
     bool found = false;
     for (size_t t = 0; t < UPC_COUNT(tiles); t++)
-        for (int32_t stage = 0; stage <= upc_taps_overlap(problem); stage++) { // without overlap, plans need no workspace
+        for (int32_t stage = 0; stage <= stages; stage++) {
             upc_config config = *best;
             config.value[TILE] = tiles[t];
             config.value[STAGE] = stage;
@@ -135,9 +135,12 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     config->value[WIDTH] = upc_vector_guess(facts);
     config->value[TILE] = config->value[VECTORS] = 1;
     config->value[GROUP_X] = 1;
-    while (config->value[GROUP_X] < 8 && !upc_group_legal(facts, config->value[GROUP_X] * 2, 1, (char[UPC_SENTENCE]){0}))
-        config->value[GROUP_X] *= 2;
-    search(problem, facts, config);
+    // default plans need no workspace where no two taps of an output read different inputs
+    if (upc_taps_overlap(problem) || !search(problem, facts, 0, config))
+        search(problem, facts, 1, config);
+    const upc_axis *w = &problem->axis[2];
+    const int64_t row = upc_ceil_div(w->out, upc_taps_stride(w));
+    config->value[GROUP_X] = upc_vector_group(facts, upc_ceil_div(row, (int64_t)config->value[TILE]));
 }
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)

@@ -76,6 +76,13 @@ static const char *refuse_shape(const upc_problem *problem, char *sentence)
         snprintf(sentence, UPC_SENTENCE, "its sums are f32");
         return sentence;
     }
+    double phases = 1;
+    for (int a = 0; a < 3; a++)
+        phases *= (double)problem->axis[a].stride;
+    if (phases > UPC_MAX_PHASES) {
+        snprintf(sentence, UPC_SENTENCE, "its strides make %.0f phases; at most %d", phases, UPC_MAX_PHASES);
+        return sentence;
+    }
     return NULL;
 }
 

@@ -332,7 +332,7 @@ static upconv_status cook(live *l, const upc_proposal *proposal, upc_outcome *ou
     void *twins = l->twins;
     if (status) {
         status = failed(outcome, status);
-    } else if (upc_recipe_refuse(l->context, &l->problem, &l->params.plan, &recipe, outcome->reason)) {
+    } else if (upc_recipe_refuse(l->context, &l->problem, &l->params.plan, &recipe, false, outcome->reason)) {
         verdict(outcome, UPCONV_TUNE_DISCARDED, outcome->reason);
     } else if (!upc_grow(env, &twins, &l->twin_capacity, l->twin_count + 1, sizeof *l->twins)) {
         status = upc_no_memory((l->twin_count + 1) * sizeof *l->twins);

@@ -43,7 +43,7 @@ static bool next_row(const upc_problem *p, int64_t *index, row *r)
 
 static bool complain(char reason[UPC_SENTENCE], const row *r, int64_t w, double found, double expected)
 {
-    char place[128];
+    char place[160];
     snprintf(place, sizeof place, "image %lld, channel %lld, position %lld, %lld, %lld", (long long)r->at[0],
              (long long)r->at[1], (long long)r->at[2], (long long)r->at[3], (long long)w);
     if (isnan(found))

@@ -142,8 +142,9 @@ typedef struct upconv_problem {
     upconv_layout in_layout, out_layout;
     upconv_act act;
     float act_param[2];
-    upconv_type sum_type; // in which products are added up. F32: always; F16 (type F16 only): may lose all but 3 digits in
-                          // long sums, and needs a device with f16_math
+    upconv_type sum_type; // in which products are added up. F32: always; F16 (type F16 only): needs a device with f16_math.
+                          // A sum of n products is then off by up to n * 2^-10 * (the sum of their magnitudes), and infinite
+                          // beyond 65504
     upconv_residual residual;
     upconv_pitch in_pitch, out_pitch; // zeros: dense
 } upconv_problem;
@@ -371,8 +372,9 @@ typedef struct upconv_plan_params {
     upconv_filter_order order;   // of weights, here or at execution
     upconv_effort effort;
     int64_t time_limit_ns;       // of UPCONV_MEASURE, kept to between two candidates; 0: 2 s
-    uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output and 4 MB,
-                                 // and beside it what weights given at execution need in packed form
+    uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output and 4 MB, and
+                                 // beside it what weights given at execution need in packed form; where kernel = stride, only
+                                 // the latter (unless `solver` is given)
     const char *solver;          // NULL: any; "phase"; or with a configuration: "phase:tile=4,oc=8"
     upconv_type weights_type;    // of weights, here or at execution; F16 or F32 for a problem of either type
 } upconv_plan_params;

@@ -126,6 +126,16 @@ static upconv_status make_view(upc_vk_device *device, upc_vk_job *job, uint8_t k
     return UPCONV_OK;
 }
 
+// Where a window ends: at a whole word, because kernels without 16-bit storage reach the last of an odd number of halves through its
+// word. Our own buffers have room for that; of an imported one only its owner knows. 0: the word is not there.
+static uint64_t window_end(const upc_vk_device *device, const upc_vk_memory *memory, uint64_t end)
+{
+    const uint64_t whole = upc_round_up(end, 4);
+    if (memory->memory || whole <= memory->base.bytes)
+        return whole;
+    return device->physical.storage_16bit ? end : 0;
+}
+
 // Descriptors of one launch; the part of each offset that the device cannot bind goes to bases, in units of
 // 2 bytes.
 static upconv_status bind(upc_vk_device *device, upc_vk_job *job, const upc_launch *launch,
@@ -147,12 +157,16 @@ static upconv_status bind(upc_vk_device *device, upc_vk_job *job, const upc_laun
         if (!memory)
             return upc_fail(UPCONV_ERROR_INVALID,
                             "binding %u has no buffer, and the work asks for no workspace", (unsigned)i);
-        if (!texel && rest + bound->range > limits->maxStorageBufferRange)
-            return upc_fail(UPCONV_ERROR_UNSUPPORTED, "binding %u covers %llu bytes; the device binds %u",
-                            (unsigned)i, (unsigned long long)(rest + bound->range),
-                            (unsigned)limits->maxStorageBufferRange);
+        const uint64_t start = bound->offset - rest, end = window_end(device, memory, bound->offset + bound->range);
+        if (!end)
+            return upc_fail(UPCONV_ERROR_UNSUPPORTED, "binding %u ends at byte %llu of an imported buffer of %llu; the device reaches "
+                            "16-bit elements by whole words of 4 bytes, so the buffer must go on to a multiple of 4", (unsigned)i,
+                            (unsigned long long)(bound->offset + bound->range), (unsigned long long)memory->base.bytes);
+        if (!texel && end - start > limits->maxStorageBufferRange)
+            return upc_fail(UPCONV_ERROR_UNSUPPORTED, "binding %u covers %llu bytes; the device binds %u", (unsigned)i,
+                            (unsigned long long)(end - start), (unsigned)limits->maxStorageBufferRange);
         bases[i] = (int32_t)(rest / 2);
-        infos[i] = (VkDescriptorBufferInfo){memory->buffer, bound->offset - rest, rest + bound->range};
+        infos[i] = (VkDescriptorBufferInfo){memory->buffer, start, end - start};
         const upconv_status status = texel ? make_view(device, job, kinds[i], &infos[i], &views[i]) : UPCONV_OK;
         if (status)
             return status;
