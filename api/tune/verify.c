@@ -192,7 +192,8 @@ bool upc_awkward(const upc_problem *problem, int index, upc_problem *awkward)
     given.out_channels = given.groups * (depthwise ? (int32_t)UPC_MIN(problem->ocg, 2) : ocg);
     for (int i = 0; i < given.dims; i++) {
         const int axis = 3 - given.dims + i;
-        const int32_t in = shapes[index].in[axis];
+        const int64_t most = UPC_MAX(256 / problem->axis[axis].stride, 2); // few outputs also of large strides
+        const int32_t in = (int32_t)UPC_MIN(shapes[index].in[axis], most);
         const int64_t out = problem->axis[axis].out + (in - problem->axis[axis].in) * problem->axis[axis].stride;
         given.in[i] = problem->axis[axis].in == 1 && problem->axis[axis].kernel == 1 ? 1 : in;
         given.out[i] = given.in[i] == 1 ? given.out[i] : (int32_t)UPC_MIN(UPC_MAX(out, 1), INT32_MAX);
