@@ -236,19 +236,18 @@ bool upc_candidate_equal(const upc_candidate *a, const upc_candidate *b)
 
 int upc_space_guesses(const upc_space *space, upc_candidate *list, int room)
 {
-    double us[64];
     int count = 0;
-    for (int i = 0; i < space->solver_count && count < UPC_MIN(room, (int)UPC_COUNT(us)); i++) {
+    for (int i = 0; i < space->solver_count; i++) {
         const upc_space_solver *solver = &space->solver[i];
+        int at = count;
         if (!solver->guessed)
             continue;
-        int at = count++; // of equals the first of the list stays first, as in the planner
-        for (; at > 0 && us[at - 1] > solver->guess_us; at--) {
-            us[at] = us[at - 1];
-            list[at] = list[at - 1];
-        }
-        us[at] = solver->guess_us;
-        list[at] = (upc_candidate){i, solver->guess};
+        for (; at > 0 && space->solver[list[at - 1].solver].guess_us > solver->guess_us; at--)
+            if (at < room)
+                list[at] = list[at - 1];
+        if (at < room) // of equals the first of the list stays first, as in the planner
+            list[at] = (upc_candidate){i, solver->guess};
+        count += count < room;
     }
     return count;
 }

@@ -4,10 +4,11 @@
 #include <math.h>
 
 enum {
-    DRAWS = 4000,    // at random, before a space counts as exhausted
-    SIFTED = 8,      // legal ones drawn, of which the cost model picks
-    INJECT_EVERY = 5, // proposals of which one is drawn at random
-    PATIENCE = 80,   // candidates without a better one
+    DRAWS = 2000,     // at random, before a space counts as exhausted
+    SIFTED = 8,       // legal ones drawn, of which the cost model picks
+    INJECT_EVERY = 3, // proposals of which one is drawn at random
+    EXPLORED = 4,     // candidates of each solver, before those drawn are of the better ones
+    PATIENCE = 100,   // candidates without a better one
 };
 
 static const double far_off = 1.6; // neighbours of what is so much slower than the best are not worth trying
@@ -56,7 +57,7 @@ static bool propose_random(upc_search *search, upc_candidate *candidate, upconv_
 
 // -------------------------------------------------------------------------------------------------------------- descent
 
-// A solver by what its best candidate was worth: one that is half as fast is drawn an eighth as often.
+// A solver by what its best candidate was worth: one that is half as fast is drawn a quarter as often, but none is forgotten.
 static int draw_solver(upc_search *search)
 {
     const upc_space *space = search->space;
@@ -64,12 +65,12 @@ static int draw_solver(upc_search *search)
     double weight[64], sum = 0;
     const int count = UPC_MIN(space->solver_count, (int)UPC_COUNT(weight));
     for (int i = 0; i < count; i++)
-        weight[i] = space->solver[i].searched ? 0.02 : 0;
+        weight[i] = space->solver[i].searched ? 0.1 : 0;
     for (size_t e = 0; e < search->count; e++) {
         const upc_search_entry *entry = &search->entry[e];
         const double share = best / entry->ratio;
         if (entry->candidate.solver < count && weight[entry->candidate.solver] > 0)
-            weight[entry->candidate.solver] = UPC_MAX(weight[entry->candidate.solver], share * share * share);
+            weight[entry->candidate.solver] = UPC_MAX(weight[entry->candidate.solver], share * share);
     }
     for (int i = 0; i < count; i++)
         sum += weight[i];
@@ -80,14 +81,28 @@ static int draw_solver(upc_search *search)
     return -1;
 }
 
-// Of some that are drawn the one that the cost model likes best.
-static bool draw_likely(upc_search *search, upc_candidate *candidate)
+// One of which fewer than EXPLORED were tried; -1: there is none.
+static int unexplored(const upc_search *search)
+{
+    int tried[64] = {0}, found = -1;
+    const int count = UPC_MIN(search->space->solver_count, (int)UPC_COUNT(tried));
+    for (size_t e = 0; e < search->count; e++)
+        if (search->entry[e].candidate.solver < count)
+            tried[search->entry[e].candidate.solver]++;
+    for (int i = 0; i < count; i++)
+        if (search->space->solver[i].searched && tried[i] < EXPLORED && (found < 0 || tried[i] < tried[found]))
+            found = i;
+    return found;
+}
+
+// Of some that are drawn, all of one solver unless it is -1, the one that the cost model likes best.
+static bool draw_likely(upc_search *search, int one, upc_candidate *candidate)
 {
     double best_us = INFINITY;
     int found = 0;
     for (int i = 0; i < DRAWS && found < SIFTED; i++) {
         upc_candidate drawn;
-        const int solver = draw_solver(search);
+        const int solver = one < 0 ? draw_solver(search) : one;
         if (solver < 0 || !draw_config(search, solver, &drawn))
             continue;
         const double us = search->space->predict(search->space, &drawn);
@@ -144,10 +159,10 @@ static bool propose_descent(upc_search *search, upc_candidate *candidate, upconv
         return false;
     if (++search->injected >= INJECT_EVERY) {
         search->injected = 0;
-        if (draw_likely(search, candidate))
+        if (draw_likely(search, unexplored(search), candidate) || draw_likely(search, -1, candidate))
             return true;
     }
-    return descend(search, candidate) || draw_likely(search, candidate) || any_left(search, candidate, stop);
+    return descend(search, candidate) || draw_likely(search, -1, candidate) || any_left(search, candidate, stop);
 }
 
 const upc_strategy upc_strategies[] = {
