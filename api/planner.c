@@ -95,6 +95,29 @@ static upconv_status forced(const upconv_context *context, const upc_problem *pr
     return UPCONV_OK;
 }
 
+// A solver's guess, or, where that needs more workspace than the app allows, the same without a copy of the input. NULL, or why neither
+// will do.
+static const char *guess_within(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
+                                const upc_solver *solver, upc_config *config, char *sentence)
+{
+    const char *refusal = solver->legal(problem, &context->facts, config, sentence);
+    if (!refusal)
+        refusal = upc_config_refuse(context, problem, params, solver, config, sentence);
+    for (int k = 0; k < solver->knob_count && refusal; k++) {
+        char again[UPC_SENTENCE];
+        upc_config plain = *config;
+        if (strcmp(solver->knobs[k].name, "stage") || !config->value[k])
+            continue;
+        plain.value[k] = 0;
+        if (solver->legal(problem, &context->facts, &plain, again) ||
+            upc_config_refuse(context, problem, params, solver, &plain, again))
+            break;
+        *config = plain;
+        return NULL;
+    }
+    return refusal;
+}
+
 // The cheapest guess by the cost model, and what every solver says. false: all refuse, the preferred one with `why`.
 static bool modelled(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                      upc_choice *choice, upc_text *why, upc_text *text)
@@ -111,9 +134,8 @@ static bool modelled(const upconv_context *context, const upc_problem *problem, 
             us = solver->cost_us(problem, &context->facts, &config);
             if (found && !text && us >= choice->predicted_us)
                 continue; // nobody asks whether it could
-            refusal = solver->legal(problem, &context->facts, &config, sentence);
-            if (!refusal)
-                refusal = upc_config_refuse(context, problem, params, solver, &config, sentence);
+            refusal = guess_within(context, problem, params, solver, &config, sentence);
+            us = refusal ? us : solver->cost_us(problem, &context->facts, &config);
         }
         if (!refusal) {
             if (!found || us < choice->predicted_us)

@@ -99,7 +99,7 @@ static int find_devices(void **state)
 
 // What a plan without tuning needs; a sentence where there is none.
 static const char *need(const upc_facts *facts, const upc_problem *problem, const upconv_plan_params *params,
-                        uint64_t *bytes)
+                        const upc_solver **solver, uint64_t *bytes)
 {
     upconv_context context = {.facts = *facts};
     context.env = env;
@@ -111,6 +111,7 @@ static const char *need(const upc_facts *facts, const upc_problem *problem, cons
     upc_tuning_destroy(context.tuning);
     if (status)
         return upc_last_error();
+    *solver = choice.solver;
     const upc_request request = {.dynamic_weights = !params->weights, .workspace_limit = params->workspace_limit};
     upc_recipe_init(&recipe, &env);
     status = choice.solver->cook(problem, facts, &choice.config, &request, &recipe);
@@ -143,7 +144,8 @@ static void check_layer(const upc_facts *facts, const char *layer, upconv_type t
         const upconv_plan_params params = {
             .struct_size = sizeof params, .weights = weights, .workspace_limit = limits[i]};
         uint64_t bytes = 0;
-        const char *none = need(facts, &problem, &params, &bytes);
+        const upc_solver *solver;
+        const char *none = need(facts, &problem, &params, &solver, &bytes);
         if (none)
             fail_msg("%s, %s, type %d, layout %d, limit %llu: %s", facts->info.name, layer, (int)type, (int)layout,
                      (unsigned long long)limits[i], none);
@@ -163,8 +165,31 @@ static void default_plans_keep_within_bounds(void **state)
                     check_layer(&devices[d], layers[i], (upconv_type)type, (upconv_layout)layout);
 }
 
+// An app that allows no workspace loses the copy of the input, not the solver.
+static void without_workspace_there_is_no_copy(void **state)
+{
+    (void)state;
+    static const float weights[1];
+    const upconv_problem given = test_problem("ic256oc128_ih14oh28kh4sh2ph1");
+    upc_problem problem;
+    assert_int_equal(upc_problem_from(&given, &problem), UPCONV_OK);
+    for (int d = 0; d < device_count; d++) {
+        if (devices[d].family != UPC_FAMILY_MALI && devices[d].family != UPC_FAMILY_ADRENO)
+            continue;
+        for (uint64_t limit = 0; limit < 2; limit++) {
+            const upconv_plan_params params = {.struct_size = sizeof params, .weights = weights, .workspace_limit = limit};
+            const upc_solver *solver;
+            uint64_t bytes = 0;
+            assert_null(need(&devices[d], &problem, &params, &solver, &bytes));
+            assert_string_equal(solver->name, "phase");
+            assert_true(limit ? bytes == 0 : bytes > 0);
+        }
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(default_plans_keep_within_bounds)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(default_plans_keep_within_bounds),
+                                       cmocka_unit_test(without_workspace_there_is_no_copy)};
     return cmocka_run_group_tests(tests, find_devices, NULL);
 }
