@@ -1,7 +1,8 @@
 // How good a strategy's winner is after so many candidates, by simulation over recorded spaces: its share of what the best candidate
 // of the whole space reaches, as the median and the worst over many seeds.
-//   compare_strategies FILE PROBLEM [START]
-// START: a candidate that stands for the default, as if it were another device's, and no other guesses are made. Prints a table.
+//   compare_strategies FILE PROBLEM [START [LEAST]]
+// START: a candidate that stands for the default, as if it were another device's, and no other guesses are made; "" for none. Prints a
+// table. LEAST: per cent that the worst winner of the default strategy must reach, else it fails.
 #include "../api/tune/trial.h"
 #include "testing.h"
 
@@ -102,7 +103,7 @@ static void print(const char *strategy, course *c)
     printf(" %.1f %% (%.0f) after %.0f |\n", 100 * c->end[SEEDS / 2], 100 * c->end[0], c->tried[SEEDS / 2]);
 }
 
-static bool compare(const upc_trial *trial, const char *notation, const char *start)
+static bool compare(const upc_trial *trial, const char *notation, const char *start, double least)
 {
     const upconv_problem given = test_problem(notation);
     upc_problem problem;
@@ -110,6 +111,7 @@ static bool compare(const upc_trial *trial, const char *notation, const char *st
     upc_candidate from;
     static course c;
     double scale = 1;
+    bool enough = true;
     if (upc_problem_from(&given, &problem) || trial->calls->open(trial->self, &problem, &space))
         return false;
     upc_space_count(&space);
@@ -134,11 +136,13 @@ static bool compare(const upc_trial *trial, const char *notation, const char *st
             if (!follow(trial, &space, upc_strategy_name(s), seed, best, scale, &c))
                 return false;
         print(upc_strategy_name(s), &c);
+        if (s == 0 && 100 * c.end[0] < least)
+            enough = false;
     }
     printf("\n");
     upc_space_finish(&space);
     trial->calls->close(trial->self);
-    return true;
+    return enough || upc_fail(UPCONV_ERROR_DATA, "the worst winner reaches less than %.0f %%", least) == UPCONV_OK;
 }
 
 int main(int argc, char **argv)
@@ -149,13 +153,13 @@ int main(int argc, char **argv)
     upc_env_init(&env, NULL);
     char *text = argc > 2 ? upc_read_file(&env, argv[1], &size) : NULL;
     if (!text || upc_trial_replay(&env, text, size, NULL, &trial)) {
-        fprintf(stderr, "usage: compare_strategies FILE PROBLEM [START]\n%s\n", upconv_last_error());
+        fprintf(stderr, "usage: compare_strategies FILE PROBLEM [START [LEAST]]\n%s\n", upconv_last_error());
         return 2;
     }
-    const bool done = compare(&trial, argv[2], argc > 3 ? argv[3] : NULL);
+    const bool done = compare(&trial, argv[2], argc > 3 && argv[3][0] ? argv[3] : NULL, argc > 4 ? atof(argv[4]) : 0);
     trial.calls->destroy(trial.self);
     upc_free(&env, text);
     if (!done)
         fprintf(stderr, "%s\n", upconv_last_error());
-    return !done;
+    return argc > 4 ? test_report(done, !done, 0) : !done;
 }

@@ -6,7 +6,7 @@
 const upc_rung upc_rungs[UPC_RUNGS] = {{5, 250000000}, {11, 700000000}, {41, 2000000000}};
 const upc_rung upc_quick_rungs[UPC_RUNGS] = {{3, 10000000}, {5, 30000000}, {11, 100000000}};
 
-static const double least_noise = 0.005, most_noise = 0.05;
+static const double least_noise = 0.005, most_noise = 0.03;
 
 static uint64_t hash_of(const upc_candidate *candidate)
 {
@@ -90,7 +90,7 @@ static void settle_base(upc_search *search, size_t at)
 {
     upc_search_entry *entry = &search->entry[at];
     entry->ratio = 1;
-    search->noise = UPC_MIN(UPC_MAX(entry->spread, least_noise), most_noise);
+    search->noise = UPC_MIN(UPC_MAX(entry->spread / 2, least_noise), most_noise); // the spread is of a sample, not of medians
     search->base = search->best = at;
     search->improved = search->count;
 }
