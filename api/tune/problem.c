@@ -384,12 +384,13 @@ upconv_status upc_tune_problem(upc_tune *run, upconv_tune_summary *summary)
         upc_candidate base;
         status = upc_space_guesses(&j.space, &base, 1) ? with_space(&j) : refused(&j);
         upc_space_finish(&j.space);
-    } else if (status == UPCONV_ERROR_GPU_MEMORY) { // the tensors do not fit: others may
-        upc_log(&run->context->env, UPCONV_LOG_WARNING, "tune: %s: %s", summary->problem, upc_last_error());
-        status = refused(&j);
     } else {
         summary->stop = UPCONV_TUNE_STOP_FAILED;
     }
     trial->calls->close(trial->self);
+    if (status == UPCONV_ERROR_GPU_MEMORY) { // its tensors or its default do not fit: those of others may
+        upc_log(&run->context->env, UPCONV_LOG_WARNING, "tune: %s: %s", summary->problem, upc_last_error());
+        return UPCONV_OK;
+    }
     return status;
 }
