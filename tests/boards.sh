@@ -58,6 +58,8 @@ for problem in ic8oc8_ih9kh4sh2ph1+relu ic3oc5_iw17kw5sw3pw1 g2ic4oc6_id3ih4iw5k
 done
 expect "measured" upconv bench ic8oc8_ih9kh4sh2ph1 --backend cpu --effort measure --records "$folder/records" --runs 1 --seconds 0
 expect "known" upconv bench ic8oc8_ih9kh4sh2ph1 --backend cpu --effort known --records "$folder/records" --runs 1 --seconds 0
+expect "tuned" upconv tune ic8oc8_ih9kh4sh2ph1 --backend cpu --budget 2s --journal "$folder/journal" --records "$folder/tuned"
+expect "records of tuning" upconv records prune "$folder/tuned" "$folder/records" --output "$folder/pruned"
 expect "records" says "^1 records, 1 of solvers" records check "$folder/records"
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]

@@ -217,6 +217,7 @@ static void contexts(void **state)
     RULE(params.device = "no such device", UPCONV_ERROR_NO_DEVICE, "no such device");
     RULE(params.timeout_ns = -5, UPCONV_ERROR_INVALID, "timeout_ns is -5");
     RULE(params.statistics = 2, UPCONV_ERROR_INVALID, "statistics is 2");
+    RULE(params.own_records_only = 2, UPCONV_ERROR_INVALID, "own_records_only is 2");
     RULE(params.struct_size = 2, UPCONV_ERROR_INVALID, "struct_size is 2");
     const upconv_allocator no_release = {NULL, no_alloc, NULL};
     RULE(params.allocator = &no_release, UPCONV_ERROR_INVALID, "allocator");

@@ -268,6 +268,10 @@ static void files(void **state)
     EXPECT_INVALID(upconv_tuning_export(errors_context, NULL, NULL), "write is NULL");
     EXPECT_INVALID(upconv_tuning_import(NULL, text, 5), "context is NULL");
     EXPECT_INVALID(upconv_tuning_import(errors_context, NULL, 5), "text is NULL");
+    upconv_record_info record = {.struct_size = sizeof record};
+    EXPECT_INVALID(upconv_record_read(NULL, 5, &record), "line is NULL");
+    EXPECT_INVALID(upconv_record_read(text, 5, NULL), "info is NULL");
+    assert_int_equal(upconv_record_read("{}", 2, &record), UPCONV_ERROR_DATA);
     EXPECT(upconv_tuning_import(errors_context, text, sizeof text - 1), UPCONV_ERROR_DATA,
            "none of the 2 lines");
     EXPECT_OK(upconv_context_counters(errors_context, &after));

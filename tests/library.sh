@@ -22,7 +22,7 @@ fi
 expect "exports only upconv_*" "$foreign"
 expect "links no libvulkan, libOpenCL or CLBlast" "$(readelf -d "$library" | grep NEEDED | grep -i 'vulkan\|opencl\|clblast')"
 api=$(dirname "${BASH_SOURCE[0]}")/../api/upconv
-promised=$(cat "$api/upconv.h" | tr '\n' ' ' | grep -o 'UPCONV_API [^(;]*(' | grep -o 'upconv_[a-z0-9_]*($' | tr -d '(' | sort -u)
+promised=$(cat "$api/upconv.h" "$api/upconv_tune.h" | tr '\n' ' ' | grep -o 'UPCONV_API [^(;]*(' | grep -o 'upconv_[a-z0-9_]*($' | tr -d '(' | sort -u)
 expect "every promised function is there" "$(comm -23 <(echo "$promised") <(echo "$exported"))"
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]

@@ -115,6 +115,8 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     arguments = parser.parse_args()
     run, tally, draw = Program(arguments.program), Tally(), random.Random(arguments.seed)
+    # A sanitizer looks for leaks in a child process of its own, and waits for ever when that is the one that is killed.
+    run.env["ASAN_OPTIONS"] = run.env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
     print(f"seed {arguments.seed}")
     with tempfile.TemporaryDirectory() as folder:
         space = os.path.join(folder, "space")

@@ -28,6 +28,7 @@ typedef struct tune_point {
     char *candidate, *reason;
     upconv_tune_verdict verdict;
     bool heard, known; // known: from an earlier run's journal
+    uint32_t samples;
     double time_us, reference_us, ratio, spread, predicted_us, compile_ms, spills;
     double temperature_c, frequency_mhz;
     double spent; // seconds of the budget when it was first heard of
@@ -71,12 +72,12 @@ typedef struct tune_news {
     int kind;          // -1: the line made no sense
     tune_layer *layer; // NULL where it is about none
     tune_point *point; // TRIED, LISTED
-    bool first;        // of this candidate nothing was heard before
+    bool first;        // of this candidate nothing was heard before, or not that it fails
 } tune_news;
 tune_news tune_state_hear(tune_state *state, const char *line);
+// The same of a worker that died: the verdict on what it was about.
+tune_news tune_state_blame(tune_state *state, const char *candidate, upconv_tune_verdict verdict, const char *reason);
 
-// The point of a candidate, made where there is none; NULL without memory.
-tune_point *tune_layer_point(tune_layer *layer, const char *candidate);
 bool tune_point_fails(const tune_point *point); // wrong, crashed or hung
 // The geometric mean of the gains, and of how many layers; 0 of none.
 double tune_state_gain(const tune_state *state, size_t *count);

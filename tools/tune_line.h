@@ -9,7 +9,8 @@
 #include <upconv/upconv_tune.h>
 
 typedef struct tune_fields tune_fields; // of one struct
-extern const tune_fields tune_event_fields, tune_summary_fields, tune_result_fields, tune_device_fields, tune_peaks_fields;
+extern const tune_fields tune_event_fields, tune_summary_fields, tune_result_fields, tune_device_fields,
+    tune_peaks_fields;
 
 // Adds the fields of *from; false without memory.
 bool tune_fields_write(const tune_fields *fields, const void *from, cJSON *object);

@@ -26,7 +26,7 @@ static void print_time(char *text, size_t size, double seconds)
     else if (whole >= 60)
         snprintf(text, size, "%ldm%02lds", whole / 60, whole % 60);
     else
-        snprintf(text, size, "%lds", whole);
+        snprintf(text, size, whole < 10 ? "%.1fs" : "%.0fs", fmax(seconds, 0));
 }
 
 // Seconds left: of the budget, or by the share of the space that was seen. Negative: nobody knows.

@@ -78,7 +78,8 @@ static bool reserve(tune_layer *layer)
     return true;
 }
 
-tune_point *tune_layer_point(tune_layer *layer, const char *candidate)
+// The point of a candidate, made where there is none; NULL without memory.
+static tune_point *point_of(tune_layer *layer, const char *candidate)
 {
     if (!reserve(layer))
         return NULL;
@@ -126,22 +127,25 @@ static void set_reason(tune_point *point, const char *reason)
     point->reason = copy;
 }
 
-// An outcome. What a restarted worker tells again of this run is not new, and not from an earlier run's journal either.
+// An outcome. What a restarted worker tells again of this run is not new, and not from an earlier run's journal either; but
+// what it knows by more samples is.
 static void hear_point(tune_layer *layer, const upconv_tune_event *event, tune_news *news)
 {
-    tune_point *point = tune_layer_point(layer, event->candidate);
+    tune_point *point = point_of(layer, event->candidate);
     if (!point)
         return;
+    const bool failed = tune_point_fails(point);
     news->point = point;
     news->first = !point->heard;
-    if (point->heard && event->known)
+    if (point->heard && event->known && (failed || news->kind == UPCONV_TUNE_LISTED || event->samples < point->samples))
         return;
-    if (news->first) {
-        point->heard = true;
-        point->known = event->known;
+    if (news->first)
         point->spent = (double)event->spent_ns * 1e-9;
-    }
+    point->known = event->known && (news->first || point->known);
+    point->heard = true;
+    point->samples = event->samples;
     point->verdict = event->verdict;
+    news->first = news->first || (!failed && tune_point_fails(point));
     set_reason(point, event->reason);
     point->time_us = event->time_us;
     point->reference_us = event->reference_us;
@@ -152,6 +156,15 @@ static void hear_point(tune_layer *layer, const upconv_tune_event *event, tune_n
     point->spills = event->spills;
     point->temperature_c = event->temperature_c;
     point->frequency_mhz = event->frequency_mhz;
+}
+
+tune_news tune_state_blame(tune_state *state, const char *candidate, upconv_tune_verdict verdict, const char *reason)
+{
+    const upconv_tune_event event = {
+        .candidate = candidate, .verdict = verdict, .reason = reason, .spent_ns = state->spent_ns};
+    tune_news news = {.kind = UPCONV_TUNE_TRIED, .layer = &state->layers[state->at]};
+    hear_point(news.layer, &event, &news);
+    return news;
 }
 
 static void hear_event(tune_state *state, const cJSON *object, tune_news *news)

@@ -334,14 +334,7 @@ static bool blame(watch *w, ending how, int status)
         return false;
     }
     if (culprit.found && verdict != UPCONV_TUNE_NONE) {
-        tune_news news = {.kind = UPCONV_TUNE_TRIED, .layer = &state->layers[state->at]};
-        news.point = tune_layer_point(news.layer, culprit.candidate);
-        if (news.point && !news.point->heard) {
-            news.first = news.point->heard = true;
-            news.point->verdict = verdict;
-            news.point->reason = strdup(reason);
-            news.point->spent = (double)state->spent_ns * 1e-9;
-        }
+        const tune_news news = tune_state_blame(state, culprit.candidate, verdict, reason);
         tune_show_news(&w->options, state, &news);
         w->idle = w->outside = 0;
         return true;

@@ -30,7 +30,7 @@ void upc_bed_destroy(upc_bed *bed);
 // Runs a plan once, or `count` times without a pause: *us is the time of one.
 upconv_status upc_bed_run(const upc_bed *bed, upconv_plan *plan, int count, double *us);
 
-// Runs a plan twice and looks at every byte. *right false: `reason` says what is wrong. *us: of the second run.
+// Runs a plan twice and looks at every byte. *right false: `reason` says what is wrong. *us: of the faster run.
 upconv_status upc_verify(upc_bed *bed, upconv_plan *plan, bool *right, char reason[UPC_SENTENCE], double *us);
 // The index-th problem of the class of `problem` whose sizes are awkward, from 0; small. false: past the last, or there is none.
 bool upc_awkward(const upc_problem *problem, int index, upc_problem *awkward);

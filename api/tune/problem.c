@@ -360,12 +360,15 @@ static upconv_status with_space(job *j)
     return upc_fail(status, "%s", sentence);
 }
 
-static upconv_status refused(job *j)
+// A problem without a search.
+static upconv_status give_up(job *j, upconv_tune_stop stop, upconv_status status)
 {
-    j->summary->stop = UPCONV_TUNE_STOP_REFUSED;
+    char sentence[512];
+    snprintf(sentence, sizeof sentence, "%s", upc_last_error());
+    j->summary->stop = stop;
     say(j, UPCONV_TUNE_PROBLEM_BEGIN, "", NULL, false);
     say(j, UPCONV_TUNE_PROBLEM_END, "", NULL, false);
-    return UPCONV_OK;
+    return status ? upc_fail(status, "%s", sentence) : UPCONV_OK;
 }
 
 upconv_status upc_tune_problem(upc_tune *run, upconv_tune_summary *summary)
@@ -382,14 +385,15 @@ upconv_status upc_tune_problem(upc_tune *run, upconv_tune_summary *summary)
     status = trial->calls->open(trial->self, &j.problem, &j.space);
     if (!status) {
         upc_candidate base;
-        status = upc_space_guesses(&j.space, &base, 1) ? with_space(&j) : refused(&j);
+        status = upc_space_guesses(&j.space, &base, 1) ? with_space(&j) : give_up(&j, UPCONV_TUNE_STOP_REFUSED, UPCONV_OK);
         upc_space_finish(&j.space);
-    } else if (status == UPCONV_ERROR_GPU_MEMORY) { // the tensors do not fit: others may
-        upc_log(&run->context->env, UPCONV_LOG_WARNING, "tune: %s: %s", summary->problem, upc_last_error());
-        status = refused(&j);
     } else {
-        summary->stop = UPCONV_TUNE_STOP_FAILED;
+        status = give_up(&j, UPCONV_TUNE_STOP_FAILED, status);
     }
     trial->calls->close(trial->self);
+    if (status == UPCONV_ERROR_GPU_MEMORY) { // its tensors or its default do not fit: those of others may
+        upc_log(&run->context->env, UPCONV_LOG_WARNING, "tune: %s: %s", summary->problem, upc_last_error());
+        return UPCONV_OK;
+    }
     return status;
 }

@@ -14,7 +14,7 @@ extern "C" {
 typedef enum upconv_tune_verdict {
     UPCONV_TUNE_NONE = 0,  // nothing yet
     UPCONV_TUNE_GOOD,      // right, and timed
-    UPCONV_TUNE_SLOW,      // right on the tuned problem, but so slow when it was verified that it was not timed
+    UPCONV_TUNE_SLOW,      // right on the tuned problem, but more than twice as slow as the default when it was verified: not timed
     UPCONV_TUNE_DISCARDED, // not run: by compile statistics (spills, too few threads, compile time), or it needs too much memory
     UPCONV_TUNE_WRONG,     // results differ from the reference or from run to run, are missing, or lie outside the output
     UPCONV_TUNE_REFUSED,   // the driver's compiler turned it down
