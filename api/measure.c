@@ -1,5 +1,5 @@
-// UPCONV_MEASURE: a short search while a plan is made, by the tuner's own parts (api/tune): the model's choice first, then what
-// records say, what other solvers guess, and what lies near the best.
+// UPCONV_MEASURE: a short search while a plan is made, by the tuner's own parts (api/tune): the model's choice first,
+// then what records say, what other solvers guess, and what lies near the best.
 #include <math.h>
 
 #include "tune/bed.h"
@@ -58,8 +58,8 @@ static upconv_status search(measuring *m, const upc_choice *choice, int64_t budg
     upc_candidate seed;
     upc_text_add(&out, "%s%s", choice->solver->name, choice->solver->knob_count ? ":" : "");
     upc_config_print(choice->solver, &choice->config, &out);
-    const upc_search_params params = {.seeds = &seed, .seed_count = upc_candidate_parse(&m->space, text, &seed),
-                                      .most = CANDIDATES};
+    const upc_search_params params = {
+        .seeds = &seed, .seed_count = upc_candidate_parse(&m->space, text, &seed), .most = CANDIDATES};
     upc_proposal proposal;
     upconv_tune_stop stop;
     upconv_status status = upc_search_create(&m->space, &params, &m->search);
@@ -77,8 +77,10 @@ static upconv_status remember(measuring *m, const upc_problem *problem, upc_choi
     if (!best)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "no candidate gave right results on %s", m->context->facts.info.name);
     const double us = best->ratio * m->default_us;
-    *choice = (upc_choice){.solver = m->space.solver[best->candidate.solver].solver, .config = best->candidate.config,
-                           .tier = UPCONV_TIER_MEASURED, .predicted_us = us};
+    *choice = (upc_choice){.solver = m->space.solver[best->candidate.solver].solver,
+                           .config = best->candidate.config,
+                           .tier = UPCONV_TIER_MEASURED,
+                           .predicted_us = us};
     return upc_tuning_add(m->context->tuning, problem, &m->context->facts, choice->solver, &choice->config, us,
                           m->best.reference_us, m->best.spread);
 }
@@ -87,7 +89,8 @@ upconv_status upc_plan_measure(upconv_context *context, const upc_problem *probl
                                upc_choice *choice)
 {
     measuring m = {.context = context};
-    const upc_live_params live = {.plan = *params, .quick = true, .run_timeout_ns = -1, .compile_timeout_ns = INT64_MAX};
+    const upc_live_params live = {
+        .plan = *params, .quick = true, .run_timeout_ns = -1, .compile_timeout_ns = INT64_MAX};
     upconv_status status = upc_trial_live(context, &live, &m.trial);
     if (status)
         return status;
@@ -104,7 +107,8 @@ upconv_status upc_plan_measure(upconv_context *context, const upc_problem *probl
 upconv_status upc_verify_choice(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                                 const upc_choice *choice, bool *ok)
 {
-    const upc_choice tried = {.solver = choice->solver, .config = choice->config, .tier = UPCONV_TIER_MODEL}; // uses no record
+    const upc_choice tried = {
+        .solver = choice->solver, .config = choice->config, .tier = UPCONV_TIER_MODEL}; // uses no record
     upc_bed *bed = NULL;
     upconv_plan *plan = NULL;
     char reason[UPC_SENTENCE];

@@ -1,8 +1,8 @@
-// How good a strategy's winner is after so many candidates, by simulation over recorded spaces: its share of what the best candidate
-// of the whole space reaches, as the median and the worst over many seeds.
+// How good a strategy's winner is after so many candidates, by simulation over recorded spaces: its share of what the
+// best candidate of the whole space reaches, as the median and the worst over many seeds.
 //   compare_strategies FILE PROBLEM [START [LEAST]]
-// START: a candidate that stands for the default, as if it were another device's, and no other guesses are made; "" for none. Prints a
-// table. LEAST: per cent that the worst winner of the default strategy must reach, else it fails.
+// START: a candidate that stands for the default, as if it were another device's, and no other guesses are made; "" for
+// none. Prints a table. LEAST: per cent that the worst winner of the default strategy must reach, else it fails.
 #include "../api/tune/trial.h"
 #include "testing.h"
 
@@ -35,8 +35,8 @@ static double best_of_all(const upc_trial *trial, const upc_space *space)
     for (upc_candidate at = {.solver = -1}; upc_space_next(space, &at);) {
         upc_outcome outcome;
         const upc_proposal proposal = {at, 1, false};
-        if (!trial->calls->attempt(trial->self, &proposal, &announce, &outcome) && outcome.verdict == UPCONV_TUNE_GOOD &&
-            outcome.ratio < best)
+        if (!trial->calls->attempt(trial->self, &proposal, &announce, &outcome) &&
+            outcome.verdict == UPCONV_TUNE_GOOD && outcome.ratio < best)
             best = outcome.ratio;
     }
     return best;
@@ -50,8 +50,8 @@ static void guess_only(upc_space *space, const upc_candidate *start)
 }
 
 // One search to its end. `scale`: the ratio of the base in the recording, which is 1 for the search.
-static bool follow(const upc_trial *trial, const upc_space *space, const char *strategy, uint64_t seed, double best, double scale,
-                   course *c)
+static bool follow(const upc_trial *trial, const upc_space *space, const char *strategy, uint64_t seed, double best,
+                   double scale, course *c)
 {
     const upc_announce announce = {say, NULL};
     const upc_search_params params = {.strategy = strategy, .seed = seed * 7919 + 1};
@@ -126,8 +126,8 @@ static bool compare(const upc_trial *trial, const char *notation, const char *st
         scale = outcome.ratio;
         guess_only(&space, &from);
     }
-    printf("%s: %.0f candidates, the best %.2f times as fast as the default%s%s (%.2f)\n\n| strategy |", notation, space.size, 1 / best,
-           start ? "; begun at " : "", start ? start : "", scale);
+    printf("%s: %.0f candidates, the best %.2f times as fast as the default%s%s (%.2f)\n\n| strategy |", notation,
+           space.size, 1 / best, start ? "; begun at " : "", start ? start : "", scale);
     for (int i = 0; i < STEPS; i++)
         printf(" %u |", steps[i]);
     printf(" at its end |\n|---|---|---|---|---|---|---|---|\n");

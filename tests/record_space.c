@@ -1,7 +1,8 @@
-// Tries every candidate of a space on a device and writes what came of each to a file that upconv_tune can replay (docs/records.md).
+// Tries every candidate of a space on a device and writes what came of each to a file that upconv_tune can replay
+// (docs/records.md).
 //   record_space BACKEND PROBLEM SPACE OUT [MOST [SEED]]
-// SPACE as in upconv_tune_params.space, "" for all. With MOST, so many candidates drawn at random. The journal OUT.journal stays until all
-// is done: run it again to go on.
+// SPACE as in upconv_tune_params.space, "" for all. With MOST, so many candidates drawn at random. The journal
+// OUT.journal stays until all is done: run it again to go on.
 #include "testing.h"
 
 #include <stdio.h>
@@ -57,9 +58,16 @@ int main(int argc, char **argv)
     const upconv_problem problem = test_problem(argv[2]);
     const uint32_t most = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) : 0;
     const upconv_tune_params params = {
-        .struct_size = sizeof params, .problems = &problem, .problem_count = 1, .budget_ns = UPCONV_TUNE_EXHAUSTIVE,
-        .strategy = most ? "random" : "exhaustive", .space = argv[3][0] ? argv[3] : NULL, .most = most, .journal = journal,
-        .seed = argc > 6 ? strtoull(argv[6], NULL, 10) : 0, .event = show,
+        .struct_size = sizeof params,
+        .problems = &problem,
+        .problem_count = 1,
+        .budget_ns = UPCONV_TUNE_EXHAUSTIVE,
+        .strategy = most ? "random" : "exhaustive",
+        .space = argv[3][0] ? argv[3] : NULL,
+        .most = most,
+        .journal = journal,
+        .seed = argc > 6 ? strtoull(argv[6], NULL, 10) : 0,
+        .event = show,
     };
     upconv_tune_result result = {.struct_size = sizeof result};
     const upconv_status status = upconv_tune(context, &params, &result);
@@ -69,7 +77,7 @@ int main(int argc, char **argv)
     if (status || !compact(journal, argv[4]))
         return 1;
     unlink(journal);
-    printf("%u tried, %u wrong, %u crashed, gain %.3f, %.1f s\n", result.tried, result.wrong, result.crashed, result.gain,
-           (double)result.spent_ns / 1e9);
+    printf("%u tried, %u wrong, %u crashed, gain %.3f, %.1f s\n", result.tried, result.wrong, result.crashed,
+           result.gain, (double)result.spent_ns / 1e9);
     return 0;
 }

@@ -1,5 +1,5 @@
-// The tuner on a real device. tune BACKEND: verification sees what is wrong, times compare, runs list, verify, tune and take
-// culprits over.
+// The tuner on a real device. tune BACKEND: verification sees what is wrong, times compare, runs list, verify, tune and
+// take culprits over.
 #include "testing.h"
 
 #include <math.h>
@@ -67,8 +67,16 @@ static const char *verified(const char *bed_text, const char *plan_text)
 static void verifies(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"", "+relu", "+prelu", "+gelu", "+f16", "+nhwc", "+nc4hw4+residual", "+residual_after+f16",
-                                        "+outpitch:0:0:0:15", "+sigmoid+in:nc4hw4"};
+    static const char *const kinds[] = {"",
+                                        "+relu",
+                                        "+prelu",
+                                        "+gelu",
+                                        "+f16",
+                                        "+nhwc",
+                                        "+nc4hw4+residual",
+                                        "+residual_after+f16",
+                                        "+outpitch:0:0:0:15",
+                                        "+sigmoid+in:nc4hw4"};
     char text[128];
     for (size_t i = 0; i < UPC_COUNT(kinds); i++) {
         snprintf(text, sizeof text, "%s%s", notation, kinds[i]);
@@ -96,9 +104,15 @@ static void awkward_sizes(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "ic64oc32_ih32oh64kh4sh2ph1", "g64ic64oc64_ih64oh128kh4sh2ph1", "g4ic64oc32_ih16kh3sh2ph1+f16+nhwc", "ic256oc128_iw64ow512kw16sw8pw4",
-        "ic16oc16_id8od16kd2sd2pd0_ih16oh32kh2sh2ph0_iw16ow32kw2sw2pw0", "ic21oc21_ih11oh384kh64sh32ph0_iw9ow320",
-        "ic8oc8_ih9oh30kh3sh2ph-2dh2+residual+outpitch:0:0:0:40", "ic100oc512_ih1oh4kh4sh1ph0", "mb8_ic256oc256_ih14oh28kh2sh2ph0+prelu",
+        "ic64oc32_ih32oh64kh4sh2ph1",
+        "g64ic64oc64_ih64oh128kh4sh2ph1",
+        "g4ic64oc32_ih16kh3sh2ph1+f16+nhwc",
+        "ic256oc128_iw64ow512kw16sw8pw4",
+        "ic16oc16_id8od16kd2sd2pd0_ih16oh32kh2sh2ph0_iw16ow32kw2sw2pw0",
+        "ic21oc21_ih11oh384kh64sh32ph0_iw9ow320",
+        "ic8oc8_ih9oh30kh3sh2ph-2dh2+residual+outpitch:0:0:0:40",
+        "ic100oc512_ih1oh4kh4sh1ph0",
+        "mb8_ic256oc256_ih14oh28kh2sh2ph0+prelu",
     };
     for (size_t i = 0; i < UPC_COUNT(texts); i++) {
         const upc_problem problem = canonical(texts[i]);
@@ -128,7 +142,8 @@ static void benches(void **state)
     for (int rung = 0; rung < UPC_RUNGS; rung++) {
         ok(upc_bench_pairs(bed, plan, plan, &upc_rungs[rung], &outcome));
         assert_in_range(outcome.samples, 3, upc_rungs[rung].pairs);
-        assert_true(outcome.ratio > 0.5 && outcome.ratio < 2 && outcome.spread >= 0); // of one plan with itself, on any machine
+        assert_true(outcome.ratio > 0.5 && outcome.ratio < 2 &&
+                    outcome.spread >= 0); // of one plan with itself, on any machine
         assert_true(outcome.time_us > 0 && outcome.reference_us > 0);
     }
     double temperature = -1, frequency = -1;
@@ -199,7 +214,8 @@ static void only_verifies(void **state)
 static void tunes(void **state)
 {
     (void)state;
-    const upconv_tune_params params = {.most = 6, .budget_ns = 120000000000, .journal = journal_path, .records = records_path};
+    const upconv_tune_params params = {
+        .most = 6, .budget_ns = 120000000000, .journal = journal_path, .records = records_path};
     listener l;
     upconv_tune_summary summary, again;
     ok(run(params, &l, &summary));
@@ -228,7 +244,8 @@ static void tunes(void **state)
 static void takes_culprits(void **state)
 {
     (void)state;
-    const upconv_tune_params params = {.most = 2, .budget_ns = 120000000000, .journal = journal_path, .records = records_path};
+    const upconv_tune_params params = {
+        .most = 2, .budget_ns = 120000000000, .journal = journal_path, .records = records_path};
     listener l;
     upconv_tune_summary summary;
     unlink(journal_path);
@@ -239,8 +256,9 @@ static void takes_culprits(void **state)
     snprintf(culprit, sizeof culprit, "%s", l.base);
     FILE *file = fopen(journal_path, "a");
     assert_non_null(file);
-    fprintf(file, "{\"about\":\"run\",\"stage\":\"time\",\"problem\":\"%s\",\"candidate\":\"%s\",\"rung\":2,\"pid\":1}\n", problem,
-            culprit);
+    fprintf(file,
+            "{\"about\":\"run\",\"stage\":\"time\",\"problem\":\"%s\",\"candidate\":\"%s\",\"rung\":2,\"pid\":1}\n",
+            problem, culprit);
     fclose(file);
     ok(run(params, &l, &summary));
     assert_string_equal(l.base, culprit);

@@ -1,5 +1,5 @@
-// A candidate that never ends, in an app's own process: the wait times out, the context is given up without waiting, the journal names
-// the culprit, and the next run goes on behind it.
+// A candidate that never ends, in an app's own process: the wait times out, the context is given up without waiting,
+// the journal names the culprit, and the next run goes on behind it.
 //   tune_hang BACKEND SHADERS      SHADERS: the folder of the kernels
 #include "testing.h"
 
@@ -33,7 +33,8 @@ static void write_hang(upc_string *text, upconv_backend backend)
     }
     upc_string_add(text, "#if STEPS == 4\n    int spin = GLOBAL_ID(0) + 1;\n");
     for (int i = 0; i < 600; i++)
-        upc_string_add(text, "    for (int i%d = 0; i%d < 60000; i%d++) spin = (spin * 16807 + i%d) & 0x7fffffff;\n", i, i, i, i);
+        upc_string_add(text, "    for (int i%d = 0; i%d < 60000; i%d++) spin = (spin * 16807 + i%d) & 0x7fffffff;\n", i,
+                       i, i, i);
     upc_string_add(text, "    if (spin == 0)\n        return;\n#endif\n");
 }
 
@@ -76,15 +77,23 @@ static int listen(void *user, const upconv_tune_event *event)
     return 0;
 }
 
-// One start of the app. What it returns: 0 when the search came to its end, 1 when a candidate hung, 2 when something is wrong.
+// One start of the app. What it returns: 0 when the search came to its end, 1 when a candidate hung, 2 when something
+// is wrong.
 static int start(upconv_backend backend)
 {
     upconv_context *context = NULL;
     seen s = {0};
     const upconv_problem problem = test_problem("ic4oc4_ih24oh48kh4sh2ph1");
-    const upconv_tune_params params = {.struct_size = sizeof params, .problems = &problem, .problem_count = 1,
-                                       .budget_ns = UPCONV_TUNE_EXHAUSTIVE, .space = space, .journal = journal,
-                                       .records = records, .run_timeout_ns = 3000000000, .event = listen, .user = &s};
+    const upconv_tune_params params = {.struct_size = sizeof params,
+                                       .problems = &problem,
+                                       .problem_count = 1,
+                                       .budget_ns = UPCONV_TUNE_EXHAUSTIVE,
+                                       .space = space,
+                                       .journal = journal,
+                                       .records = records,
+                                       .run_timeout_ns = 3000000000,
+                                       .event = listen,
+                                       .user = &s};
     upconv_tune_result result = {.struct_size = sizeof result};
     if (test_context_create(backend, NULL, &context))
         return 2;
@@ -92,8 +101,8 @@ static int start(upconv_backend backend)
     const uint64_t before = upc_now_ns();
     upconv_context_destroy(context);
     const double closing = (double)(upc_now_ns() - before) / 1e9;
-    printf("%s, %d hung, %d known to hang, of %d; %s; closed in %.1f s\n", upconv_status_name(status), s.hung, s.known_hung, s.tried,
-           result.culprit, closing);
+    printf("%s, %d hung, %d known to hang, of %d; %s; closed in %.1f s\n", upconv_status_name(status), s.hung,
+           s.known_hung, s.tried, result.culprit, closing);
     if (closing > 5)
         return 2;
     if (status == UPCONV_ERROR_TIMEOUT)
@@ -161,8 +170,9 @@ int main(int argc, char **argv)
         if (failed)
             printf("FAILED start %zu: %d in place of %d\n", i + 1, found, expected[i]);
     }
-    if (!failed && (lines_with(journal, "{\"done\":\"hang\"") != 2 || lines_with(records, "\"verdict\":\"hang\"") != 2 ||
-                    lines_with(records, "\"verdict\":\"ok\"") < 1)) {
+    if (!failed &&
+        (lines_with(journal, "{\"done\":\"hang\"") != 2 || lines_with(records, "\"verdict\":\"hang\"") != 2 ||
+         lines_with(records, "\"verdict\":\"ok\"") < 1)) {
         printf("FAILED the journal or the records do not say so\n");
         failed = 1;
     }

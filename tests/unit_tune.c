@@ -17,7 +17,7 @@ static void ok(upconv_status status)
         fail_msg("%s: %s", upconv_status_name(status), upconv_last_error());
 }
 
-// --------------------------------------------------------------------------------------------------------------- spaces
+// -------------------------------------------------------------------------------------------------------------- spaces
 
 typedef struct fixture {
     fake_context fake;
@@ -29,8 +29,14 @@ typedef struct fixture {
 static int set_up(void **state)
 {
     fixture *f = calloc(1, sizeof *f);
-    const upconv_problem given = {.struct_size = sizeof given, .batch = 1, .in_channels = 32, .out_channels = 16, .in = {14, 14},
-                                  .kernel = {4, 4}, .stride = {2, 2}, .pad = {1, 1}};
+    const upconv_problem given = {.struct_size = sizeof given,
+                                  .batch = 1,
+                                  .in_channels = 32,
+                                  .out_channels = 16,
+                                  .in = {14, 14},
+                                  .kernel = {4, 4},
+                                  .stride = {2, 2},
+                                  .pad = {1, 1}};
     if (!f || !fake_context_init(&f->fake, UPCONV_BACKEND_OPENCL, "a device", "a driver"))
         return -1;
     f->fake.context.facts.family = UPC_FAMILY_CPU;
@@ -75,10 +81,12 @@ static void space_refusals(void **state)
     fixture *f = *state;
     static const char *const wrong[] = {"phases", "phase:tiles=1", "phase:x=3", "phase:x", "phase:x=8;direct:x="};
     for (size_t i = 0; i < UPC_COUNT(wrong); i++)
-        assert_int_equal(upc_space_live(&f->fake.context, &f->problem, &f->params, wrong[i], &f->space), UPCONV_ERROR_INVALID);
+        assert_int_equal(upc_space_live(&f->fake.context, &f->problem, &f->params, wrong[i], &f->space),
+                         UPCONV_ERROR_INVALID);
     ok(upc_space_live(&f->fake.context, &f->problem, &f->params, NULL, &f->space));
     upc_candidate candidate;
-    static const char *const none[] = {"phase", "phase:tile=4", "nobody:tile=4", "phase:tile=99,oc=8,x=8,y=1,spec=0,stage=0,texel=0,unroll=1"};
+    static const char *const none[] = {"phase", "phase:tile=4", "nobody:tile=4",
+                                       "phase:tile=99,oc=8,x=8,y=1,spec=0,stage=0,texel=0,unroll=1"};
     for (size_t i = 0; i < UPC_COUNT(none); i++)
         assert_false(upc_candidate_parse(&f->space, none[i], &candidate));
 }
@@ -106,7 +114,7 @@ static void space_moves(void **state)
             }
 }
 
-// -------------------------------------------------------------------------------------------------------------- searches
+// ------------------------------------------------------------------------------------------------------------ searches
 
 // Times with a valley: the best is known, and so is every ratio. One configuration is wrong, one hangs.
 static upc_outcome pretend(const upc_space *space, const upc_candidate *candidate)
@@ -198,7 +206,7 @@ static void searches(void **state)
         const bool all = strcmp(upc_strategy_name(i), "descent");
         assert_int_equal(w.stop, all ? UPCONV_TUNE_STOP_EXHAUSTED : UPCONV_TUNE_STOP_NO_IMPROVEMENT);
         assert_true(!all || w.candidates >= f->space.size); // the default may lie outside
-        assert_true(w.best <= best * (all ? 1.02 : 1.1)); // differences within the noise are none
+        assert_true(w.best <= best * (all ? 1.02 : 1.1));   // differences within the noise are none
         const walk cut = run_search(f, &params, 20);
         assert_true(cut.stop == UPCONV_TUNE_STOP_BUDGET && cut.proposals < 20 + 8 * UPC_RUNGS && cut.best >= w.best);
         const upc_search_params few = {.strategy = upc_strategy_name(i), .seed = 3, .most = 10};
@@ -207,7 +215,8 @@ static void searches(void **state)
         assert_true(!strcmp(other.strategy, "exhaustive") || run_search(f, &other, 0).hash != w.hash);
     }
     upc_search *none;
-    assert_int_equal(upc_search_create(&f->space, &(upc_search_params){.strategy = "luck"}, &none), UPCONV_ERROR_INVALID);
+    assert_int_equal(upc_search_create(&f->space, &(upc_search_params){.strategy = "luck"}, &none),
+                     UPCONV_ERROR_INVALID);
 }
 
 // What records say comes right after the default.

@@ -1,4 +1,5 @@
-// The tuner's journal: what survives in it, what a torn or foreign line costs, and who is to blame for what did not end.
+// The tuner's journal: what survives in it, what a torn or foreign line costs, and who is to blame for what did not
+// end.
 #include "../api/tune/journal.h"
 #include "testing.h"
 
@@ -36,8 +37,10 @@ static int tear_down(void **state)
     return 0;
 }
 
-static const upconv_device_info device = {.backend = UPCONV_BACKEND_OPENCL, .name = "a \"device\"\n\xff", .driver = "1.0"};
-static const upc_journal_params plain = {.path = path, .info = &device, .identity = 7, .mode = 1, .strategy = "descent"};
+static const upconv_device_info device = {
+    .backend = UPCONV_BACKEND_OPENCL, .name = "a \"device\"\n\xff", .driver = "1.0"};
+static const upc_journal_params plain = {
+    .path = path, .info = &device, .identity = 7, .mode = 1, .strategy = "descent"};
 static const upc_journal_about first = {"ic8oc8_ih12kh4", "phase:tile=4", "verify", true, 0};
 
 static upc_journal *opened(const upc_journal_params *params)
@@ -68,8 +71,15 @@ static int lines(void)
 
 static upc_outcome good(double ratio)
 {
-    return (upc_outcome){.verdict = UPCONV_TUNE_GOOD, .ratio = ratio, .spread = 1.0 / 3, .time_us = 1e7 / 3, .samples = 5,
-                         .reference_us = 2e7 / 7, .compile_ms = 0.1, .cost_ns = 123456789012345, .predicted_us = 1e-3};
+    return (upc_outcome){.verdict = UPCONV_TUNE_GOOD,
+                         .ratio = ratio,
+                         .spread = 1.0 / 3,
+                         .time_us = 1e7 / 3,
+                         .samples = 5,
+                         .reference_us = 2e7 / 7,
+                         .compile_ms = 0.1,
+                         .cost_ns = 123456789012345,
+                         .predicted_us = 1e-3};
 }
 
 // What is given back when it is written is what is read later, bit by bit.
@@ -203,7 +213,8 @@ static void rebooted(void **state)
     upc_journal_params params = plain;
     params.supervised = true;
     upc_journal_close(opened(&params));
-    append("{\"about\":\"run\",\"stage\":\"time\",\"problem\":\"ic8oc8_ih12kh4\",\"candidate\":\"phase:tile=4\",\"rung\":0,"
+    append("{\"about\":\"run\",\"stage\":\"time\",\"problem\":\"ic8oc8_ih12kh4\",\"candidate\":\"phase:tile=4\","
+           "\"rung\":0,"
            "\"pid\":1,\"watched\":1,\"boot\":\"another one\"}\n");
     assert_true(blamed(&params, UPCONV_TUNE_CRASHED));
 }
@@ -260,10 +271,26 @@ static void garbage(void **state)
 {
     (void)state;
     static const char *const pieces[] = {
-        "{", "}", "\"done\":\"good\"", "\"done\":1", "\"about\":\"run\"", ",", ":", "\"problem\":\"p\"", "\"candidate\":\"c\"",
-        "\n", "{\"journal\":1,\"identity\":\"0000000000000007\",\"mode\":\"0000000000000001\"}\n", "[", "\xff", "\"rung\":-7",
-        "\"rung\":1e300", "{\"begin\":\"p\",\"guesses\":[1,\"x\"],\"seeds\":3}\n", "\"cost_ns\":-1e300", "\"samples\":1e99",
-        "{\"peaks\":1,\"f32_gflops\":\"x\"}\n", "{\"about\":\"compile\",\"problem\":\"p\",\"candidate\":\"c\"}\n",
+        "{",
+        "}",
+        "\"done\":\"good\"",
+        "\"done\":1",
+        "\"about\":\"run\"",
+        ",",
+        ":",
+        "\"problem\":\"p\"",
+        "\"candidate\":\"c\"",
+        "\n",
+        "{\"journal\":1,\"identity\":\"0000000000000007\",\"mode\":\"0000000000000001\"}\n",
+        "[",
+        "\xff",
+        "\"rung\":-7",
+        "\"rung\":1e300",
+        "{\"begin\":\"p\",\"guesses\":[1,\"x\"],\"seeds\":3}\n",
+        "\"cost_ns\":-1e300",
+        "\"samples\":1e99",
+        "{\"peaks\":1,\"f32_gflops\":\"x\"}\n",
+        "{\"about\":\"compile\",\"problem\":\"p\",\"candidate\":\"c\"}\n",
         "{\"done\":\"none\",\"problem\":\"p\",\"candidate\":\"c\"}\n",
     };
     test_random random = {5};
@@ -281,9 +308,10 @@ int main(void)
     static const struct {
         const char *name;
         CMUnitTestFunction run;
-    } all[] = {{"round_trip", round_trip}, {"torn", torn},           {"foreign", foreign},         {"culprits", culprits},
-               {"watched", watched},       {"rebooted", rebooted},   {"rehearsals", rehearsals},   {"supervisors", supervisors},
-               {"locked", locked},         {"garbage", garbage}};
+    } all[] = {
+        {"round_trip", round_trip}, {"torn", torn},         {"foreign", foreign},       {"culprits", culprits},
+        {"watched", watched},       {"rebooted", rebooted}, {"rehearsals", rehearsals}, {"supervisors", supervisors},
+        {"locked", locked},         {"garbage", garbage}};
     struct CMUnitTest tests[UPC_COUNT(all)];
     for (size_t i = 0; i < UPC_COUNT(all); i++)
         tests[i] = (struct CMUnitTest){all[i].name, all[i].run, set_up, tear_down, NULL};

@@ -1,4 +1,5 @@
-// Whole runs of upconv_tune on recorded spaces: no device is used, so runs are the same every time, wherever they were interrupted.
+// Whole runs of upconv_tune on recorded spaces: no device is used, so runs are the same every time, wherever they were
+// interrupted.
 #include "testing.h"
 
 #include <setjmp.h>
@@ -40,12 +41,13 @@ static void write_file(const char *path, const char *text, size_t size)
     assert_int_equal(fclose(file), 0);
 }
 
-// ------------------------------------------------------------------------------------------------------ a recorded space
+// ---------------------------------------------------------------------------------------------------- a recorded space
 
 static void record_one(FILE *file, const char *problem, const char *candidate, const char *verdict, double ratio)
 {
-    fprintf(file, "{\"done\":\"%s\",\"problem\":\"%s\",\"candidate\":\"%s\",\"rung\":1,\"ratio\":%.4f,\"spread\":0.004,"
-                  "\"time_us\":%.2f,\"reference_us\":500,\"predicted_us\":%.1f,\"samples\":11,\"cost_ns\":%d}\n",
+    fprintf(file,
+            "{\"done\":\"%s\",\"problem\":\"%s\",\"candidate\":\"%s\",\"rung\":1,\"ratio\":%.4f,\"spread\":0.004,"
+            "\"time_us\":%.2f,\"reference_us\":500,\"predicted_us\":%.1f,\"samples\":11,\"cost_ns\":%d}\n",
             verdict, problem, candidate, ratio, 500 * ratio, 450 * ratio * ratio, 300000000);
 }
 
@@ -55,8 +57,10 @@ static void record_problem(FILE *file, const char *notation, int shift)
     char problem[256];
     upconv_problem parsed = test_problem(notation);
     ok(upconv_problem_print(&parsed, problem, sizeof problem, NULL));
-    fprintf(file, "{\"begin\":\"%s\",\"base\":\"beta:tile=2,oc=8,x=1\",\"guesses\":[\"beta:tile=2,oc=8,x=1\","
-                  "\"alpha:tile=1,oc=4,x=4\",\"gamma:tile=8,oc=4,x=2\"]}\n", problem);
+    fprintf(file,
+            "{\"begin\":\"%s\",\"base\":\"beta:tile=2,oc=8,x=1\",\"guesses\":[\"beta:tile=2,oc=8,x=1\","
+            "\"alpha:tile=1,oc=4,x=4\",\"gamma:tile=8,oc=4,x=2\"]}\n",
+            problem);
     static const char *const names[] = {"alpha", "beta", "gamma"};
     for (int s = 0; s < 3; s++)
         for (int tile = 1; tile <= 8; tile++)
@@ -67,9 +71,13 @@ static void record_problem(FILE *file, const char *notation, int shift)
                     const int off = abs(tile - 6 + shift) * 3 + abs(oc - 8) / 2 + abs(x - 4) + 5 * s;
                     const uint64_t hash = upc_hash(candidate, strlen(candidate), (uint64_t)shift);
                     const bool base = s == 1 && tile == 2 && oc == 8 && x == 1;
-                    const char *verdict = base ? "good" : hash % 29 == 0 ? "wrong" : hash % 97 == 0 ? "crash" : hash % 89 == 0 ? "hang"
-                                                                                                      : "good";
-                    record_one(file, problem, candidate, verdict, base ? 1 : 0.6 + off * 0.03 + (double)(hash % 100) / 5000);
+                    const char *verdict = base             ? "good"
+                                          : hash % 29 == 0 ? "wrong"
+                                          : hash % 97 == 0 ? "crash"
+                                          : hash % 89 == 0 ? "hang"
+                                                           : "good";
+                    record_one(file, problem, candidate, verdict,
+                               base ? 1 : 0.6 + off * 0.03 + (double)(hash % 100) / 5000);
                 }
 }
 
@@ -83,7 +91,8 @@ static int set_up_all(void **state)
     FILE *file = fopen(space_path, "w");
     if (!file)
         return -1;
-    fputs("{\"journal\":1,\"backend\":\"vulkan\",\"device\":\"a GPU\",\"driver\":\"its driver\",\"vendor_id\":1,\"device_id\":2}\n",
+    fputs("{\"journal\":1,\"backend\":\"vulkan\",\"device\":\"a GPU\",\"driver\":\"its "
+          "driver\",\"vendor_id\":1,\"device_id\":2}\n",
           file);
     for (int i = 0; i < 2; i++) {
         problems[i] = test_problem(notations[i]);
@@ -103,7 +112,7 @@ static int tear_down_all(void **state)
     return 0;
 }
 
-// --------------------------------------------------------------------------------------------------------------- runs
+// ---------------------------------------------------------------------------------------------------------------- runs
 
 typedef struct outcome {
     upconv_tune_summary summaries[2];
@@ -119,7 +128,8 @@ static int listen(void *user, const upconv_tune_event *event)
 {
     listener *l = user;
     assert_in_range(event->kind, 0, UPCONV_TUNE_EVENT_COUNT - 1);
-    assert_int_equal(event->summary == NULL, event->kind == UPCONV_TUNE_RUN_BEGIN || event->kind == UPCONV_TUNE_RUN_END);
+    assert_int_equal(event->summary == NULL,
+                     event->kind == UPCONV_TUNE_RUN_BEGIN || event->kind == UPCONV_TUNE_RUN_END);
     assert_true(event->kind != UPCONV_TUNE_TRIED || (event->verdict != UPCONV_TUNE_NONE && event->candidate[0]));
     l->kinds[event->kind]++;
     return ++l->events == l->stop_at;
@@ -153,8 +163,12 @@ static void same_winners(const outcome *a, const outcome *b)
 }
 
 static const upconv_tune_params kinds[] = {
-    {.budget_ns = UPCONV_TUNE_EXHAUSTIVE}, {.budget_ns = 30000000000}, {.budget_ns = 1000000000000},
-    {.budget_ns = 20000000000, .strategy = "random", .seed = 5}, {.most = 12}, {.space = "alpha;beta:x=1|2"},
+    {.budget_ns = UPCONV_TUNE_EXHAUSTIVE},
+    {.budget_ns = 30000000000},
+    {.budget_ns = 1000000000000},
+    {.budget_ns = 20000000000, .strategy = "random", .seed = 5},
+    {.most = 12},
+    {.space = "alpha;beta:x=1|2"},
 };
 
 static void repeats(void **state)
@@ -198,7 +212,7 @@ static void exhausts(void **state)
     }
 }
 
-// -------------------------------------------------------------------------------------------------------- interruptions
+// ------------------------------------------------------------------------------------------------------- interruptions
 
 // Lines in order of their bytes, but for their dates, which are all the same here.
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -237,8 +251,10 @@ static void resumes(void **state)
     for (int i = 0; i < 120; i++) {
         const size_t cut = i == 0 ? size : i == 1 ? 0 : (size_t)(test_bits(&random) % size);
         write_file(journal_path, journal, cut);
-        // of the records at least what the journal says to have been done, because the journal is first: here nothing, or all
-        write_file(records_path, records, test_chance(&random, 50) ? 0 : (size_t)(test_bits(&random) % (records_size + 1)));
+        // of the records at least what the journal says to have been done, because the journal is first: here nothing,
+        // or all
+        write_file(records_path, records,
+                   test_chance(&random, 50) ? 0 : (size_t)(test_bits(&random) % (records_size + 1)));
         listener m = {0};
         run(params, &m, &again);
         same_winners(&whole, &again);
@@ -284,9 +300,9 @@ static void failures(void **state)
     const upconv_problem other = test_problem("ic4oc4_ih4kh3");
     const upconv_tune_params good = {.problems = problems, .problem_count = 2, .replay = space_path};
     upconv_tune_params bad[10];
-    const upconv_status expected[] = {UPCONV_ERROR_INVALID, UPCONV_ERROR_INVALID, UPCONV_ERROR_INVALID, UPCONV_ERROR_INVALID,
-                                      UPCONV_ERROR_INVALID, UPCONV_ERROR_INVALID, UPCONV_ERROR_DATA,    UPCONV_ERROR_DATA,
-                                      UPCONV_ERROR_DATA,    UPCONV_ERROR_DATA};
+    const upconv_status expected[] = {
+        UPCONV_ERROR_INVALID, UPCONV_ERROR_INVALID, UPCONV_ERROR_INVALID, UPCONV_ERROR_INVALID, UPCONV_ERROR_INVALID,
+        UPCONV_ERROR_INVALID, UPCONV_ERROR_DATA,    UPCONV_ERROR_DATA,    UPCONV_ERROR_DATA,    UPCONV_ERROR_DATA};
     for (size_t i = 0; i < UPC_COUNT(bad); i++)
         bad[i] = good;
     bad[0].problem_count = 0;
@@ -316,9 +332,10 @@ static void failures(void **state)
 static void of_records(void **state)
 {
     (void)state;
-    static const char line[] = "{\"format\":1,\"backend\":\"vulkan\",\"device\":\"d\",\"vendor_id\":1,\"device_id\":1,\"driver\":\"1\","
-                               "\"problem\":\"%s\",\"type\":\"f32\",\"solver\":\"alpha\",\"solver_version\":1,\"config\":{\"tile\":%d},"
-                               "\"time_us\":%d,\"reference_us\":100,\"verdict\":\"%s\"}\n";
+    static const char line[] =
+        "{\"format\":1,\"backend\":\"vulkan\",\"device\":\"d\",\"vendor_id\":1,\"device_id\":1,\"driver\":\"1\","
+        "\"problem\":\"%s\",\"type\":\"f32\",\"solver\":\"alpha\",\"solver_version\":1,\"config\":{\"tile\":%d},"
+        "\"time_us\":%d,\"reference_us\":100,\"verdict\":\"%s\"}\n";
     char problem[256], path[80];
     ok(upconv_problem_print(&problems[0], problem, sizeof problem, NULL));
     snprintf(path, sizeof path, "%s.records", space_path);
@@ -327,7 +344,8 @@ static void of_records(void **state)
     for (int tile = 1; tile <= 8; tile++)
         fprintf(file, line, problem, tile, 60 + 10 * abs(tile - 6), tile == 6 ? "wrong" : "ok");
     fclose(file);
-    const upconv_tune_params params = {.problems = problems, .problem_count = 1, .replay = path, .strategy = "exhaustive"};
+    const upconv_tune_params params = {
+        .problems = problems, .problem_count = 1, .replay = path, .strategy = "exhaustive"};
     upconv_tune_summary summary = {.struct_size = sizeof summary};
     upconv_tune_params with = params;
     with.summaries = &summary;

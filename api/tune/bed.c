@@ -4,9 +4,9 @@
 #include <string.h>
 
 enum {
-    GUARD = 4096,              // keeps every alignment that a device may ask for
-    POISON = 0xff,             // in every byte: not a number in either type
-    BATCH = 64,                // submissions in flight; the backend knows the times of 256
+    GUARD = 4096,  // keeps every alignment that a device may ask for
+    POISON = 0xff, // in every byte: not a number in either type
+    BATCH = 64,    // submissions in flight; the backend knows the times of 256
 };
 
 static const double definition_macs = 1e8; // by the definition in about a tenth of a second
@@ -86,8 +86,8 @@ static void sample(upc_bed *bed)
     uint64_t at = 0;
     for (int i = 0; i < UPC_BED_SAMPLES; i++) {
         const int64_t o = (int64_t)(i == 0 ? count - 1 : at % count); // the first and last, and what visits all phases
-        const int64_t where[5] = {o / ow / oh / od / channels, o / ow / oh / od % channels, o / ow / oh % od, o / ow % oh,
-                                  o % ow};
+        const int64_t where[5] = {o / ow / oh / od / channels, o / ow / oh / od % channels, o / ow / oh % od,
+                                  o / ow % oh, o % ow};
         memcpy(bed->where[i], where, sizeof where);
         bed->sample[i] = upc_reference_point(&arg, pointers, where);
         at = at * 6364136223846793005u + 1442695040888963407u;
@@ -125,8 +125,8 @@ static upconv_status expect(upc_bed *bed, bool whole)
     return whole || upc_problem_macs(p) <= definition_macs ? define(bed) : UPCONV_OK;
 }
 
-upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem, const upconv_plan_params *given, bool whole,
-                             int64_t run_timeout_ns, upc_bed **bed)
+upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem, const upconv_plan_params *given,
+                             bool whole, int64_t run_timeout_ns, upc_bed **bed)
 {
     upc_bed *made = upc_alloc(&context->env, sizeof *made);
     if (!made)
@@ -143,8 +143,8 @@ upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem
         upc_bed_destroy(made);
         return status;
     }
-    made->params = (upconv_plan_params){.weights = made->weights, .bias = made->bias,
-                                        .workspace_limit = given->workspace_limit};
+    made->params =
+        (upconv_plan_params){.weights = made->weights, .bias = made->bias, .workspace_limit = given->workspace_limit};
     if (problem->act == UPCONV_ACT_PRELU)
         made->params.slopes = made->bias;
     *bed = made;

@@ -1,4 +1,5 @@
-// A problem's tensors on the device, with what must come out: where candidates are verified (verify.c) and timed (bench.c).
+// A problem's tensors on the device, with what must come out: where candidates are verified (verify.c) and timed
+// (bench.c).
 #ifndef UPC_TUNE_BED_H
 #define UPC_TUNE_BED_H
 
@@ -10,29 +11,30 @@ typedef struct upc_bed {
     upconv_context *context;
     upc_problem problem;
     int64_t run_timeout_ns;
-    float *weights, *bias;    // small integers: sums are exact
-    void *input, *residual;   // as the tensors lie
+    float *weights, *bias;     // small integers: sums are exact
+    void *input, *residual;    // as the tensors lie
     upconv_buffer *buffers[3]; // input, residual (or NULL), output; each between guards
-    uint64_t guard;           // bytes before and behind
+    uint64_t guard;            // bytes before and behind
     upconv_plan_params params; // for plans: with these weights
     upconv_io io;
     int64_t where[UPC_BED_SAMPLES][5]; // some outputs
     double sample[UPC_BED_SAMPLES];    // and what they must be
-    void *expected;           // all outputs, in f32, in order; NULL where there are too many
-    bool trusted;             // expected is filled in
-    double scale;             // of the sums, for the bound of errors
+    void *expected;                    // all outputs, in f32, in order; NULL where there are too many
+    bool trusted;                      // expected is filled in
+    double scale;                      // of the sums, for the bound of errors
 } upc_bed;
 
 // whole: all outputs are computed by the definition, whatever that takes; else only if it takes little.
-upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem, const upconv_plan_params *given, bool whole,
-                             int64_t run_timeout_ns, upc_bed **bed);
+upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem, const upconv_plan_params *given,
+                             bool whole, int64_t run_timeout_ns, upc_bed **bed);
 void upc_bed_destroy(upc_bed *bed);
 // Runs a plan once, or `count` times without a pause: *us is the time of one.
 upconv_status upc_bed_run(const upc_bed *bed, upconv_plan *plan, int count, double *us);
 
 // Runs a plan twice and looks at every byte. *right false: `reason` says what is wrong. *us: of the faster run.
 upconv_status upc_verify(upc_bed *bed, upconv_plan *plan, bool *right, char reason[UPC_SENTENCE], double *us);
-// The index-th problem of the class of `problem` whose sizes are awkward, from 0; small. false: past the last, or there is none.
+// The index-th problem of the class of `problem` whose sizes are awkward, from 0; small. false: past the last, or there
+// is none.
 bool upc_awkward(const upc_problem *problem, int index, upc_problem *awkward);
 
 // Runs the plan until its times settle, at most so long.

@@ -7,8 +7,8 @@
 
 enum { MOST_PAIRS = 41, LEAST_PAIRS = 3, WINDOW = 5 };
 
-static const double batch_us = 2000;           // what a sample takes at least, if 64 submissions come to that
-static const double settled = 0.02;            // difference of two windows of samples
+static const double batch_us = 2000; // what a sample takes at least, if 64 submissions come to that
+static const double settled = 0.02;  // difference of two windows of samples
 static const uint64_t heat_steady_ns = 20000000000u, heat_most_ns = 180000000000u;
 
 static int by_size(const void *a, const void *b)

@@ -20,7 +20,7 @@ static void read_boot(char boot[48])
         fclose(file);
 }
 
-// -------------------------------------------------------------------------------------------------------------- writing
+// ------------------------------------------------------------------------------------------------------------- writing
 
 static upconv_status add_line(upc_journal *journal, upc_string *line)
 {
@@ -100,7 +100,7 @@ upconv_status upc_journal_end_candidate(upc_journal *journal, const upc_journal_
     return status;
 }
 
-// ----------------------------------------------------------------------------------------------------- problems and peaks
+// -------------------------------------------------------------------------------------------------- problems and peaks
 
 const upc_journal_start *upc_journal_start_of(const upc_journal *journal, const char *problem)
 {
@@ -136,8 +136,8 @@ upconv_status upc_journal_begin_problem(upc_journal *journal, const char *proble
     return status;
 }
 
-upconv_status upc_journal_end_problem(upc_journal *journal, const char *problem, upconv_tune_stop stop, const char *best,
-                                      double ratio)
+upconv_status upc_journal_end_problem(upc_journal *journal, const char *problem, upconv_tune_stop stop,
+                                      const char *best, double ratio)
 {
     upc_string line;
     upc_string_init(&line, journal->env);
@@ -171,10 +171,11 @@ upconv_status upc_journal_add_peaks(upc_journal *journal, const upconv_peaks *pe
     return status;
 }
 
-// ------------------------------------------------------------------------------------------------------ opening, culprits
+// --------------------------------------------------------------------------------------------------- opening, culprits
 
-// Whether a candidate that was begun and never ended did it. Under a supervisor that lives, a crash has a verdict by now; one that
-// was killed with its worker has not, and the candidate is innocent unless the machine went down, or it happens again and again.
+// Whether a candidate that was begun and never ended did it. Under a supervisor that lives, a crash has a verdict by
+// now; one that was killed with its worker has not, and the candidate is innocent unless the machine went down, or it
+// happens again and again.
 static bool culprit(const upc_journal *journal, const upc_journal_pending *p)
 {
     if (journal->params.rehearsal)
@@ -275,7 +276,8 @@ static upconv_status write_blame(upc_journal *journal, upconv_tune_verdict verdi
     return upc_journal_end_candidate(journal, &about, &outcome);
 }
 
-upconv_status upconv_tune_blame(const char *path, upconv_tune_verdict verdict, const char *reason, upconv_tune_culprit *culprit)
+upconv_status upconv_tune_blame(const char *path, upconv_tune_verdict verdict, const char *reason,
+                                upconv_tune_culprit *culprit)
 {
     upc_env env;
     upc_env_init(&env, NULL);
@@ -288,7 +290,11 @@ upconv_status upconv_tune_blame(const char *path, upconv_tune_verdict verdict, c
     upc_journal *journal = upc_alloc(&env, sizeof *journal);
     if (!journal)
         return upc_no_memory(sizeof *journal);
-    *journal = (upc_journal){.env = &env, .params = {.path = path}, .lines = {.file = -1}, .open = SIZE_MAX, .any = true,
+    *journal = (upc_journal){.env = &env,
+                             .params = {.path = path},
+                             .lines = {.file = -1},
+                             .open = SIZE_MAX,
+                             .any = true,
                              .reading_device = true};
     upconv_tune_culprit found = {.struct_size = sizeof found};
     upconv_status status = load(journal);

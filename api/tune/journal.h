@@ -9,23 +9,24 @@ struct cJSON;
 typedef struct upc_journal upc_journal;
 
 typedef struct upc_journal_params {
-    const char *path;   // NULL: in memory only
+    const char *path; // NULL: in memory only
     const upconv_device_info *info;
-    uint64_t identity;  // of device, driver and kernels: culprits count for it
-    uint64_t mode;      // of what else outcomes depend on
+    uint64_t identity; // of device, driver and kernels: culprits count for it
+    uint64_t mode;     // of what else outcomes depend on
     const char *strategy;
     uint64_t seed;
     bool fresh, supervised;
-    bool rehearsal;     // a replay: nothing can crash, and nothing is worth waiting for the disk
+    bool rehearsal; // a replay: nothing can crash, and nothing is worth waiting for the disk
 } upc_journal_params;
 
-// Reads what is there, names culprits, and begins a run. DATA (the file cannot be read or written, or another run has it),
-// HOST_MEMORY.
+// Reads what is there, names culprits, and begins a run. DATA (the file cannot be read or written, or another run has
+// it), HOST_MEMORY.
 upconv_status upc_journal_open(const upc_env *env, const upc_journal_params *params, upc_journal **journal);
 void upc_journal_close(upc_journal *journal);
 
 // What is known of a candidate on a rung, or NULL. A culprit has the same outcome on all of them.
-const upc_outcome *upc_journal_outcome(const upc_journal *journal, const char *problem, const char *candidate, int rung);
+const upc_outcome *upc_journal_outcome(const upc_journal *journal, const char *problem, const char *candidate,
+                                       int rung);
 // Distinct other problems on which this candidate crashed or hung here.
 int upc_journal_failures(const upc_journal *journal, const char *problem, const char *candidate);
 
@@ -45,10 +46,11 @@ typedef struct upc_journal_start {
     double space;
     bool counted;
 } upc_journal_start;
-const upc_journal_start *upc_journal_start_of(const upc_journal *journal, const char *problem); // NULL: it has not begun
+const upc_journal_start *upc_journal_start_of(const upc_journal *journal,
+                                              const char *problem); // NULL: it has not begun
 upconv_status upc_journal_begin_problem(upc_journal *journal, const char *problem, const upc_journal_start *start);
-upconv_status upc_journal_end_problem(upc_journal *journal, const char *problem, upconv_tune_stop stop, const char *best,
-                                      double ratio);
+upconv_status upc_journal_end_problem(upc_journal *journal, const char *problem, upconv_tune_stop stop,
+                                      const char *best, double ratio);
 // The device's peaks as they were measured when the journal was begun. false: they were not.
 bool upc_journal_peaks(const upc_journal *journal, upconv_peaks *peaks);
 upconv_status upc_journal_add_peaks(upc_journal *journal, const upconv_peaks *peaks);
@@ -56,9 +58,10 @@ upconv_status upc_journal_add_peaks(upc_journal *journal, const upconv_peaks *pe
 // Of a line of a journal or a tuning record. false: it has no verdict.
 bool upc_journal_read_outcome(const struct cJSON *line, upc_outcome *outcome, int *rung);
 
-// Appends lines to a file, each whole or not at all: what a process that was killed left of its last one is closed first.
+// Appends lines to a file, each whole or not at all: what a process that was killed left of its last one is closed
+// first.
 typedef struct upc_lines {
-    int file; // -1: none
+    int file;     // -1: none
     bool careful; // waits for the disk
 } upc_lines;
 // exclusive: fails where another process has it open so. DATA.

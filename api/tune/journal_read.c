@@ -14,7 +14,7 @@ const char *upconv_tune_verdict_name(upconv_tune_verdict verdict)
     return (int)verdict >= 0 && verdict < UPCONV_TUNE_VERDICT_COUNT ? verdicts[verdict] : "unknown verdict";
 }
 
-// --------------------------------------------------------------------------------------------------------- what is known
+// ------------------------------------------------------------------------------------------------------- what is known
 
 static uint64_t key_of(const char *problem, const char *candidate, int rung)
 {
@@ -26,7 +26,8 @@ static bool failure(const upc_outcome *outcome)
     return outcome->verdict == UPCONV_TUNE_CRASHED || outcome->verdict == UPCONV_TUNE_HUNG;
 }
 
-const upc_journal_item *upc_journal_find(const upc_journal *journal, const char *problem, const char *candidate, int rung)
+const upc_journal_item *upc_journal_find(const upc_journal *journal, const char *problem, const char *candidate,
+                                         int rung)
 {
     const uint64_t key = key_of(problem, candidate, rung);
     for (size_t i = journal->item_count; i-- > 0;)
@@ -59,7 +60,8 @@ int upc_journal_failures(const upc_journal *journal, const char *problem, const 
 // Takes an outcome in; of one mode the later counts, and nothing makes a culprit innocent but an outcome of its own.
 static bool keep_item(upc_journal *journal, const upc_journal_about *about, const upc_outcome *outcome, bool here)
 {
-    upc_journal_item *found = (upc_journal_item *)upc_journal_find(journal, about->problem, about->candidate, about->rung);
+    upc_journal_item *found =
+        (upc_journal_item *)upc_journal_find(journal, about->problem, about->candidate, about->rung);
     if (found) {
         found->outcome = *outcome;
         found->here = here;
@@ -70,9 +72,11 @@ static bool keep_item(upc_journal *journal, const upc_journal_about *about, cons
         upc_grow(journal->env, &items, &journal->item_capacity, journal->item_count + 1, sizeof *journal->items);
     journal->items = items;
     upc_journal_item made = {.key = key_of(about->problem, about->candidate, about->rung),
-                 .problem = upc_strdup(journal->env, about->problem),
-                 .candidate = upc_strdup(journal->env, about->candidate),
-                 .rung = about->rung, .here = here, .outcome = *outcome};
+                             .problem = upc_strdup(journal->env, about->problem),
+                             .candidate = upc_strdup(journal->env, about->candidate),
+                             .rung = about->rung,
+                             .here = here,
+                             .outcome = *outcome};
     if (!room || !made.problem || !made.candidate) {
         upc_free(journal->env, made.problem);
         upc_free(journal->env, made.candidate);
@@ -102,11 +106,11 @@ static bool keep_pending(upc_journal *journal, const upc_journal_about *about, c
     upc_journal_pending *found = find_pending(journal, about->problem, about->candidate);
     if (!found) {
         void *all = journal->pending;
-        const bool room =
-            upc_grow(journal->env, &all, &journal->pending_capacity, journal->pending_count + 1, sizeof *journal->pending);
+        const bool room = upc_grow(journal->env, &all, &journal->pending_capacity, journal->pending_count + 1,
+                                   sizeof *journal->pending);
         journal->pending = all;
         upc_journal_pending made = {.problem = upc_strdup(journal->env, about->problem),
-                        .candidate = upc_strdup(journal->env, about->candidate)};
+                                    .candidate = upc_strdup(journal->env, about->candidate)};
         if (!room || !made.problem || !made.candidate) {
             free_pending(journal->env, &made);
             return false;
@@ -145,7 +149,7 @@ static void drop_pending(upc_journal *journal, const char *problem, const char *
         journal->open = at;
 }
 
-// -------------------------------------------------------------------------------------------------------------- reading
+// ------------------------------------------------------------------------------------------------------------- reading
 
 static const char *text_of(const cJSON *line, const char *key)
 {
@@ -173,10 +177,15 @@ bool upc_journal_read_outcome(const cJSON *line, upc_outcome *outcome, int *rung
     if (found < 0)
         return false;
     *outcome = (upc_outcome){
-        .verdict = (upconv_tune_verdict)found, .ratio = number_of(line, "ratio"), .spread = number_of(line, "spread"),
-        .time_us = number_of(line, "time_us"), .reference_us = number_of(line, "reference_us"),
-        .predicted_us = number_of(line, "predicted_us"), .compile_ms = number_of(line, "compile_ms"),
-        .spills = number_of(line, "spills"), .temperature_c = number_of(line, "temperature_c"),
+        .verdict = (upconv_tune_verdict)found,
+        .ratio = number_of(line, "ratio"),
+        .spread = number_of(line, "spread"),
+        .time_us = number_of(line, "time_us"),
+        .reference_us = number_of(line, "reference_us"),
+        .predicted_us = number_of(line, "predicted_us"),
+        .compile_ms = number_of(line, "compile_ms"),
+        .spills = number_of(line, "spills"),
+        .temperature_c = number_of(line, "temperature_c"),
         .frequency_mhz = number_of(line, "frequency_mhz"),
         .samples = (uint32_t)UPC_MIN(UPC_MAX(number_of(line, "samples"), 0), 1e6),
         .cost_ns = (int64_t)UPC_MIN(UPC_MAX(number_of(line, "cost_ns"), 0), 1e15),
@@ -209,9 +218,8 @@ static char *join(const upc_env *env, const cJSON *line, const char *key)
     upc_string text;
     upc_string_init(&text, env);
     upc_string_add(&text, "%s", "");
-    cJSON_ArrayForEach(each, array)
-        if (cJSON_IsString(each))
-            upc_string_add(&text, "%s%s", text.length ? "\n" : "", each->valuestring);
+    cJSON_ArrayForEach(each, array) if (cJSON_IsString(each))
+        upc_string_add(&text, "%s%s", text.length ? "\n" : "", each->valuestring);
     if (!text.failed)
         return text.data;
     upc_string_finish(&text);
@@ -235,8 +243,10 @@ static bool read_start(upc_journal *journal, const cJSON *line, const char *prob
     const bool room =
         upc_grow(journal->env, &starts, &journal->start_capacity, journal->start_count + 1, sizeof *journal->starts);
     journal->starts = starts;
-    upc_journal_begun made = {.problem = upc_strdup(journal->env, problem), .base = upc_strdup(journal->env, base ? base : ""),
-                  .guesses = join(journal->env, line, "guesses"), .seeds = join(journal->env, line, "seeds")};
+    upc_journal_begun made = {.problem = upc_strdup(journal->env, problem),
+                              .base = upc_strdup(journal->env, base ? base : ""),
+                              .guesses = join(journal->env, line, "guesses"),
+                              .seeds = join(journal->env, line, "seeds")};
     if (!room || !made.problem || !made.base || !made.guesses || !made.seeds) {
         free_start(journal->env, &made);
         return false;
@@ -312,9 +322,14 @@ void upc_journal_write_outcome(upc_string *line, const upc_outcome *outcome)
         const char *key;
         double value;
     } numbers[] = {
-        {"ratio", outcome->ratio},               {"spread", outcome->spread},         {"time_us", outcome->time_us},
-        {"reference_us", outcome->reference_us}, {"predicted_us", outcome->predicted_us}, {"compile_ms", outcome->compile_ms},
-        {"spills", outcome->spills},             {"temperature_c", outcome->temperature_c},
+        {"ratio", outcome->ratio},
+        {"spread", outcome->spread},
+        {"time_us", outcome->time_us},
+        {"reference_us", outcome->reference_us},
+        {"predicted_us", outcome->predicted_us},
+        {"compile_ms", outcome->compile_ms},
+        {"spills", outcome->spills},
+        {"temperature_c", outcome->temperature_c},
         {"frequency_mhz", outcome->frequency_mhz},
     };
     for (size_t i = 0; i < UPC_COUNT(numbers); i++)

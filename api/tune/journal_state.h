@@ -8,7 +8,7 @@
 #include "journal.h"
 
 typedef struct upc_journal_item { // an outcome
-    uint64_t key;     // of problem, candidate and rung
+    uint64_t key;                 // of problem, candidate and rung
     char *problem, *candidate;
     int rung;
     bool here; // of this mode; else only culprits count
@@ -50,7 +50,8 @@ void upc_journal_free(upc_journal *journal); // what is in memory, and itself
 // Takes in a line, or a text of lines. HOST_MEMORY; false likewise.
 bool upc_journal_read_line(upc_journal *journal, const cJSON *line);
 upconv_status upc_journal_read_text(upc_journal *journal, const char *text, size_t size);
-const upc_journal_item *upc_journal_find(const upc_journal *journal, const char *problem, const char *candidate, int rung);
+const upc_journal_item *upc_journal_find(const upc_journal *journal, const char *problem, const char *candidate,
+                                         int rung);
 // Appends `"key":value,` of all that is known of an outcome.
 void upc_journal_write_outcome(upc_string *line, const upc_outcome *outcome);
 

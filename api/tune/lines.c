@@ -14,7 +14,8 @@ static upconv_status cannot(const char *what, const char *path)
     char text[128];
     const int error = errno;
     snprintf(text, sizeof text, "error %d", error);
-    return upc_fail(UPCONV_ERROR_DATA, "%s %s: %s", what, path, error == EWOULDBLOCK ? "another run has it open" : text);
+    return upc_fail(UPCONV_ERROR_DATA, "%s %s: %s", what, path,
+                    error == EWOULDBLOCK ? "another run has it open" : text);
 }
 
 static bool write_all(int file, const char *bytes, size_t size)
@@ -36,7 +37,8 @@ static bool torn(int file)
 {
     struct stat status;
     char last = '\n';
-    return !fstat(file, &status) && status.st_size > 0 && pread(file, &last, 1, status.st_size - 1) == 1 && last != '\n';
+    return !fstat(file, &status) && status.st_size > 0 && pread(file, &last, 1, status.st_size - 1) == 1 &&
+           last != '\n';
 }
 
 upconv_status upc_lines_open(const char *path, bool careful, bool exclusive, upc_lines *lines)
@@ -70,7 +72,8 @@ upconv_status upc_lines_add(const upc_lines *lines, const upc_string *line)
     upconv_status status = UPCONV_OK;
     if (whole.failed)
         status = upc_no_memory(line->length + 2);
-    else if (!write_all(lines->file, whole.data, whole.length) || (lines->careful && fsync(lines->file) && errno != EINVAL))
+    else if (!write_all(lines->file, whole.data, whole.length) ||
+             (lines->careful && fsync(lines->file) && errno != EINVAL))
         status = cannot("cannot write", "a line");
     upc_string_finish(&whole);
     return status;

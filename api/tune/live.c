@@ -1,4 +1,5 @@
-// Candidates on a device: compiled, judged by the driver's statistics, verified on the tuned problem and on an awkward one, timed.
+// Candidates on a device: compiled, judged by the driver's statistics, verified on the tuned problem and on an awkward
+// one, timed.
 #include "trial.h"
 
 #include <ctype.h>
@@ -9,7 +10,8 @@
 
 enum { AWKWARD = 4 };
 
-// Times the base's time, in the faster of the runs that verify: neither verified elsewhere, which costs another compilation, nor timed.
+// Times the base's time, in the faster of the runs that verify: neither verified elsewhere, which costs another
+// compilation, nor timed.
 static const double hopeless = 2;
 
 typedef struct live {
@@ -18,14 +20,14 @@ typedef struct live {
     upc_problem problem;
     const upc_space *space;
     upc_bed *bed;
-    upc_bed *awkward[AWKWARD];   // made when first needed
+    upc_bed *awkward[AWKWARD]; // made when first needed
     upconv_plan *base;
     double base_us;
-    upc_candidate last;          // the candidate that `plan` is of
-    upconv_plan *plan;           // verified: kept, because it may be timed again at once
+    upc_candidate last; // the candidate that `plan` is of
+    upconv_plan *plan;  // verified: kept, because it may be timed again at once
     bool heated;
-    float *zeros;                // compile_only: weights
-    struct twin *twins;          // what was cooked for the problem
+    float *zeros;       // compile_only: weights
+    struct twin *twins; // what was cooked for the problem
     size_t twin_count, twin_capacity;
 } live;
 
@@ -96,7 +98,7 @@ static upconv_status open_problem(void *self, const upc_problem *problem, upc_sp
     return status;
 }
 
-// ----------------------------------------------------------------------------------------------------------- statistics
+// ---------------------------------------------------------------------------------------------------------- statistics
 
 // Whether the driver's words hold a word, whatever its case.
 static bool mentions(const char *name, const char *word)
@@ -147,7 +149,7 @@ static const char *refuse_statistics(upconv_plan *plan, upc_outcome *outcome)
     return outcome->reason;
 }
 
-// -------------------------------------------------------------------------------------------------------------- verdicts
+// ------------------------------------------------------------------------------------------------------------ verdicts
 
 static upconv_status verdict(upc_outcome *outcome, upconv_tune_verdict found, const char *reason)
 {
@@ -165,8 +167,8 @@ static upconv_status failed(upc_outcome *outcome, upconv_status status)
         upconv_tune_verdict verdict;
         bool goes_on;
     } table[] = {
-        {UPCONV_ERROR_COMPILE, UPCONV_TUNE_REFUSED, true},       {UPCONV_ERROR_UNSUPPORTED, UPCONV_TUNE_DISCARDED, true},
-        {UPCONV_ERROR_GPU_MEMORY, UPCONV_TUNE_DISCARDED, true},  {UPCONV_ERROR_DEVICE_LOST, UPCONV_TUNE_CRASHED, false},
+        {UPCONV_ERROR_COMPILE, UPCONV_TUNE_REFUSED, true},      {UPCONV_ERROR_UNSUPPORTED, UPCONV_TUNE_DISCARDED, true},
+        {UPCONV_ERROR_GPU_MEMORY, UPCONV_TUNE_DISCARDED, true}, {UPCONV_ERROR_DEVICE_LOST, UPCONV_TUNE_CRASHED, false},
         {UPCONV_ERROR_TIMEOUT, UPCONV_TUNE_HUNG, false},
     };
     for (size_t i = 0; i < UPC_COUNT(table); i++)
@@ -189,12 +191,13 @@ static bool announced(attempt *a, bool compiling, const char *stage, upconv_stat
 // Every step below leaves verdict GOOD where nothing spoke against the candidate so far.
 static bool good(const attempt *a) { return !a->cancelled && a->outcome->verdict == UPCONV_TUNE_GOOD; }
 
-static upconv_status compile(attempt *a, const upc_problem *problem, const upconv_plan_params *params, const char *stage,
-                             upconv_plan **plan)
+static upconv_status compile(attempt *a, const upc_problem *problem, const upconv_plan_params *params,
+                             const char *stage, upconv_plan **plan)
 {
     live *l = a->l;
     const upc_candidate *candidate = &a->proposal->candidate;
-    const upc_choice choice = {.solver = l->space->solver[candidate->solver].solver, .config = candidate->config,
+    const upc_choice choice = {.solver = l->space->solver[candidate->solver].solver,
+                               .config = candidate->config,
                                .tier = UPCONV_TIER_MEASURED};
     upconv_status status = UPCONV_OK;
     if (!announced(a, true, stage, &status))
@@ -295,7 +298,8 @@ static upconv_status prepare(attempt *a)
     if (!status && good(a) && l->base_us > 0 && us > hopeless * l->base_us) {
         a->outcome->ratio = us / l->base_us;
         a->outcome->time_us = us;
-        snprintf(a->outcome->reason, UPC_SENTENCE, "%.1f times as slow as the default when it was verified", a->outcome->ratio);
+        snprintf(a->outcome->reason, UPC_SENTENCE, "%.1f times as slow as the default when it was verified",
+                 a->outcome->ratio);
         verdict(a->outcome, UPCONV_TUNE_SLOW, a->outcome->reason);
     }
     if (!status && good(a) && l->params.awkward)
@@ -324,11 +328,13 @@ static upconv_status cook(live *l, const upc_proposal *proposal, upc_outcome *ou
     const upc_candidate *candidate = &proposal->candidate;
     const upc_solver *solver = l->space->solver[candidate->solver].solver;
     const upc_env *env = &l->context->env;
-    const upc_request request = {.dynamic_weights = !l->params.plan.weights, .workspace_limit = l->params.plan.workspace_limit};
+    const upc_request request = {.dynamic_weights = !l->params.plan.weights,
+                                 .workspace_limit = l->params.plan.workspace_limit};
     upc_recipe recipe;
     upc_recipe_init(&recipe, env);
     upconv_status status = solver->cook(&l->problem, &l->context->facts, &candidate->config, &request, &recipe);
-    const int64_t block = solver->block ? solver->block(&candidate->config) : 0; // host functions have it beside the recipe
+    const int64_t block =
+        solver->block ? solver->block(&candidate->config) : 0; // host functions have it beside the recipe
     const uint64_t hash = upc_hash(&block, sizeof block, upc_recipe_hash(&recipe) ^ (uint64_t)candidate->solver);
     void *twins = l->twins;
     if (status) {
@@ -355,7 +361,8 @@ static upconv_status cook(live *l, const upc_proposal *proposal, upc_outcome *ou
     return status;
 }
 
-static upconv_status try_candidate(void *self, const upc_proposal *proposal, const upc_announce *announce, upc_outcome *outcome)
+static upconv_status try_candidate(void *self, const upc_proposal *proposal, const upc_announce *announce,
+                                   upc_outcome *outcome)
 {
     live *l = self;
     attempt a = {.l = l, .proposal = proposal, .announce = announce, .outcome = outcome};

@@ -27,8 +27,8 @@ static bool has_seen(const upc_output *output, uint64_t hash)
 static bool remember(upc_output *output, uint64_t hash)
 {
     void *seen = output->seen;
-    const bool room = upc_grow(&output->context->env, &seen, &output->seen_capacity, output->seen_count + 1,
-                               sizeof *output->seen);
+    const bool room =
+        upc_grow(&output->context->env, &seen, &output->seen_capacity, output->seen_count + 1, sizeof *output->seen);
     output->seen = seen;
     if (room)
         output->seen[output->seen_count++] = hash;
@@ -80,8 +80,8 @@ void upc_output_close(upc_output *output)
 static void describe(const upc_space_solver *from, upc_solver *solver, upc_knob knobs[UPC_MAX_KNOBS])
 {
     const upc_solver *known = upc_solver_find(from->name, strlen(from->name));
-    *solver = (upc_solver){.name = from->name, .version = known ? known->version : 0, .knobs = knobs,
-                           .knob_count = from->knob_count};
+    *solver = (upc_solver){
+        .name = from->name, .version = known ? known->version : 0, .knobs = knobs, .knob_count = from->knob_count};
     for (int k = 0; k < from->knob_count; k++)
         knobs[k] = (upc_knob){from->knob_name[k], from->values[k], from->value_count[k]};
 }
@@ -95,12 +95,16 @@ upconv_status upc_output_add(upc_output *output, const upc_problem *problem, con
     describe(from, &described, knobs);
     const bool good = outcome->verdict == UPCONV_TUNE_GOOD;
     const upc_measurement measurement = {
-        .problem = problem, .info = output->info, .solver = from->solver ? from->solver : &described,
-        .config = &candidate->config, .time_us = good ? time_us : 0, .reference_us = good ? outcome->reference_us : 0,
-        .spread = good ? outcome->spread : 0, .verdict = good ? NULL : upconv_tune_verdict_name(outcome->verdict),
+        .problem = problem,
+        .info = output->info,
+        .solver = from->solver ? from->solver : &described,
+        .config = &candidate->config,
+        .time_us = good ? time_us : 0,
+        .reference_us = good ? outcome->reference_us : 0,
+        .spread = good ? outcome->spread : 0,
+        .verdict = good ? NULL : upconv_tune_verdict_name(outcome->verdict),
     };
-    upconv_status status =
-        output->foreign ? UPCONV_OK : upc_tuning_keep(output->context->tuning, &measurement);
+    upconv_status status = output->foreign ? UPCONV_OK : upc_tuning_keep(output->context->tuning, &measurement);
     if (status || output->lines.file < 0)
         return status;
     upc_string line;

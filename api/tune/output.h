@@ -9,7 +9,7 @@ typedef struct upc_output {
     const upconv_device_info *info; // who measured
     bool foreign;                   // not the context's device: a replay, which tells the context nothing
     upc_lines lines;
-    uint64_t *seen;                 // hashes of the lines that the file has, but for their dates
+    uint64_t *seen; // hashes of the lines that the file has, but for their dates
     size_t seen_count, seen_capacity;
 } upc_output;
 

@@ -1,4 +1,5 @@
-// The search of one problem: what the strategy proposes is looked up in the journal or tried, and everything is written down.
+// The search of one problem: what the strategy proposes is looked up in the journal or tried, and everything is written
+// down.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,15 +18,15 @@ typedef struct job {
     upc_space space;
     upc_search *search;
     int64_t share_ns, spent_ns; // of the budget; share 0: none
-    uint32_t climbed; // reports beyond the first of a candidate
-    upconv_tune_stop stop; // why nothing new is begun; NONE: it is
+    uint32_t climbed;           // reports beyond the first of a candidate
+    upconv_tune_stop stop;      // why nothing new is begun; NONE: it is
     // the candidate at hand
     const upc_proposal *proposal;
     char candidate[UPC_CANDIDATE_TEXT];
     bool begun; // the journal has it as begun
 } job;
 
-// ---------------------------------------------------------------------------------------------------------------- words
+// --------------------------------------------------------------------------------------------------------------- words
 
 static bool say(job *j, upconv_tune_event_kind kind, const char *candidate, const upc_outcome *outcome, bool known)
 {
@@ -51,8 +52,10 @@ static bool say(job *j, upconv_tune_event_kind kind, const char *candidate, cons
 static bool announce(void *user, bool compiling, const char *stage, upconv_status *status)
 {
     job *j = user;
-    upconv_tune_event event = {.kind = compiling ? UPCONV_TUNE_COMPILING : UPCONV_TUNE_RUNNING, .summary = j->summary,
-                               .candidate = j->candidate, .stage = stage};
+    upconv_tune_event event = {.kind = compiling ? UPCONV_TUNE_COMPILING : UPCONV_TUNE_RUNNING,
+                               .summary = j->summary,
+                               .candidate = j->candidate,
+                               .stage = stage};
     const upc_journal_about about = {j->name, j->candidate, stage, compiling, j->proposal->rung};
     if (!upc_tune_say(j->run, &event))
         return false;
@@ -61,7 +64,7 @@ static bool announce(void *user, bool compiling, const char *stage, upconv_statu
     return *status == UPCONV_OK;
 }
 
-// ------------------------------------------------------------------------------------------------------------- beginning
+// ----------------------------------------------------------------------------------------------------------- beginning
 
 static void describe(job *j)
 {
@@ -70,14 +73,17 @@ static void describe(job *j)
     const upconv_peaks *peaks = &j->run->peaks;
     const double outputs = (double)upc_output_elements(p) * (p->residual ? 2 : 1);
     summary->flops = 2 * upc_problem_macs(p);
-    summary->bytes = ((double)upc_input_elements(p) + outputs + (double)upc_weights_elements(p)) *
-                     (double)upc_type_bytes(p->type);
+    summary->bytes =
+        ((double)upc_input_elements(p) + outputs + (double)upc_weights_elements(p)) * (double)upc_type_bytes(p->type);
     const double gflops = p->sum_type == UPCONV_F16 && peaks->f16_gflops > 0 ? peaks->f16_gflops : peaks->f32_gflops;
     if (gflops > 0 && peaks->copy_gbytes > 0)
         summary->roofline_us = UPC_MAX(summary->flops / gflops, summary->bytes / peaks->copy_gbytes) / 1e3;
 }
 
-static void add_name(upc_string *texts, const char *text) { upc_string_add(texts, "%s%s", texts->length ? "\n" : "", text); }
+static void add_name(upc_string *texts, const char *text)
+{
+    upc_string_add(texts, "%s%s", texts->length ? "\n" : "", text);
+}
 
 static void list_guesses(const job *j, upc_string *texts)
 {
@@ -156,18 +162,20 @@ static upconv_status begin(job *j)
     snprintf(j->summary->base, sizeof j->summary->base, "%s", start->base);
     const upc_search_params params = {.strategy = run->params.strategy,
                                       .seed = run->params.seed ^ upc_hash(j->name, strlen(j->name), 0),
-                                      .seeds = seeds, .seed_count = count, .most = run->params.most};
+                                      .seeds = seeds,
+                                      .seed_count = count,
+                                      .most = run->params.most};
     return upc_search_create(&j->space, &params, &j->search);
 }
 
-// ------------------------------------------------------------------------------------------------------------- candidates
+// ---------------------------------------------------------------------------------------------------------- candidates
 
 static void count_verdict(upconv_tune_summary *summary, upconv_tune_verdict verdict, int by)
 {
     uint32_t *const counts[UPCONV_TUNE_VERDICT_COUNT] = {
-        [UPCONV_TUNE_GOOD] = &summary->good,         [UPCONV_TUNE_SLOW] = &summary->slow,
+        [UPCONV_TUNE_GOOD] = &summary->good,           [UPCONV_TUNE_SLOW] = &summary->slow,
         [UPCONV_TUNE_DISCARDED] = &summary->discarded, [UPCONV_TUNE_WRONG] = &summary->wrong,
-        [UPCONV_TUNE_REFUSED] = &summary->refused,   [UPCONV_TUNE_CRASHED] = &summary->crashed,
+        [UPCONV_TUNE_REFUSED] = &summary->refused,     [UPCONV_TUNE_CRASHED] = &summary->crashed,
         [UPCONV_TUNE_HUNG] = &summary->hung,
     };
     if (counts[verdict])
@@ -181,7 +189,8 @@ static bool failure(upconv_tune_verdict verdict)
            verdict == UPCONV_TUNE_HUNG;
 }
 
-// The winner's time is its ratio to the default times the default's: so the shortest of a problem's times is the best ratio.
+// The winner's time is its ratio to the default times the default's: so the shortest of a problem's times is the best
+// ratio.
 static upconv_status new_best(job *j, const upc_outcome *outcome, bool known)
 {
     upconv_tune_summary *summary = j->summary;
@@ -201,7 +210,8 @@ static upconv_status new_best(job *j, const upc_outcome *outcome, bool known)
     summary->gain = summary->default_us / summary->tuned_us;
     summary->default_share = summary->roofline_us / summary->default_us;
     summary->tuned_share = summary->roofline_us / summary->tuned_us;
-    upconv_status status = upc_output_add(&j->run->output, &j->problem, &j->space, &best->candidate, outcome, summary->tuned_us);
+    upconv_status status =
+        upc_output_add(&j->run->output, &j->problem, &j->space, &best->candidate, outcome, summary->tuned_us);
     say(j, UPCONV_TUNE_BEST, j->candidate, outcome, known);
     return status;
 }
@@ -303,7 +313,7 @@ static upconv_status try_one(job *j, const upc_proposal *proposal)
     return status ? upc_fail(status, "%s", sentence) : reported;
 }
 
-// ------------------------------------------------------------------------------------------------------------- the search
+// ---------------------------------------------------------------------------------------------------------- the search
 
 static void check_stops(job *j)
 {
@@ -385,7 +395,8 @@ upconv_status upc_tune_problem(upc_tune *run, upconv_tune_summary *summary)
     status = trial->calls->open(trial->self, &j.problem, &j.space);
     if (!status) {
         upc_candidate base;
-        status = upc_space_guesses(&j.space, &base, 1) ? with_space(&j) : give_up(&j, UPCONV_TUNE_STOP_REFUSED, UPCONV_OK);
+        status =
+            upc_space_guesses(&j.space, &base, 1) ? with_space(&j) : give_up(&j, UPCONV_TUNE_STOP_REFUSED, UPCONV_OK);
         upc_space_finish(&j.space);
     } else {
         status = give_up(&j, UPCONV_TUNE_STOP_FAILED, status);

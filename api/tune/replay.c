@@ -1,5 +1,5 @@
-// A recorded space in place of a device: a journal, or tuning records. It knows no solver of this build: knobs and their values are
-// what the file has, so a file stays good when solvers change.
+// A recorded space in place of a device: a journal, or tuning records. It knows no solver of this build: knobs and
+// their values are what the file has, so a file stays good when solvers change.
 #include "trial.h"
 
 #include <cjson/cJSON.h>
@@ -51,7 +51,7 @@ static void destroy(void *self)
     upc_free(r->env, r);
 }
 
-// -------------------------------------------------------------------------------------------------------------- reading
+// ------------------------------------------------------------------------------------------------------------- reading
 
 static const char *text_of(const cJSON *object, const char *key)
 {
@@ -126,7 +126,8 @@ static double number_of(const cJSON *line, const char *key)
 // The device, from a journal's header or from a record.
 static void read_device(replay *r, const cJSON *line)
 {
-    const char *device = text_of(line, "device"), *driver = text_of(line, "driver"), *backend = text_of(line, "backend");
+    const char *device = text_of(line, "device"), *driver = text_of(line, "driver"),
+               *backend = text_of(line, "backend");
     upconv_device_info *info = &r->info;
     if (!device || !driver || info->name[0])
         return;
@@ -141,7 +142,8 @@ static bool read_line(replay *r, const cJSON *line)
 {
     read_device(r, line);
     if (cJSON_GetObjectItemCaseSensitive(line, "peaks"))
-        r->peaks = (upconv_peaks){.f32_gflops = number_of(line, "f32_gflops"), .f16_gflops = number_of(line, "f16_gflops"),
+        r->peaks = (upconv_peaks){.f32_gflops = number_of(line, "f32_gflops"),
+                                  .f16_gflops = number_of(line, "f16_gflops"),
                                   .copy_gbytes = number_of(line, "copy_gbytes")};
     const char *begun = text_of(line, "begin"), *problem = text_of(line, "problem"), *text = text_of(line, "candidate");
     char of_record[UPC_CANDIDATE_TEXT];
@@ -157,7 +159,8 @@ static bool read_line(replay *r, const cJSON *line)
     if (!item)
         return false;
     const bool better = !item->tried || outcome.verdict != UPCONV_TUNE_GOOD || outcome.samples >= item->outcome.samples;
-    const int64_t cost_ns = item->tried ? item->outcome.cost_ns : outcome.cost_ns; // of the first time: with the compiler's
+    const int64_t cost_ns =
+        item->tried ? item->outcome.cost_ns : outcome.cost_ns; // of the first time: with the compiler's
     if (better)
         item->outcome = outcome;
     item->outcome.cost_ns = cost_ns;
@@ -197,7 +200,10 @@ static size_t slot_of(const replay *r, const upc_candidate *candidate)
 
 static const recorded *find(const replay *r, const upc_candidate *candidate) { return r->open[slot_of(r, candidate)]; }
 
-static bool legal(const upc_space *space, const upc_candidate *candidate) { return find(space->user, candidate) != NULL; }
+static bool legal(const upc_space *space, const upc_candidate *candidate)
+{
+    return find(space->user, candidate) != NULL;
+}
 
 static double predict(const upc_space *space, const upc_candidate *candidate)
 {
@@ -297,7 +303,8 @@ static upconv_status open_problem(void *self, const upc_problem *problem, upc_sp
     size_t tried = 0;
     upc_problem_print(problem, &text);
     *space = (upc_space){.env = r->env, .legal = legal, .predict = predict, .user = r};
-    if (!(space->solver = upc_alloc_array(r->env, r->count, sizeof *space->solver)) || !fill_space(r, name, space, &tried)) {
+    if (!(space->solver = upc_alloc_array(r->env, r->count, sizeof *space->solver)) ||
+        !fill_space(r, name, space, &tried)) {
         upc_space_finish(space);
         return upc_no_memory(r->count * sizeof *space->solver);
     }
@@ -321,7 +328,7 @@ static upconv_status open_problem(void *self, const upc_problem *problem, upc_sp
     return status;
 }
 
-// ---------------------------------------------------------------------------------------------------------------- trial
+// --------------------------------------------------------------------------------------------------------------- trial
 
 // Samples of a rung, as they would have taken.
 static int64_t timing_ns(const upc_outcome *outcome, int rung)
@@ -330,7 +337,8 @@ static int64_t timing_ns(const upc_outcome *outcome, int rung)
     return (int64_t)UPC_MIN(upc_rungs[rung].pairs * pair_ns, (double)upc_rungs[rung].most_ns);
 }
 
-static upconv_status try_candidate(void *self, const upc_proposal *proposal, const upc_announce *announce, upc_outcome *outcome)
+static upconv_status try_candidate(void *self, const upc_proposal *proposal, const upc_announce *announce,
+                                   upc_outcome *outcome)
 {
     const replay *r = self;
     const recorded *item = find(r, &proposal->candidate);

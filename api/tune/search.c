@@ -25,15 +25,21 @@ upconv_status upc_search_create(const upc_space *space, const upc_search_params 
     if (!made)
         return upc_no_memory(sizeof *made);
     const size_t room = (size_t)space->solver_count + (size_t)params->seed_count;
-    *made = (upc_search){.space = space, .strategy = strategy, .random = params->seed, .most = params->most,
-                         .base = SIZE_MAX, .best = SIZE_MAX, .walk = {.solver = -1}};
+    *made = (upc_search){.space = space,
+                         .strategy = strategy,
+                         .random = params->seed,
+                         .most = params->most,
+                         .base = SIZE_MAX,
+                         .best = SIZE_MAX,
+                         .walk = {.solver = -1}};
     if (!(made->seeds = upc_alloc_array(space->env, room, sizeof *made->seeds))) {
         upc_search_destroy(made);
         return upc_no_memory(room * sizeof *made->seeds);
     }
     if (params->seed_count)
         memcpy(made->seeds, params->seeds, (size_t)params->seed_count * sizeof *params->seeds);
-    made->seed_count = params->seed_count + upc_space_guesses(space, made->seeds + params->seed_count, space->solver_count);
+    made->seed_count =
+        params->seed_count + upc_space_guesses(space, made->seeds + params->seed_count, space->solver_count);
     made->guess_at = params->seed_count;
     *search = made;
     return UPCONV_OK;
@@ -51,7 +57,7 @@ void upc_search_destroy(upc_search *search)
     upc_free(env, search);
 }
 
-// -------------------------------------------------------------------------------------------------------- what is known
+// ------------------------------------------------------------------------------------------------------- what is known
 
 static size_t slot_of(const upc_search *search, const upc_candidate *candidate)
 {
@@ -69,7 +75,8 @@ bool upc_search_known(const upc_search *search, const upc_candidate *candidate)
 static bool reserve(upc_search *search)
 {
     void *entries = search->entry;
-    const bool grown = upc_grow(search->space->env, &entries, &search->capacity, search->count + 1, sizeof *search->entry);
+    const bool grown =
+        upc_grow(search->space->env, &entries, &search->capacity, search->count + 1, sizeof *search->entry);
     search->entry = entries;
     if (!grown || (search->count + 1) * 2 <= search->slot_count)
         return grown;
@@ -90,7 +97,8 @@ static void settle_base(upc_search *search, size_t at)
 {
     upc_search_entry *entry = &search->entry[at];
     entry->ratio = 1;
-    search->noise = UPC_MIN(UPC_MAX(entry->spread / 2, least_noise), most_noise); // the spread is of a sample, not of medians
+    search->noise =
+        UPC_MIN(UPC_MAX(entry->spread / 2, least_noise), most_noise); // the spread is of a sample, not of medians
     search->base = search->best = at;
     search->improved = search->count;
 }
@@ -107,8 +115,8 @@ static bool beats(const upc_search *search, const upc_search_entry *entry)
 static upconv_status add_climber(upc_search *search, size_t at)
 {
     void *list = search->climbers;
-    const bool room =
-        upc_grow(search->space->env, &list, &search->climber_capacity, search->climber_count + 1, sizeof *search->climbers);
+    const bool room = upc_grow(search->space->env, &list, &search->climber_capacity, search->climber_count + 1,
+                               sizeof *search->climbers);
     search->climbers = list;
     if (!room)
         return upc_no_memory((search->climber_count + 1) * sizeof *search->climbers);
@@ -116,7 +124,8 @@ static upconv_status add_climber(upc_search *search, size_t at)
     return UPCONV_OK;
 }
 
-upconv_status upc_search_report(upc_search *search, const upc_proposal *proposal, const upc_outcome *outcome, bool *best)
+upconv_status upc_search_report(upc_search *search, const upc_proposal *proposal, const upc_outcome *outcome,
+                                bool *best)
 {
     *best = false;
     if (!reserve(search))
@@ -147,7 +156,7 @@ upconv_status upc_search_report(upc_search *search, const upc_proposal *proposal
     return UPCONV_OK;
 }
 
-// ------------------------------------------------------------------------------------------------------------ proposals
+// ----------------------------------------------------------------------------------------------------------- proposals
 
 uint64_t upc_search_draw(upc_search *search, uint64_t below)
 {

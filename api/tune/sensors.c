@@ -24,7 +24,7 @@ static double hottest(void)
         snprintf(path, sizeof path, "/sys/class/thermal/thermal_zone%d/temp", zone);
         const double found = number_in(path);
         const double celsius = found > 1000 ? found / 1000 : found; // thousandths, but for a few drivers
-        if (celsius > most && celsius < 200) // some sensors say nonsense
+        if (celsius > most && celsius < 200)                        // some sensors say nonsense
             most = celsius;
     }
     return most;
@@ -36,9 +36,12 @@ void upc_sensors(double *temperature_c, double *frequency_mhz)
         const char *path;
         double unit; // of one MHz
     } clocks[] = {
-        {"/sys/class/kgsl/kgsl-3d0/gpuclk", 1e6},           {"/sys/class/misc/mali0/device/clock", 1},
-        {"/sys/class/misc/mali0/device/devfreq/mali0/cur_freq", 1e6}, {"/sys/kernel/debug/clk/v3d/clk_rate", 1e6},
-        {"/sys/class/drm/card0/gt_cur_freq_mhz", 1},        {"/sys/class/drm/card0/device/devfreq/card0/cur_freq", 1e6},
+        {"/sys/class/kgsl/kgsl-3d0/gpuclk", 1e6},
+        {"/sys/class/misc/mali0/device/clock", 1},
+        {"/sys/class/misc/mali0/device/devfreq/mali0/cur_freq", 1e6},
+        {"/sys/kernel/debug/clk/v3d/clk_rate", 1e6},
+        {"/sys/class/drm/card0/gt_cur_freq_mhz", 1},
+        {"/sys/class/drm/card0/device/devfreq/card0/cur_freq", 1e6},
         {"/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", 1e3},
     };
     *frequency_mhz = 0;

@@ -6,7 +6,7 @@
 
 static const double count_most = 300000; // combinations that are looked at one by one to be counted
 
-// --------------------------------------------------------------------------------------------------------------- live
+// ---------------------------------------------------------------------------------------------------------------- live
 
 typedef struct live {
     const upconv_context *context;
@@ -17,7 +17,8 @@ static bool live_legal(const upc_space *space, const upc_candidate *candidate)
 {
     const live *l = space->user;
     char sentence[UPC_SENTENCE];
-    return !space->solver[candidate->solver].solver->legal(l->problem, &l->context->facts, &candidate->config, sentence);
+    return !space->solver[candidate->solver].solver->legal(l->problem, &l->context->facts, &candidate->config,
+                                                           sentence);
 }
 
 static double live_predict(const upc_space *space, const upc_candidate *candidate)
@@ -59,8 +60,8 @@ static void live_finish(void *user)
     upc_free(&l->context->env, l);
 }
 
-upconv_status upc_space_live(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                             const char *keep, upc_space *space)
+upconv_status upc_space_live(const upconv_context *context, const upc_problem *problem,
+                             const upconv_plan_params *params, const char *keep, upc_space *space)
 {
     upc_space made = {.env = &context->env, .legal = live_legal, .predict = live_predict, .finish = live_finish};
     upconv_status status = UPCONV_OK;
@@ -125,8 +126,8 @@ static upconv_status keep_values(upc_space_solver *solver, const char *text, siz
     const char *equals = memchr(text, '=', length), *end = text + length;
     const int k = equals ? find_knob(solver, text, (size_t)(equals - text)) : -1;
     if (k < 0)
-        return upc_fail(UPCONV_ERROR_INVALID, "params.space: solver %s has no knob in \"%.*s\"", solver->name, (int)length,
-                        text);
+        return upc_fail(UPCONV_ERROR_INVALID, "params.space: solver %s has no knob in \"%.*s\"", solver->name,
+                        (int)length, text);
     int kept = 0;
     for (int v = 0; v < solver->value_count[k]; v++) {
         bool named = false;
@@ -136,8 +137,8 @@ static upconv_status keep_values(upc_space_solver *solver, const char *text, siz
             solver->values[k][kept++] = solver->values[k][v];
     }
     if (!kept)
-        return upc_fail(UPCONV_ERROR_INVALID, "params.space: \"%.*s\" leaves knob %s of solver %s no value", (int)length, text,
-                        solver->knob_name[k], solver->name);
+        return upc_fail(UPCONV_ERROR_INVALID, "params.space: \"%.*s\" leaves knob %s of solver %s no value",
+                        (int)length, text, solver->knob_name[k], solver->name);
     solver->value_count[k] = kept;
     return UPCONV_OK;
 }
@@ -305,7 +306,8 @@ bool upc_space_move(const upc_space *space, const upc_candidate *from, int knob,
     *to = *from;
     for (int i = 0; i < count; i++) {
         const int32_t value = solver->values[knob][direction > 0 ? i : count - 1 - i];
-        if ((direction > 0 && value <= from->config.value[knob]) || (direction < 0 && value >= from->config.value[knob]))
+        if ((direction > 0 && value <= from->config.value[knob]) ||
+            (direction < 0 && value >= from->config.value[knob]))
             continue;
         to->config.value[knob] = value;
         if (space->legal(space, to))

@@ -1,5 +1,5 @@
-// The candidates for a problem on a device: solvers, each with the values of its knobs. A space is also made of a recorded file, so
-// that whoever searches it cannot tell.
+// The candidates for a problem on a device: solvers, each with the values of its knobs. A space is also made of a
+// recorded file, so that whoever searches it cannot tell.
 #ifndef UPC_TUNE_SPACE_H
 #define UPC_TUNE_SPACE_H
 
@@ -33,13 +33,14 @@ typedef struct upc_space {
     double (*predict)(const struct upc_space *space, const upc_candidate *candidate); // us; 0: not known
     void *user;
     void (*finish)(void *user); // may be NULL
-    double size;  // legal candidates where `counted`, else combinations of knobs
+    double size;                // legal candidates where `counted`, else combinations of knobs
     bool counted;
 } upc_space;
 
-// Of every solver that does not refuse the problem. keep: upconv_tune_params.space. INVALID (keep), UNSUPPORTED, HOST_MEMORY.
-upconv_status upc_space_live(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                             const char *keep, upc_space *space);
+// Of every solver that does not refuse the problem. keep: upconv_tune_params.space. INVALID (keep), UNSUPPORTED,
+// HOST_MEMORY.
+upconv_status upc_space_live(const upconv_context *context, const upc_problem *problem,
+                             const upconv_plan_params *params, const char *keep, upc_space *space);
 void upc_space_finish(upc_space *space); // also of a zeroed one
 
 // Narrows a space to what `keep` says: "wide:x=1;phase:x=8|16,spec=1".

@@ -34,14 +34,14 @@ static bool any_left(upc_search *search, upc_candidate *candidate, upconv_tune_s
     return false;
 }
 
-// ----------------------------------------------------------------------------------------------------------- exhaustive
+// ---------------------------------------------------------------------------------------------------------- exhaustive
 
 static bool propose_all(upc_search *search, upc_candidate *candidate, upconv_tune_stop *stop)
 {
     return any_left(search, candidate, stop);
 }
 
-// --------------------------------------------------------------------------------------------------------------- random
+// -------------------------------------------------------------------------------------------------------------- random
 
 static bool propose_random(upc_search *search, upc_candidate *candidate, upconv_tune_stop *stop)
 {
@@ -55,9 +55,10 @@ static bool propose_random(upc_search *search, upc_candidate *candidate, upconv_
     return any_left(search, candidate, stop);
 }
 
-// -------------------------------------------------------------------------------------------------------------- descent
+// ------------------------------------------------------------------------------------------------------------- descent
 
-// A solver by what its best candidate was worth: one that is half as fast is drawn a quarter as often, but none is forgotten.
+// A solver by what its best candidate was worth: one that is half as fast is drawn a quarter as often, but none is
+// forgotten.
 static int draw_solver(upc_search *search)
 {
     const upc_space *space = search->space;
@@ -129,8 +130,8 @@ static bool next_neighbour(upc_search *search, upc_search_entry *entry, upc_cand
     return false;
 }
 
-// The fastest that has neighbours left. So the search runs downhill, goes on from the second best where the best is at an end,
-// and starts anew from what was drawn if that is any good.
+// The fastest that has neighbours left. So the search runs downhill, goes on from the second best where the best is at
+// an end, and starts anew from what was drawn if that is any good.
 static bool descend(upc_search *search, upc_candidate *candidate)
 {
     const double bound = search->entry[search->best].ratio * far_off;

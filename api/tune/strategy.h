@@ -13,21 +13,21 @@ struct upc_search {
     uint32_t most;
     upc_search_entry *entry; // all that were tried, in that order
     size_t count, capacity;
-    uint32_t *slots;         // hash table of 1 + index in entry, 0 where free; at most half full
+    uint32_t *slots; // hash table of 1 + index in entry, 0 where free; at most half full
     size_t slot_count;
-    size_t *climbers;        // of entry: seem better than the best, and wait to be timed again
+    size_t *climbers; // of entry: seem better than the best, and wait to be timed again
     size_t climber_count, climber_capacity;
-    size_t base, best;       // index in entry; SIZE_MAX: none
-    double noise;            // of the base against itself: what is nearer to the best is no better
-    size_t improved;         // count when the best was last found
+    size_t base, best; // index in entry; SIZE_MAX: none
+    double noise;      // of the base against itself: what is nearer to the best is no better
+    size_t improved;   // count when the best was last found
     bool closed;
-    upc_candidate walk;      // exhaustive: where it is
-    int injected;            // proposals since one was drawn
+    upc_candidate walk; // exhaustive: where it is
+    int injected;       // proposals since one was drawn
 };
 
 typedef struct upc_strategy {
     const char *name;
-    int rung;  // that candidates begin on
+    int rung; // that candidates begin on
     // A candidate that was not tried yet. false: *stop says why there is none.
     bool (*propose)(upc_search *search, upc_candidate *candidate, upconv_tune_stop *stop);
 } upc_strategy;

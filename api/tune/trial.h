@@ -20,9 +20,10 @@ typedef struct upc_trial {
 typedef struct upc_trial_calls {
     // Prepares a problem, and makes the space of its candidates. UNSUPPORTED: every solver refuses it.
     upconv_status (*open)(void *self, const upc_problem *problem, upc_space *space);
-    // Tries a candidate. outcome->verdict NONE: cancelled. An error ends the problem; with DEVICE_LOST and TIMEOUT the verdict is the
-    // candidate's.
-    upconv_status (*attempt)(void *self, const upc_proposal *proposal, const upc_announce *announce, upc_outcome *outcome);
+    // Tries a candidate. outcome->verdict NONE: cancelled. An error ends the problem; with DEVICE_LOST and TIMEOUT the
+    // verdict is the candidate's.
+    upconv_status (*attempt)(void *self, const upc_proposal *proposal, const upc_announce *announce,
+                             upc_outcome *outcome);
     // The reference of the others from now on, known to be good. false: it cannot be made, for want of memory say.
     upconv_status (*base)(void *self, const upc_candidate *candidate);
     void (*close)(void *self); // what open prepared; also when it failed

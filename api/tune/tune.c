@@ -52,7 +52,8 @@ static upconv_status check(const upconv_tune_params *params)
     if (params->run_timeout_ns < 0 || params->compile_timeout_ns < 0)
         return upc_fail(UPCONV_ERROR_INVALID, "a time-out of params is negative");
     if (params->replay && (params->dry_run || params->verify_only || params->sustained))
-        return upc_fail(UPCONV_ERROR_INVALID, "params.replay has outcomes only; dry_run, verify_only and sustained need a device");
+        return upc_fail(UPCONV_ERROR_INVALID,
+                        "params.replay has outcomes only; dry_run, verify_only and sustained need a device");
     if (params->dry_run && params->verify_only)
         return upc_fail(UPCONV_ERROR_INVALID, "params.dry_run runs nothing, verify_only does; one of them");
     return UPCONV_OK;
@@ -77,8 +78,13 @@ static upconv_status open_trial(upc_tune *run)
     if (p->replay)
         return read_replay(run);
     const upc_live_params live = {
-        .plan = {.weights = p->dynamic_weights ? NULL : "", .workspace_limit = p->workspace_limit}, // asked is only whether
-        .keep = p->space, .verify_only = p->verify_only, .compile_only = p->dry_run, .sustained = p->sustained, .awkward = true,
+        .plan = {.weights = p->dynamic_weights ? NULL : "",
+                 .workspace_limit = p->workspace_limit}, // asked is only whether
+        .keep = p->space,
+        .verify_only = p->verify_only,
+        .compile_only = p->dry_run,
+        .sustained = p->sustained,
+        .awkward = true,
         .run_timeout_ns = p->run_timeout_ns ? p->run_timeout_ns : 10000000000,
         .compile_timeout_ns = p->compile_timeout_ns ? p->compile_timeout_ns : 60000000000,
     };
@@ -109,8 +115,14 @@ static upconv_status open_journal(upc_tune *run)
     const uint32_t mode[4] = {p->verify_only, p->dry_run, p->sustained, p->dynamic_weights};
     const upc_journal_params params = {
         .path = p->dry_run && !run->context->env.statistics ? NULL : p->journal, // then nothing is at risk
-        .info = run->trial.info, .identity = identity(run), .mode = upc_hash(mode, sizeof mode, 1), .strategy = p->strategy,
-        .seed = p->seed, .fresh = p->fresh, .supervised = p->supervised, .rehearsal = p->replay != NULL,
+        .info = run->trial.info,
+        .identity = identity(run),
+        .mode = upc_hash(mode, sizeof mode, 1),
+        .strategy = p->strategy,
+        .seed = p->seed,
+        .fresh = p->fresh,
+        .supervised = p->supervised,
+        .rehearsal = p->replay != NULL,
     };
     return upc_journal_open(&run->context->env, &params, &run->journal);
 }
@@ -146,7 +158,8 @@ static upconv_status prepare(upc_tune *run, const upconv_tune_params *given)
         p->strategy = p->dry_run || !run->budget_ns ? "exhaustive" : p->verify_only ? "random" : "descent";
     if ((status = open_trial(run)) || (status = open_journal(run)) || (status = find_peaks(run)))
         return status;
-    return upc_output_open(run->context, run->trial.info, p->replay != NULL, p->dry_run ? NULL : p->records, &run->output);
+    return upc_output_open(run->context, run->trial.info, p->replay != NULL, p->dry_run ? NULL : p->records,
+                           &run->output);
 }
 
 static void finish(upc_tune *run)
@@ -212,7 +225,8 @@ upconv_status upconv_tune(upconv_context *context, const upconv_tune_params *par
 {
     if (!context || !params)
         return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", context ? "params" : "context");
-    upc_tune run = {.context = context, .result = {.struct_size = sizeof run.result}, .output = {.lines = {.file = -1}}};
+    upc_tune run = {
+        .context = context, .result = {.struct_size = sizeof run.result}, .output = {.lines = {.file = -1}}};
     upconv_status status = prepare(&run, params);
     if (!status) {
         status = tune_all(&run);

@@ -14,10 +14,10 @@ typedef struct upc_tune {
     upc_trial trial;
     upc_journal *journal;
     upc_output output;
-    upconv_peaks peaks;  // zeros: not known
-    uint64_t replayed;   // hash of the recorded space
+    upconv_peaks peaks;          // zeros: not known
+    uint64_t replayed;           // hash of the recorded space
     int64_t budget_ns, spent_ns; // budget 0: none
-    size_t at;           // index of the problem
+    size_t at;                   // index of the problem
     bool cancelled;
 } upc_tune;
 

@@ -8,13 +8,16 @@
 static const unsigned char poison = 0xff; // where outputs go: not a number
 static const unsigned char canary = 0xa5; // around them: what is computed from what lies around the input is not that
 
-// Sums of integers are exact; activations, Winograd's transforms and f16 are not. What is missing or too much is off by one at least.
+// Sums of integers are exact; activations, Winograd's transforms and f16 are not. What is missing or too much is off by
+// one at least.
 static double bound(const upc_bed *bed, double expected)
 {
     const upc_problem *p = &bed->problem;
     const double rounding = p->type == UPCONV_F16 ? 1e-3 : 1e-5; // of a driver that truncates
     const double summing = p->sum_type == UPCONV_F16 ? 2e-3 : p->type == UPCONV_F16 ? 5e-4 : 2e-6;
-    const double slope = p->act == UPCONV_ACT_PRELU ? 4 : p->act == UPCONV_ACT_LEAKY_RELU ? fabs((double)p->act_param[0]) : 1;
+    const double slope = p->act == UPCONV_ACT_PRELU        ? 4
+                         : p->act == UPCONV_ACT_LEAKY_RELU ? fabs((double)p->act_param[0])
+                                                           : 1;
     return rounding * (1 + fabs(expected)) + 4 * summing * bed->scale * UPC_MAX(slope, 1);
 }
 
@@ -98,7 +101,8 @@ static bool all(unsigned char value, const unsigned char *bytes, uint64_t count)
     return true;
 }
 
-// What lies between elements of tensors with pitches; blocks of four channels may have any values where there is no channel.
+// What lies between elements of tensors with pitches; blocks of four channels may have any values where there is no
+// channel.
 static bool gaps_untouched(const upc_bed *bed, const unsigned char *out)
 {
     const upc_problem *p = &bed->problem;
@@ -175,7 +179,10 @@ upconv_status upc_verify(upc_bed *bed, upconv_plan *plan, bool *right, char reas
 static const struct {
     int32_t batch, groups, icg, ocg, in[3];
 } shapes[] = {
-    {2, 3, 5, 7, {3, 5, 11}}, {2, 2, 3, 9, {2, 5, 29}}, {1, 2, 8, 16, {2, 5, 13}}, {1, 2, 0, 0, {2, 7, 29}},
+    {2, 3, 5, 7, {3, 5, 11}},
+    {2, 2, 3, 9, {2, 5, 29}},
+    {1, 2, 8, 16, {2, 5, 13}},
+    {1, 2, 0, 0, {2, 7, 29}},
 };
 
 bool upc_awkward(const upc_problem *problem, int index, upc_problem *awkward)
@@ -185,7 +192,8 @@ bool upc_awkward(const upc_problem *problem, int index, upc_problem *awkward)
         return false;
     upc_problem_to(problem, &given);
     const bool depthwise = problem->groups > 1 && problem->icg == 1;
-    const int32_t icg = shapes[index].icg ? shapes[index].icg : (int32_t)UPC_MIN(depthwise ? problem->groups : problem->icg, 64);
+    const int32_t icg =
+        shapes[index].icg ? shapes[index].icg : (int32_t)UPC_MIN(depthwise ? problem->groups : problem->icg, 64);
     const int32_t ocg = shapes[index].ocg ? shapes[index].ocg : (int32_t)UPC_MIN(problem->ocg, 64);
     given.batch = shapes[index].batch;
     // depthwise problems have their channels as groups

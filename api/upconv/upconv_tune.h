@@ -1,6 +1,6 @@
-// The autotuner: searches the configurations of all algorithms for the fastest that is right on this device, and keeps what it
-// finds as tuning records. The tool `upconv tune` is made of this header; an app can run the same search in its own process, where
-// drivers may behave differently.
+// The autotuner: searches the configurations of all algorithms for the fastest that is right on this device, and keeps
+// what it finds as tuning records. The tool `upconv tune` is made of this header; an app can run the same search in its
+// own process, where drivers may behave differently.
 #ifndef UPCONV_TUNE_H
 #define UPCONV_TUNE_H
 
@@ -95,8 +95,8 @@ typedef struct upconv_tune_event {
     const upconv_peaks *peaks;           // that roofline_us follows from; NULL: not known
 } upconv_tune_event;
 
-// Returns 0 to go on, anything else to end the run cleanly. Called on the calling thread between two steps; it may call upconv,
-// but not with this context.
+// Returns 0 to go on, anything else to end the run cleanly. Called on the calling thread between two steps; it may call
+// upconv, but not with this context.
 typedef int (*upconv_tune_fn)(void *user, const upconv_tune_event *event);
 
 // budget_ns for a search that ends by itself only, after the whole space.
@@ -113,9 +113,9 @@ typedef struct upconv_tune_params {
     uint32_t most;          // candidates to try of each problem; 0: no limit
     // Files; NULL: none.
     const char *journal;    // what is about to be done and what came of it, line by line. When it exists, its outcomes for this
-                            // device, driver and kernels are taken over and not measured again: a run that was interrupted goes
-                            // on where it was, and ends as it would have. A candidate that was begun and never ended is named the
-                            // culprit, recorded as crashed, and skipped
+                            // device, driver and kernels are taken over and not measured again: a run that was
+                            // interrupted goes on where it was, and ends as it would have. A candidate that was begun
+                            // and never ended is named the culprit, recorded as crashed, and skipped
     const char *records;    // tuning records: winners and failures, appended as they are found, a line at a time
     const char *replay;     // a recorded space (a journal or tuning records): it stands for the device, which is not used
     uint32_t fresh;         // 1: of the journal only culprits count, everything else is done again
@@ -123,7 +123,8 @@ typedef struct upconv_tune_params {
                             // a culprit only if the machine was started anew since, or at the third time
     uint32_t verify_only;   // 1: nothing is timed
     uint32_t dry_run;       // 1: the candidates are listed through the callback and nothing is run; where the context was made
-                            // with statistics = 1 they are compiled and discarded by what the driver says. The budget holds
+                            // with statistics = 1 they are compiled and discarded by what the driver says. The budget
+                            // holds
     uint32_t sustained;     // 1: times count after the device has been kept busy until it grows no slower
     int64_t run_timeout_ns;     // of one submission; 0: 10 s. In the app's process it cannot be killed: the context is given up
     int64_t compile_timeout_ns; // a candidate whose compilation took longer is discarded; 0: 60 s. Nothing is interrupted
@@ -145,11 +146,12 @@ typedef struct upconv_tune_result {
     char culprit[256];        // the candidate that hung or lost the device, "" when none did
 } upconv_tune_result;
 
-// Tunes the problems. Winners become records of the context, for its next plans, and of params.records. result may be NULL; it and
-// summaries are also filled in when the call fails after the first problem has begun.
-// Cancelled: UPCONV_OK, result.stop says so. TIMEOUT or DEVICE_LOST: a candidate hung or lost the device, it is recorded; destroy
-// the context, create another, and call again with the same journal: it goes on behind the culprit. Other errors: INVALID, DATA (a file
-// that cannot be read or written, or a replay without the problem), HOST_MEMORY, GPU_MEMORY.
+// Tunes the problems. Winners become records of the context, for its next plans, and of params.records. result may be
+// NULL; it and summaries are also filled in when the call fails after the first problem has begun. The programs of all
+// candidates go into the context's program cache: export that of a context that was opened since. Cancelled: UPCONV_OK,
+// result.stop says so. TIMEOUT or DEVICE_LOST: a candidate hung or lost the device, it is recorded; destroy the
+// context, create another, and call again with the same journal: it goes on behind the culprit. Other errors: INVALID,
+// DATA (a file that cannot be read or written, or a replay without the problem), HOST_MEMORY, GPU_MEMORY.
 UPCONV_API upconv_status upconv_tune(upconv_context *context, const upconv_tune_params *params, upconv_tune_result *result);
 
 // The index-th strategy's name, from 0; NULL past the last.
@@ -164,9 +166,10 @@ typedef struct upconv_tune_culprit {
     int64_t pid;
 } upconv_tune_culprit;
 
-// For a supervisor whose worker has ended before its time: writes `verdict` (CRASHED or HUNG; NONE: it was not the candidate's fault,
-// which is to be tried again) with a sentence on what was seen into the journal, behind what was begun last and not ended. Nobody
-// else may be writing the journal. Set culprit->struct_size. Errors: INVALID, DATA, HOST_MEMORY.
+// For a supervisor whose worker has ended before its time: writes `verdict` (CRASHED or HUNG; NONE: it was not the
+// candidate's fault, which is to be tried again) with a sentence on what was seen into the journal, behind what was
+// begun last and not ended. Nobody else may be writing the journal. Set culprit->struct_size. Errors: INVALID, DATA,
+// HOST_MEMORY.
 UPCONV_API upconv_status upconv_tune_blame(const char *journal, upconv_tune_verdict verdict, const char *reason,
                                            upconv_tune_culprit *culprit);
 
