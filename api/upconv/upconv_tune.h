@@ -14,9 +14,9 @@ extern "C" {
 typedef enum upconv_tune_verdict {
     UPCONV_TUNE_NONE = 0,  // nothing yet
     UPCONV_TUNE_GOOD,      // right, and timed
-    UPCONV_TUNE_SLOW,      // right on the tuned problem, but more than twice as slow as the default when it was verified: not timed
-    UPCONV_TUNE_DISCARDED, // not run: by compile statistics (spills, too few threads, compile time), or it needs too much memory
-    UPCONV_TUNE_WRONG,     // results differ from the reference or from run to run, are missing, or lie outside the output
+    UPCONV_TUNE_SLOW,      // right, but more than twice as slow as the default when it was verified: not timed
+    UPCONV_TUNE_DISCARDED, // not run: by compile statistics, for want of memory, or the same as another here
+    UPCONV_TUNE_WRONG,     // results differ from the reference or from run to run, or lie outside the output
     UPCONV_TUNE_REFUSED,   // the driver's compiler turned it down
     UPCONV_TUNE_CRASHED,   // the process died, or the device was lost
     UPCONV_TUNE_HUNG,      // it did not end in time
@@ -44,13 +44,13 @@ typedef struct upconv_tune_summary {
     size_t struct_size;
     char problem[512];            // in canonical notation
     char base[256], best[256];    // the cost model's default, and the winner so far ("" while there is none)
-    double default_us, tuned_us;  // the winner's is its ratio to the default, measured in turn with it, times the default's
+    double default_us, tuned_us;  // the winner's is its ratio to the default times the default's
     double gain;                  // default_us / tuned_us
     double spread;                // of the winner's ratios, as a part of their median
-    double flops, bytes;          // of one execution: multiply-adds counted as two; input, output, weights and residual once
+    double flops, bytes;          // of one execution; multiply-adds counted as two, tensors once
     double roofline_us;           // the shortest time that the device's peaks allow; 0: not known
     double default_share, tuned_share; // roofline_us / default_us, roofline_us / tuned_us; 0: not known
-    double space;                 // candidates there are: legal ones where they were counted, else all combinations of knobs
+    double space;                 // legal candidates where they were counted, else all combinations of knobs
     uint32_t counted;             // 1: `space` is the number of legal candidates
     uint32_t tried;               // candidates with a verdict; of them:
     uint32_t good, slow, discarded, wrong, refused, crashed, hung;
@@ -64,7 +64,7 @@ typedef enum upconv_tune_event_kind {
     UPCONV_TUNE_PROBLEM_BEGIN, // candidate: the default
     UPCONV_TUNE_COMPILING,     // about to compile the candidate: a crash or hang from here on is its doing
     UPCONV_TUNE_RUNNING,       // about to run it, likewise
-    UPCONV_TUNE_TRIED,         // it has a verdict, or (good ones are timed again with more samples) better times than before
+    UPCONV_TUNE_TRIED,         // it has a verdict, or (good ones are timed again with more samples) better times
     UPCONV_TUNE_BEST,          // it is the new winner so far, and has its tuning record
     UPCONV_TUNE_LISTED,        // dry_run: a candidate of the space
     UPCONV_TUNE_PROBLEM_END,
@@ -80,7 +80,7 @@ typedef struct upconv_tune_event {
     size_t problem, problems;            // index and count
     const upconv_tune_summary *summary;  // of this problem so far; NULL in RUN_BEGIN and RUN_END
     const char *candidate;               // "" where there is none
-    const char *stage;                   // COMPILING, RUNNING: "default", "verify", "awkward" (another size of its class), "time"
+    const char *stage;                   // COMPILING, RUNNING: "default", "verify", "awkward" (another size), "time"
     upconv_tune_verdict verdict;         // TRIED, LISTED (NONE or DISCARDED)
     const char *reason;                  // a sentence where the verdict is none of NONE and GOOD, else ""
     uint32_t known;                      // 1: from the journal
@@ -109,25 +109,24 @@ typedef struct upconv_tune_params {
     int64_t budget_ns;      // of the whole run, shared by the problems (what one leaves the next ones get); 0: 60 s
     const char *strategy;   // NULL: "descent"; or "random", "exhaustive"; upconv_tune_strategy_name lists them
     uint64_t seed;          // of what is drawn at random
-    const char *space;      // NULL: everything; else solvers to keep to, with knobs to hold: "wide:x=1;phase:x=8,y=8,spec=1"
+    const char *space;      // NULL: everything; else solvers to keep to, with values of knobs: "wide:x=1;phase:x=8|16"
     uint32_t most;          // candidates to try of each problem; 0: no limit
     // Files; NULL: none.
-    const char *journal;    // what is about to be done and what came of it, line by line. When it exists, its outcomes for this
-                            // device, driver and kernels are taken over and not measured again: a run that was
-                            // interrupted goes on where it was, and ends as it would have. A candidate that was begun
-                            // and never ended is named the culprit, recorded as crashed, and skipped
+    const char *journal;    // what is about to be done and what came of it, line by line. When it exists, its outcomes for
+                            // this device, driver and kernels are not measured again: a run that was interrupted goes on
+                            // where it was, and ends as it would have. A candidate that was begun and never ended is
+                            // named the culprit, recorded as crashed, and skipped
     const char *records;    // tuning records: winners and failures, appended as they are found, a line at a time
-    const char *replay;     // a recorded space (a journal or tuning records): it stands for the device, which is not used
+    const char *replay;     // a recorded space (a journal or tuning records): it stands for the device
     uint32_t fresh;         // 1: of the journal only culprits count, everything else is done again
-    uint32_t supervised;    // 1: a supervisor writes verdicts into the journal (upconv_tune_blame). A candidate without one is then
-                            // a culprit only if the machine was started anew since, or at the third time
+    uint32_t supervised;    // 1: a supervisor writes verdicts into the journal (upconv_tune_blame). A candidate without
+                            // one is then a culprit only if the machine was started anew since, or at the third time
     uint32_t verify_only;   // 1: nothing is timed
-    uint32_t dry_run;       // 1: the candidates are listed through the callback and nothing is run; where the context was made
-                            // with statistics = 1 they are compiled and discarded by what the driver says. The budget
-                            // holds
+    uint32_t dry_run;       // 1: the candidates are listed through the callback and nothing is run; where the context
+                            // was made with statistics = 1 they are compiled, and discarded by what the driver says
     uint32_t sustained;     // 1: times count after the device has been kept busy until it grows no slower
-    int64_t run_timeout_ns;     // of one submission; 0: 10 s. In the app's process it cannot be killed: the context is given up
-    int64_t compile_timeout_ns; // a candidate whose compilation took longer is discarded; 0: 60 s. Nothing is interrupted
+    int64_t run_timeout_ns;     // of one wait; 0: 10 s. What hangs cannot be killed: the context is given up
+    int64_t compile_timeout_ns; // a candidate that took longer to compile is discarded; 0: 60 s
     uint64_t workspace_limit;   // as in upconv_plan_params
     uint32_t dynamic_weights;   // 1: only configurations that can take their weights at execution
     upconv_tune_fn event;   // NULL: nobody listens
@@ -152,7 +151,8 @@ typedef struct upconv_tune_result {
 // result.stop says so. TIMEOUT or DEVICE_LOST: a candidate hung or lost the device, it is recorded; destroy the
 // context, create another, and call again with the same journal: it goes on behind the culprit. Other errors: INVALID,
 // DATA (a file that cannot be read or written, or a replay without the problem), HOST_MEMORY, GPU_MEMORY.
-UPCONV_API upconv_status upconv_tune(upconv_context *context, const upconv_tune_params *params, upconv_tune_result *result);
+UPCONV_API upconv_status upconv_tune(upconv_context *context, const upconv_tune_params *params,
+                                     upconv_tune_result *result);
 
 // The index-th strategy's name, from 0; NULL past the last.
 UPCONV_API const char *upconv_tune_strategy_name(int32_t index);
