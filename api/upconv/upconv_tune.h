@@ -112,10 +112,10 @@ typedef struct upconv_tune_params {
     const char *space;      // NULL: everything; else solvers to keep to, with values of knobs: "wide:x=1;phase:x=8|16"
     uint32_t most;          // candidates to try of each problem; 0: no limit
     // Files; NULL: none.
-    const char *journal;    // what is about to be done and what came of it, line by line. When it exists, its outcomes for
-                            // this device, driver and kernels are not measured again: a run that was interrupted goes on
-                            // where it was, and ends as it would have. A candidate that was begun and never ended is
-                            // named the culprit, recorded as crashed, and skipped
+    const char *journal;    // what is about to be done and what came of it, line by line. When it exists, its outcomes
+                            // for this device, driver and kernels are not measured again: a run that was interrupted
+                            // goes on where it was, and ends as it would have. A candidate that was begun and never
+                            // ended is named the culprit, recorded as crashed, and skipped
     const char *records;    // tuning records: winners and failures, appended as they are found, a line at a time
     const char *replay;     // a recorded space (a journal or tuning records): it stands for the device
     uint32_t fresh;         // 1: of the journal only culprits count, everything else is done again
