@@ -6,9 +6,11 @@
 
 #include "tune.h"
 
-enum { SEEDS = 6, SKIP_AFTER = 2 };
+enum { SEEDS = 6, SKIP_AFTER = 2, TRIED_FIRST = 24 };
 
-static const double near_roofline = 0.9; // share of what the device's peaks allow that nobody needs to improve on
+// Share of what the device's peaks allow that nobody needs to improve on. Above 1 the peaks are wrong, as a compiler's view of
+// them can be, and say nothing; so a few candidates are tried all the same.
+static const double near_roofline = 0.9, past_roofline = 1;
 
 typedef struct job {
     upc_tune *run;
@@ -321,7 +323,8 @@ static void check_stops(job *j)
         return;
     if (j->share_ns && j->spent_ns >= j->share_ns)
         j->stop = UPCONV_TUNE_STOP_BUDGET;
-    else if (j->run->budget_ns && j->summary->tuned_share >= near_roofline)
+    else if (j->run->budget_ns && j->summary->tried >= TRIED_FIRST && j->summary->tuned_share >= near_roofline &&
+             j->summary->tuned_share <= past_roofline)
         j->stop = UPCONV_TUNE_STOP_ROOFLINE;
     if (j->stop)
         upc_search_close(j->search);
