@@ -145,7 +145,7 @@ static void foreign(void **state)
     const upc_journal_params others[] = {
         {.path = path, .info = &device, .identity = 8, .mode = 1},
         {.path = path, .info = &device, .identity = 7, .mode = 2},
-        {.path = path, .info = &device, .identity = 7, .mode = 1, .fresh = true},
+        {.path = path, .info = &device, .identity = 7, .mode = 2, .fresh = true},
     };
     for (size_t i = 0; i < UPC_COUNT(others); i++) {
         journal = opened(&others[i]);
@@ -155,6 +155,33 @@ static void foreign(void **state)
         assert_non_null(upc_journal_outcome(journal, first.problem, first.candidate, 0));
         upc_journal_close(journal);
     }
+}
+
+// Who goes on with a fresh run takes over what it learnt, and nothing from before.
+static void fresh_then_resumed(void **state)
+{
+    (void)state;
+    const upc_journal_start start = {"phase:tile=4", "phase:tile=4", "phase:tile=2", 512, true};
+    const upconv_peaks peaks = {.f32_gflops = 123.456, .copy_gbytes = 20};
+    upconv_peaks read;
+    upc_journal *journal = opened(&plain);
+    upc_outcome outcome = good(0.5);
+    ok(upc_journal_begin_problem(journal, first.problem, &start));
+    ok(upc_journal_add_peaks(journal, &peaks));
+    ok(upc_journal_end_candidate(journal, &first, &outcome));
+    upc_journal_close(journal);
+    upc_journal_params fresh = plain;
+    fresh.fresh = true;
+    const upc_journal_about second = {first.problem, "phase:tile=5", "verify", true, 0};
+    journal = opened(&fresh);
+    ok(upc_journal_end_candidate(journal, &second, &outcome));
+    upc_journal_close(journal);
+    journal = opened(&plain);
+    assert_null(upc_journal_outcome(journal, first.problem, first.candidate, 0));
+    assert_null(upc_journal_start_of(journal, first.problem));
+    assert_false(upc_journal_peaks(journal, &read));
+    assert_non_null(upc_journal_outcome(journal, first.problem, second.candidate, 0));
+    upc_journal_close(journal);
 }
 
 static bool blamed(const upc_journal_params *params, upconv_tune_verdict verdict)
@@ -308,10 +335,10 @@ int main(void)
     static const struct {
         const char *name;
         CMUnitTestFunction run;
-    } all[] = {
-        {"round_trip", round_trip}, {"torn", torn},         {"foreign", foreign},       {"culprits", culprits},
-        {"watched", watched},       {"rebooted", rebooted}, {"rehearsals", rehearsals}, {"supervisors", supervisors},
-        {"locked", locked},         {"garbage", garbage}};
+    } all[] = {{"round_trip", round_trip}, {"torn", torn},           {"foreign", foreign},         {"culprits", culprits},
+               {"watched", watched},       {"rebooted", rebooted},   {"rehearsals", rehearsals},   {"supervisors", supervisors},
+               {"locked", locked},         {"garbage", garbage},
+               {"fresh_then_resumed", fresh_then_resumed}};
     struct CMUnitTest tests[UPC_COUNT(all)];
     for (size_t i = 0; i < UPC_COUNT(all); i++)
         tests[i] = (struct CMUnitTest){all[i].name, all[i].run, set_up, tear_down, NULL};

@@ -59,6 +59,8 @@ static upconv_status add_header(upc_journal *journal)
     upc_string_add(&line, "\"seed\":%llu,\"pid\":%ld,", (unsigned long long)p->seed, (long)getpid());
     upc_json_text(&line, "boot", journal->boot);
     upc_json_text(&line, "date", date);
+    if (p->fresh)
+        upc_string_add(&line, "\"fresh\":1,");
     const bool fresh = p->fresh;
     journal->params.fresh = false; // what comes now counts
     const upconv_status status = add_line(journal, &line);

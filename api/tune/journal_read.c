@@ -203,11 +203,31 @@ static uint64_t hex_of(const cJSON *line, const char *key)
     return text ? strtoull(text, NULL, 16) : 0;
 }
 
+static void free_start(const upc_env *env, upc_journal_begun *s)
+{
+    upc_free(env, s->problem);
+    upc_free(env, s->base);
+    upc_free(env, s->guesses);
+    upc_free(env, s->seeds);
+}
+
+// A run that took nothing over begins: whoever goes on with it must not either. Culprits stay what they are.
+static void forget(upc_journal *journal)
+{
+    for (size_t i = 0; i < journal->item_count; i++)
+        journal->items[i].here = false;
+    while (journal->start_count)
+        free_start(journal->env, &journal->starts[--journal->start_count]);
+    journal->has_peaks = false;
+}
+
 static void read_header(upc_journal *journal, const cJSON *line)
 {
     journal->reading_device = journal->any || hex_of(line, "identity") == journal->params.identity;
-    journal->reading_here =
-        journal->reading_device && hex_of(line, "mode") == journal->params.mode && !journal->params.fresh;
+    const bool mode = journal->reading_device && hex_of(line, "mode") == journal->params.mode;
+    journal->reading_here = mode && !journal->params.fresh;
+    if (mode && number_of(line, "fresh") > 0)
+        forget(journal);
     journal->open = SIZE_MAX; // what was open when that process died stays among the pending
 }
 
@@ -224,14 +244,6 @@ static char *join(const upc_env *env, const cJSON *line, const char *key)
         return text.data;
     upc_string_finish(&text);
     return NULL;
-}
-
-static void free_start(const upc_env *env, upc_journal_begun *s)
-{
-    upc_free(env, s->problem);
-    upc_free(env, s->base);
-    upc_free(env, s->guesses);
-    upc_free(env, s->seeds);
 }
 
 static bool read_start(upc_journal *journal, const cJSON *line, const char *problem)
