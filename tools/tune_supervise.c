@@ -20,6 +20,7 @@
 #include "tune.h"
 
 static const double silence = 120; // seconds without a word when no candidate is at hand
+static const double heating = 180; // that upconv_tune keeps a device busy with --sustained, at most
 static const double grace = 15;    // that a worker has to end when it was asked to
 static const double tick = 0.2;    // between two looks at the clock
 enum {
@@ -47,7 +48,7 @@ typedef struct watch {
     double deadline;
     double allowed; // seconds, of the step at hand
     int asked;      // signals that were passed on
-    bool spoke, ended;
+    bool begun, ended; // begun: the worker has its journal, and what stands open there is its doing
     int idle, outside, same;
     char last[256]; // the candidate at which a worker was killed by others
     bool quiet;     // what drivers print is not passed on
@@ -124,7 +125,7 @@ static bool start(watch *w)
     close(ends[1]);
     w->line = ends[0];
     w->length = 0;
-    w->spoke = w->ended = false;
+    w->begun = w->ended = false;
     w->asked = 0;
     allow(w, silence);
     if (w->worker > 0) {
@@ -153,16 +154,27 @@ static void pass_on(watch *w)
     }
 }
 
+// Seconds that what a worker is about may take. How many executions a step has at most: two to verify; to time a slow
+// candidate, six that settle and eight that count; to heat, three minutes of them.
+static double limit_of(const watch *w, const tune_news *news)
+{
+    const char *stage = w->state->stage;
+    if (news->kind == UPCONV_TUNE_COMPILING)
+        return w->options.compile_timeout + 2;
+    if (news->kind != UPCONV_TUNE_RUNNING)
+        return silence;
+    if (strcmp(stage, "heat") == 0)
+        return heating + 6 * w->options.run_timeout + 10;
+    return (strcmp(stage, "time") == 0 ? 14 : 3) * w->options.run_timeout + 10;
+}
+
 static void heard(watch *w, const tune_news *news)
 {
-    const double limits[] = {[UPCONV_TUNE_COMPILING] = w->options.compile_timeout + 2,
-                             [UPCONV_TUNE_RUNNING] = 3 * w->options.run_timeout + 10};
-    const bool limited = news->kind == UPCONV_TUNE_COMPILING || news->kind == UPCONV_TUNE_RUNNING;
     if (news->kind == UPCONV_TUNE_TRIED && news->point && !news->point->known)
         w->idle = w->outside = 0;
     w->ended = w->ended || news->kind == TUNE_SAYS_END;
-    w->spoke = true;
-    allow(w, limited ? limits[news->kind] : silence);
+    w->begun = w->begun || news->kind == UPCONV_TUNE_RUN_BEGIN;
+    allow(w, limit_of(w, news));
     tune_show_news(&w->options, w->state, news);
 }
 
@@ -328,7 +340,7 @@ static bool blame(watch *w, ending how, int status)
     describe(w, how, status, reason, sizeof reason);
     const upconv_tune_verdict verdict = judge(w, how, status);
     // a worker that died before it had a journal was about nothing
-    if (w->options.journal && file_exists(w->options.journal) &&
+    if (w->options.journal && w->begun &&
         upconv_tune_blame(w->options.journal, verdict, reason, &culprit) != UPCONV_OK) {
         snprintf(state->error, sizeof state->error, "%s", upconv_last_error());
         return false;
@@ -361,7 +373,7 @@ static bool one_worker(watch *w)
     const ending how = attend(w);
     const int status = reap(w, how);
     pass_on(w);
-    w->options.resume = true; // whoever comes next goes on where this one was
+    w->options.resume = w->options.resume || w->begun; // whoever comes next goes on where this one was
     if (!w->ended)
         return blame(w, how, status) && !state->interrupted;
     if (state->status == UPCONV_OK) {

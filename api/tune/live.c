@@ -268,12 +268,16 @@ static upconv_status bench(attempt *a)
 {
     live *l = a->l;
     upconv_plan *reference = a->proposal->base ? l->plan : l->base;
+    const bool cold = l->params.sustained && !l->heated;
     upconv_status status = UPCONV_OK;
+    // said apart: it takes minutes, and who watches must not take that for a hang
+    if (cold && !announced(a, false, "heat", &status))
+        return status;
+    if (cold && (status = upc_bench_heat(l->bed, reference)))
+        return failed(a->outcome, status);
     if (!announced(a, false, "time", &status))
         return status;
     const upc_rung *rung = &(l->params.quick ? upc_quick_rungs : upc_rungs)[a->proposal->rung];
-    if (l->params.sustained && !l->heated && (status = upc_bench_heat(l->bed, reference)))
-        return failed(a->outcome, status);
     if ((status = upc_bench_settle(l->bed, reference, l->params.quick ? 20000000 : 300000000)) ||
         (status = upc_bench_pairs(l->bed, l->plan, reference, rung, a->outcome)))
         return failed(a->outcome, status);
