@@ -260,7 +260,7 @@ static void rehearsals(void **state)
 static void supervisors(void **state)
 {
     (void)state;
-    upconv_tune_culprit culprit = {.struct_size = sizeof culprit};
+    upconv_tune_culprit culprit = {.struct_size = sizeof culprit, .cost_ns = 12345678901};
     assert_int_equal(upconv_tune_blame(path, UPCONV_TUNE_HUNG, "", &culprit), UPCONV_ERROR_DATA); // no such file
     leave_open(&plain);
     assert_int_equal(upconv_tune_blame(path, UPCONV_TUNE_WRONG, "", &culprit), UPCONV_ERROR_INVALID);
@@ -274,6 +274,9 @@ static void supervisors(void **state)
     ok(upconv_tune_blame(path, UPCONV_TUNE_HUNG, "", &culprit));
     assert_int_equal(culprit.found, 0); // only once
     assert_true(blamed(&plain, UPCONV_TUNE_HUNG));
+    upc_journal *journal = opened(&plain); // what it took counts when the run goes on
+    assert_int_equal(upc_journal_outcome(journal, first.problem, first.candidate, 0)->cost_ns, 12345678901);
+    upc_journal_close(journal);
     unlink(path);
     leave_open(&plain);
     ok(upconv_tune_blame(path, UPCONV_TUNE_NONE, "stopped by hand", &culprit));

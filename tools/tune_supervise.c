@@ -47,6 +47,7 @@ typedef struct watch {
     int64_t shown; // how much of them was passed on
     double deadline;
     double allowed; // seconds, of the step at hand
+    double since;   // when the worker last said something else than what it is about
     int asked;      // signals that were passed on
     bool begun, ended; // begun: the worker has its journal, and what stands open there is its doing
     int idle, outside, same;
@@ -127,6 +128,7 @@ static bool start(watch *w)
     w->length = 0;
     w->begun = w->ended = false;
     w->asked = 0;
+    w->since = session_seconds();
     allow(w, silence);
     if (w->worker > 0) {
         setpgid(w->worker, w->worker); // also here: whoever comes first
@@ -175,6 +177,8 @@ static void heard(watch *w, const tune_news *news)
     w->ended = w->ended || news->kind == TUNE_SAYS_END;
     w->begun = w->begun || news->kind == UPCONV_TUNE_RUN_BEGIN;
     allow(w, limit_of(w, news));
+    if (news->kind != UPCONV_TUNE_COMPILING && news->kind != UPCONV_TUNE_RUNNING)
+        w->since = session_seconds();
     tune_show_news(&w->options, w->state, news);
 }
 
@@ -215,6 +219,7 @@ static void pause_both(watch *w)
     raise(SIGSTOP);
     kill(-w->worker, SIGCONT);
     w->deadline += session_seconds() - since;
+    w->since += session_seconds() - since;
 }
 
 // The first signal asks the worker to end after what it is doing, the second ends it.
@@ -335,7 +340,8 @@ static upconv_tune_verdict judge(watch *w, ending how, int status)
 static bool blame(watch *w, ending how, int status)
 {
     tune_state *state = w->state;
-    upconv_tune_culprit culprit = {.struct_size = sizeof culprit};
+    upconv_tune_culprit culprit = {.struct_size = sizeof culprit,
+                                   .cost_ns = (int64_t)((session_seconds() - w->since) * 1e9)};
     char reason[512];
     describe(w, how, status, reason, sizeof reason);
     const upconv_tune_verdict verdict = judge(w, how, status);

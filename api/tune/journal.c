@@ -273,7 +273,7 @@ static upconv_status write_blame(upc_journal *journal, upconv_tune_verdict verdi
     culprit->found = 1;
     culprit->pid = p->pid;
     const upc_journal_about about = {culprit->problem, culprit->candidate, culprit->stage, p->compiling, p->rung};
-    upc_outcome outcome = {.verdict = verdict};
+    upc_outcome outcome = {.verdict = verdict, .cost_ns = UPC_MAX(culprit->cost_ns, 0)};
     snprintf(outcome.reason, sizeof outcome.reason, "%s", reason ? reason : "");
     return upc_journal_end_candidate(journal, &about, &outcome);
 }
@@ -298,8 +298,11 @@ upconv_status upconv_tune_blame(const char *path, upconv_tune_verdict verdict, c
                              .open = SIZE_MAX,
                              .any = true,
                              .reading_device = true};
-    upconv_tune_culprit found = {.struct_size = sizeof found};
-    upconv_status status = load(journal);
+    upconv_tune_culprit given, found = {.struct_size = sizeof found};
+    upconv_status status = upc_params_copy(&given, sizeof given, culprit, sizeof given, "culprit");
+    found.cost_ns = given.cost_ns;
+    if (!status)
+        status = load(journal);
     if (!status)
         status = write_blame(journal, verdict, reason, &found);
     upc_journal_close(journal);

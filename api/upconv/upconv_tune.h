@@ -165,6 +165,7 @@ typedef struct upconv_tune_culprit {
     uint32_t compiling;  // 1: it was being compiled; 0: run
     uint32_t found;      // 0: nothing is open, and nothing was written
     int64_t pid;
+    int64_t cost_ns;     // set by the caller: what the attempt took of the budget; 0: not known
 } upconv_tune_culprit;
 
 // For a supervisor whose worker has ended before its time: writes `verdict` (CRASHED or HUNG; NONE: it was not the
