@@ -111,7 +111,7 @@ static bool record_text(const cJSON *line, char text[UPC_CANDIDATE_TEXT])
     char mark = ':';
     cJSON_ArrayForEach(knob, config)
     {
-        upc_text_add(&out, "%c%s=%d", mark, knob->string, (int)knob->valuedouble);
+        upc_text_add(&out, "%c%s=%d", mark, knob->string, knob->valueint); // which keeps to the limits of its type
         mark = ',';
     }
     return out.length < UPC_CANDIDATE_TEXT;
@@ -271,6 +271,9 @@ static bool fill_space(const replay *r, const char *problem, upc_space *space, s
         }
         ++*tried;
     }
+    for (int i = 0; i < space->solver_count; i++) // one of which nothing could be read has no values to draw from
+        for (int k = 0; k < space->solver[i].knob_count; k++)
+            space->solver[i].searched = space->solver[i].searched && space->solver[i].value_count[k] > 0;
     return true;
 }
 
@@ -284,7 +287,7 @@ static void guess_base(const replay *r, const char *problem, upc_space *space)
         if (!item->tried || strcmp(item->problem, problem))
             continue;
         guessed = guessed || item->guess;
-        if (item->outcome.verdict == UPCONV_TUNE_GOOD &&
+        if (item->outcome.verdict == UPCONV_TUNE_GOOD && find(r, &item->candidate) == item &&
             (!nearest || fabs(log(item->outcome.ratio)) < fabs(log(nearest->outcome.ratio))))
             nearest = item;
     }
