@@ -101,6 +101,7 @@ static void settle_base(upc_search *search, size_t at)
         UPC_MIN(UPC_MAX(entry->spread / 2, least_noise), most_noise); // the spread is of a sample, not of medians
     search->base = search->best = at;
     search->improved = search->count;
+    search->fruitless = 0;
 }
 
 // A difference within the noise keeps what was there before.
@@ -134,6 +135,7 @@ upconv_status upc_search_report(upc_search *search, const upc_proposal *proposal
     if (!search->slots[slot]) {
         search->slots[slot] = (uint32_t)search->count + 1;
         search->entry[search->count++] = (upc_search_entry){.candidate = proposal->candidate};
+        search->fruitless += outcome->verdict != UPCONV_TUNE_DISCARDED;
     }
     const size_t at = search->slots[slot] - 1;
     upc_search_entry *entry = &search->entry[at];
@@ -149,6 +151,7 @@ upconv_status upc_search_report(upc_search *search, const upc_proposal *proposal
     } else if (beats(search, entry)) {
         search->best = at;
         search->improved = search->count;
+        search->fruitless = 0;
         *best = true;
     } else if (entry->rung < UPC_RUNGS - 1 && entry->ratio < search->entry[search->best].ratio) {
         return add_climber(search, at);

@@ -8,7 +8,8 @@ enum {
     SIFTED = 8,       // legal ones drawn, of which the cost model picks
     INJECT_EVERY = 3, // proposals of which one is drawn at random
     EXPLORED = 4,     // candidates of each solver, before those drawn are of the better ones
-    PATIENCE = 100,   // candidates without a better one
+    PATIENCE = 100,   // candidates that could be run, without a better one
+    DISCARDS = 1000,  // and of all: where most are the same as others, or spill, they cost little and say little
 };
 
 static const double far_off = 1.6; // neighbours of what is so much slower than the best are not worth trying
@@ -156,7 +157,7 @@ static bool propose_descent(upc_search *search, upc_candidate *candidate, upconv
     if (upc_search_seed(search, candidate))
         return true;
     *stop = UPCONV_TUNE_STOP_NO_IMPROVEMENT;
-    if (search->count - search->improved >= PATIENCE)
+    if (search->fruitless >= PATIENCE || search->count - search->improved >= DISCARDS)
         return false;
     if (++search->injected >= INJECT_EVERY) {
         search->injected = 0;
