@@ -32,7 +32,8 @@ def tune(run, *words, **env):
 def usage(run, tally):
     cases = [[], [LAYER, "--budget", "soon"], [LAYER, "--budget", "-3"], [LAYER, "--budget", "10 m"], [LAYER, "--most", "0"],
              [LAYER, "--dry-run", "--verify-only"], [LAYER, "--replay", "x", "--dry-run"], [LAYER, "--dry-run", "--report", "x"],
-             [LAYER, "--verify-only", "--resume"], [LAYER, "--seed", "-1"], [LAYER, "--type", "f64"]]
+             [LAYER, "--verify-only", "--resume"], [LAYER, "--seed", "-1"], [LAYER, "--type", "f64"],
+             [LAYER, "--records", "x", "--journal", "x"], [LAYER, "--replay", "x", "--journal", "x"]]
     for words in cases:
         got = tune(run, *words, "--backend", "cpu")
         tally.check(f"tune {words}: exit code 2", got.returncode == 2 and got.stderr and not got.stdout, got.stderr)
@@ -133,6 +134,19 @@ def verify_only(run, tally, backend):
                 got.stdout + got.stderr)
 
 
+def torn(run, tally, folder):
+    """Records of which the machine's end left the beginning of the first line, or that and no more after a resumption."""
+    records = os.path.join(folder, "torn.jsonl")
+    for text, words in ((b'{"format":1,"lib', []), (b'{"format":1,"lib\n', ["--resume"])):
+        with open(records, "wb") as file:
+            file.write(text)
+        got = tune(run, "--backend", "cpu", LAYER, "--most", 3, "--records", records, *words)
+        with open(records, "rb") as file:
+            rest = file.read().split(b"\n")[1:-1]
+        tally.check(f"torn records {words}: the run goes on", got.returncode == 0 and len(rest) >= 1 and
+                    all(json.loads(line)["format"] == 1 for line in rest), got.stderr + str(rest))
+
+
 def interrupt(run, tally, folder, number):
     """A signal ends with a table, and --resume goes on."""
     records = os.path.join(folder, f"stopped-{number}.jsonl")
@@ -174,6 +188,7 @@ def main():
             if name == "cpu":
                 usage(run, tally)
                 failures(run, tally, folder)
+                torn(run, tally, folder)
                 if records:
                     report(run, tally, name, folder, records)
                 interrupt(run, tally, folder, signal.SIGINT)

@@ -79,7 +79,13 @@ static int settle_files(tune_options *o, const words *given, bool *temporary)
         if ((o->journal = malloc(size)))
             snprintf(o->journal, size, "%s.journal", o->records);
     }
-    return o->journal ? -1 : failure(&tune_command, "no place for a journal: %s", strerror(errno));
+    if (!o->journal)
+        return failure(&tune_command, "no place for a journal: %s", strerror(errno));
+    const char *const others[] = {o->records, o->replay, o->report};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (others[i] && !strcmp(others[i], o->journal))
+            return usage_error(&tune_command, "%s is the journal; no other option may name it", o->journal);
+    return -1;
 }
 
 // Reads all problems before any worker does. NULL: a mistake was shown.

@@ -11,11 +11,18 @@
 
 static upconv_status cannot(const char *what, const char *path)
 {
+    static const struct {
+        int error;
+        const char *words;
+    } known[] = {{EWOULDBLOCK, "another run has it open"}, {ENOSPC, "the disk is full"},     {ENOENT, "there is no such folder"},
+                 {EACCES, "it is not allowed"},            {EROFS, "the disk is read-only"}, {EISDIR, "it is a folder"}};
     char text[128];
     const int error = errno;
     snprintf(text, sizeof text, "error %d", error);
-    return upc_fail(UPCONV_ERROR_DATA, "%s %s: %s", what, path,
-                    error == EWOULDBLOCK ? "another run has it open" : text);
+    for (size_t i = 0; i < UPC_COUNT(known); i++)
+        if (error == known[i].error)
+            snprintf(text, sizeof text, "%s", known[i].words);
+    return upc_fail(UPCONV_ERROR_DATA, "%s %s: %s", what, path, text);
 }
 
 static bool write_all(int file, const char *bytes, size_t size)
@@ -67,14 +74,15 @@ upconv_status upc_lines_add(const upc_lines *lines, const upc_string *line)
     // one call for a line and its end, so that processes that append to one file do not mix theirs
     upc_string whole;
     upc_string_init(&whole, line->env);
+    if (torn(lines->file)) // by another process that was killed, or when the disk was full
+        upc_string_add_bytes(&whole, "\n", 1);
     upc_string_add_bytes(&whole, line->data, line->length);
     upc_string_add_bytes(&whole, "\n", 1);
     upconv_status status = UPCONV_OK;
     if (whole.failed)
         status = upc_no_memory(line->length + 2);
-    else if (!write_all(lines->file, whole.data, whole.length) ||
-             (lines->careful && fsync(lines->file) && errno != EINVAL))
-        status = cannot("cannot write", "a line");
+    else if (!write_all(lines->file, whole.data, whole.length) || (lines->careful && fsync(lines->file) && errno != EINVAL))
+        status = cannot("cannot write", "a line of the journal or the records");
     upc_string_finish(&whole);
     return status;
 }
