@@ -338,9 +338,16 @@ int main(void)
     static const struct {
         const char *name;
         CMUnitTestFunction run;
-    } all[] = {{"round_trip", round_trip}, {"torn", torn},           {"foreign", foreign},         {"culprits", culprits},
-               {"watched", watched},       {"rebooted", rebooted},   {"rehearsals", rehearsals},   {"supervisors", supervisors},
-               {"locked", locked},         {"garbage", garbage},
+    } all[] = {{"round_trip", round_trip},
+               {"torn", torn},
+               {"foreign", foreign},
+               {"culprits", culprits},
+               {"watched", watched},
+               {"rebooted", rebooted},
+               {"rehearsals", rehearsals},
+               {"supervisors", supervisors},
+               {"locked", locked},
+               {"garbage", garbage},
                {"fresh_then_resumed", fresh_then_resumed}};
     struct CMUnitTest tests[UPC_COUNT(all)];
     for (size_t i = 0; i < UPC_COUNT(all); i++)

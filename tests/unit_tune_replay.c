@@ -360,8 +360,14 @@ static void of_records(void **state)
 static void odd_spaces(void **state)
 {
     (void)state;
-    static const char *const odd[] = {"omega:x", "omega:=1", "omega:x=1,y", "a_solver_with_a_name_of_far_more_than_31_letters:x=1",
-                                      "omega:a_knob_of_more_than_15=1", "omega:", ":", "omega:x=1,x=1"};
+    static const char *const odd[] = {"omega:x",
+                                      "omega:=1",
+                                      "omega:x=1,y",
+                                      "a_solver_with_a_name_of_far_more_than_31_letters:x=1",
+                                      "omega:a_knob_of_more_than_15=1",
+                                      "omega:",
+                                      ":",
+                                      "omega:x=1,x=1"};
     const char *const strategies[] = {"descent", "random", "exhaustive"};
     char problem[256], path[80];
     ok(upconv_problem_print(&problems[0], problem, sizeof problem, NULL));
@@ -375,7 +381,10 @@ static void odd_spaces(void **state)
         fclose(file);
         for (size_t s = 0; s < UPC_COUNT(strategies); s++) {
             upconv_tune_summary summary = {.struct_size = sizeof summary};
-            const upconv_tune_params params = {.problems = problems, .problem_count = 1, .replay = path, .summaries = &summary,
+            const upconv_tune_params params = {.problems = problems,
+                                               .problem_count = 1,
+                                               .replay = path,
+                                               .summaries = &summary,
                                                .strategy = strategies[s]};
             ok(upconv_tune(context, &params, NULL));
             assert_true(summary.tried >= 2 && summary.best[0]);
@@ -395,12 +404,17 @@ static void drifts(void **state)
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     record_one(file, problem, "alpha:tile=1", "good", 1);
-    fprintf(file, "{\"done\":\"good\",\"problem\":\"%s\",\"candidate\":\"alpha:tile=2\",\"rung\":2,\"ratio\":0.8,\"samples\":41,"
-                  "\"time_us\":1600,\"reference_us\":2000}\n", problem);
+    fprintf(
+        file,
+        "{\"done\":\"good\",\"problem\":\"%s\",\"candidate\":\"alpha:tile=2\",\"rung\":2,\"ratio\":0.8,\"samples\":41,"
+        "\"time_us\":1600,\"reference_us\":2000}\n",
+        problem);
     fclose(file);
     unlink(records_path);
-    ok(upconv_tune(context, &(upconv_tune_params){.problems = problems, .problem_count = 1, .replay = path,
-                                                  .records = records_path}, NULL));
+    ok(upconv_tune(
+        context,
+        &(upconv_tune_params){.problems = problems, .problem_count = 1, .replay = path, .records = records_path},
+        NULL));
     unlink(path);
     char *records = read_file(records_path, &size), *last = strstr(records, "\"config\":{\"tile\":2}");
     assert_true(last && strstr(last, "\"time_us\":400,\"reference_us\":500,"));
@@ -410,8 +424,8 @@ static void drifts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(repeats), cmocka_unit_test(exhausts), cmocka_unit_test(resumes),
-        cmocka_unit_test(cancels), cmocka_unit_test(failures), cmocka_unit_test(of_records),
+        cmocka_unit_test(repeats),    cmocka_unit_test(exhausts), cmocka_unit_test(resumes),
+        cmocka_unit_test(cancels),    cmocka_unit_test(failures), cmocka_unit_test(of_records),
         cmocka_unit_test(odd_spaces), cmocka_unit_test(drifts),
     };
     return cmocka_run_group_tests(tests, set_up_all, tear_down_all);

@@ -46,9 +46,9 @@ typedef struct watch {
     size_t length, capacity;
     int64_t shown; // how much of them was passed on
     double deadline;
-    double allowed; // seconds, of the step at hand
-    double since;   // when the worker last said something else than what it is about
-    int asked;      // signals that were passed on
+    double allowed;    // seconds, of the step at hand
+    double since;      // when the worker last said something else than what it is about
+    int asked;         // signals that were passed on
     bool begun, ended; // begun: the worker has its journal, and what stands open there is its doing
     int idle, outside, same;
     char last[256]; // the candidate at which a worker was killed by others

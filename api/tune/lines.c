@@ -14,8 +14,9 @@ static upconv_status cannot(const char *what, const char *path)
     static const struct {
         int error;
         const char *words;
-    } known[] = {{EWOULDBLOCK, "another run has it open"}, {ENOSPC, "the disk is full"},     {ENOENT, "there is no such folder"},
-                 {EACCES, "it is not allowed"},            {EROFS, "the disk is read-only"}, {EISDIR, "it is a folder"}};
+    } known[] = {{EWOULDBLOCK, "another run has it open"}, {ENOSPC, "the disk is full"},
+                 {ENOENT, "there is no such folder"},      {EACCES, "it is not allowed"},
+                 {EROFS, "the disk is read-only"},         {EISDIR, "it is a folder"}};
     char text[128];
     const int error = errno;
     snprintf(text, sizeof text, "error %d", error);
@@ -81,7 +82,8 @@ upconv_status upc_lines_add(const upc_lines *lines, const upc_string *line)
     upconv_status status = UPCONV_OK;
     if (whole.failed)
         status = upc_no_memory(line->length + 2);
-    else if (!write_all(lines->file, whole.data, whole.length) || (lines->careful && fsync(lines->file) && errno != EINVAL))
+    else if (!write_all(lines->file, whole.data, whole.length) ||
+             (lines->careful && fsync(lines->file) && errno != EINVAL))
         status = cannot("cannot write", "a line of the journal or the records");
     upc_string_finish(&whole);
     return status;

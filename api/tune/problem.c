@@ -212,10 +212,11 @@ static upconv_status new_best(job *j, const upc_outcome *outcome, bool known)
     summary->gain = summary->default_us / summary->tuned_us;
     summary->default_share = summary->roofline_us / summary->default_us;
     summary->tuned_share = summary->roofline_us / summary->tuned_us;
-    // both times of the record are of one moment, that of the default: what has slowed the device since shall not look like gain
+    // both times of the record are of one moment: what has slowed the device since shall not look like gain
     upc_outcome kept = *outcome;
     kept.reference_us = summary->default_us;
-    upconv_status status = upc_output_add(&j->run->output, &j->problem, &j->space, &best->candidate, &kept, summary->tuned_us);
+    upconv_status status =
+        upc_output_add(&j->run->output, &j->problem, &j->space, &best->candidate, &kept, summary->tuned_us);
     say(j, UPCONV_TUNE_BEST, j->candidate, outcome, known);
     return status;
 }

@@ -17,10 +17,10 @@ struct upc_search {
     size_t slot_count;
     size_t *climbers; // of entry: seem better than the best, and wait to be timed again
     size_t climber_count, climber_capacity;
-    size_t base, best;       // index in entry; SIZE_MAX: none
-    double noise;            // of the base against itself: what is nearer to the best is no better
-    size_t improved;         // count when the best was last found
-    size_t fruitless;        // candidates since, without those that were discarded before they ran
+    size_t base, best; // index in entry; SIZE_MAX: none
+    double noise;      // of the base against itself: what is nearer to the best is no better
+    size_t improved;   // count when the best was last found
+    size_t fruitless;  // candidates since, without those that were discarded before they ran
     bool closed;
     upc_candidate walk; // exhaustive: where it is
     int injected;       // proposals since one was drawn

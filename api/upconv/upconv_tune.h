@@ -80,7 +80,7 @@ typedef struct upconv_tune_event {
     size_t problem, problems;            // index and count
     const upconv_tune_summary *summary;  // of this problem so far; NULL in RUN_BEGIN and RUN_END
     const char *candidate;               // "" where there is none
-    const char *stage;                   // COMPILING, RUNNING: "default", "verify", "awkward" (another size of its class), "heat", "time"
+    const char *stage;                   // COMPILING, RUNNING: "default", "verify", "awkward" (size), "heat", "time"
     upconv_tune_verdict verdict;         // TRIED, LISTED (NONE or DISCARDED)
     const char *reason;                  // a sentence where the verdict is none of NONE and GOOD, else ""
     uint32_t known;                      // 1: from the journal
@@ -117,11 +117,11 @@ typedef struct upconv_tune_params {
                             // goes on where it was, and ends as it would have. A candidate that was begun and never
                             // ended is named the culprit, recorded as crashed, and skipped
     const char *records;    // tuning records: winners and failures, appended as they are found, a line at a time
-    const char *replay;     // a recorded space (a journal or tuning records): it stands for the device, which is not used
-    uint32_t fresh;         // 1: of the journal only culprits count, everything is done again; who goes on with this run takes
-                            // over its outcomes, and none from before it
-    uint32_t supervised;    // 1: a supervisor writes verdicts into the journal (upconv_tune_blame). A candidate without one is then
-                            // a culprit only if the machine was started anew since, or at the third time
+    const char *replay;     // a recorded space (a journal or tuning records): it stands for the device
+    uint32_t fresh;         // 1: of the journal only culprits count, everything else is done again; whoever goes on
+                            // with this run takes over its outcomes, and none from before it
+    uint32_t supervised;    // 1: a supervisor writes verdicts into the journal (upconv_tune_blame). A candidate without
+                            // one is then a culprit only if the machine was started anew since, or at the third time
     uint32_t verify_only;   // 1: nothing is timed
     uint32_t dry_run;       // 1: the candidates are listed through the callback and nothing is run; where the context
                             // was made with statistics = 1 they are compiled, and discarded by what the driver says
