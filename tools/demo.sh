@@ -4,8 +4,8 @@
 #     tools/demo.sh [PICTURE.png] [--no-install]
 #
 # On Debian, as root or as a user who may use sudo, it needs nothing before it: it installs what is missing, builds
-# (into build/), makes a picture if it is given none, enlarges it on every device found and on the CPU, compares, times a
-# few layers, and writes pictures and a table to demo-out/. Exit code 0: every device agreed with the CPU.
+# (into build/), makes a picture if it is given none, enlarges it on every device found and on the CPU, compares, times and
+# briefly tunes a few layers, and writes pictures, a table and the tuner's pages to demo-out/. Exit code 0: every device agreed with the CPU.
 set -u
 picture=
 for word in "$@"; do
@@ -20,7 +20,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 # shellcheck source=tools/packages.sh
 . tools/packages.sh
 out=demo-out tool=build/tools/upconv
-scale=3 kernel=lanczos
+scale=3 kernel=lanczos seconds=15
 
 heading() { printf '\n== %s\n' "$*"; }
 give_up() { printf 'demo.sh: %s\n' "$*" >&2; exit 1; }
@@ -89,8 +89,7 @@ done
 
 # ---- layers
 heading "layers, by the planner's model"
-layer=ic64oc3_ih32oh64kh4sh2ph1
-printf '%s\n' "image_out $layer" "depthwise g64ic64oc64_ih32oh64kh4sh2ph1" "decoder ic128oc64_ih16oh32kh3sh2ph1" \
+printf '%s\n' "image_out ic64oc3_ih32oh64kh4sh2ph1" "depthwise g64ic64oc64_ih32oh64kh4sh2ph1" "decoder ic128oc64_ih16oh32kh3sh2ph1" \
     >"$out/layers.txt"
 for line in "${devices[@]}"; do
     IFS=$'\t' read -r backend index _ name <<<"$line"
@@ -98,13 +97,12 @@ for line in "${devices[@]}"; do
     [ "${PIPESTATUS[0]}" = 0 ] || failures=$((failures + 1))
 done
 
-# Known layers become faster when the device itself is asked; a tuner that does this for whole networks is not in this
-# version, so it is shown on one layer, whose record is kept for the next run.
-heading "one layer, with its candidates measured on the device (--effort measure)"
+heading "the same layers, tuned for $seconds seconds on each device"
 for line in "${devices[@]}"; do
     IFS=$'\t' read -r backend index _ name <<<"$line"
-    "$tool" bench "$layer" --backend "$backend" --device "$index" --check --effort measure \
-        --records "$out/records-$backend-$index.jsonl" | tee -a "$out/bench.txt"
+    "$tool" tune --problems "$out/layers.txt" --backend "$backend" --device "$index" --budget "${seconds}s" \
+        --journal "$out/tune-$backend-$index.journal" --records "$out/records-$backend-$index.jsonl" \
+        --report "$out/tune-$backend-$index.html" | tee -a "$out/bench.txt"
     [ "${PIPESTATUS[0]}" = 0 ] || failures=$((failures + 1))
 done
 
@@ -112,7 +110,7 @@ rm -f "$out/error.txt"
 heading "summary"
 cat "$table"
 echo
-echo "Pictures, the table, times and the device report are in $PWD/$out/."
+echo "Pictures, the table, times, the tuner's pages and the device report are in $PWD/$out/."
 if [ "$failures" = 0 ]; then
     echo "All ${#devices[@]} devices agree with the CPU."
 else
