@@ -184,6 +184,32 @@ static void fresh_then_resumed(void **state)
     upc_journal_close(journal);
 }
 
+// Measuring the peaks ends the process every time: it is left after the second, whatever kind of run it is.
+static void peaks_crash(void **state)
+{
+    (void)state;
+    const upconv_peaks peaks = {.f32_gflops = 1, .copy_gbytes = 2};
+    upc_journal_params params = plain;
+    bool twice = true;
+    for (int i = 0; i < 4; i++) {
+        params.fresh = i % 2;
+        params.mode = 1 + (uint64_t)i;
+        upc_journal *journal = opened(&params);
+        ok(upc_journal_begin_peaks(journal, &twice));
+        assert_int_equal(twice, i >= 2);
+        upc_journal_close(journal);
+    }
+    params = plain;
+    params.identity = 8; // another driver
+    upc_journal *journal = opened(&params);
+    for (int i = 0; i < 5; i++) {
+        ok(upc_journal_begin_peaks(journal, &twice));
+        assert_false(twice);
+        ok(upc_journal_add_peaks(journal, &peaks)); // it came to its end
+    }
+    upc_journal_close(journal);
+}
+
 static bool blamed(const upc_journal_params *params, upconv_tune_verdict verdict)
 {
     upc_journal *journal = opened(params);
@@ -348,7 +374,8 @@ int main(void)
                {"supervisors", supervisors},
                {"locked", locked},
                {"garbage", garbage},
-               {"fresh_then_resumed", fresh_then_resumed}};
+               {"fresh_then_resumed", fresh_then_resumed},
+               {"peaks_crash", peaks_crash}};
     struct CMUnitTest tests[UPC_COUNT(all)];
     for (size_t i = 0; i < UPC_COUNT(all); i++)
         tests[i] = (struct CMUnitTest){all[i].name, all[i].run, set_up, tear_down, NULL};

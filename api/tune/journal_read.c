@@ -277,6 +277,8 @@ static bool read_candidate(upc_journal *journal, const cJSON *line)
                                     (int)UPC_MIN(UPC_MAX(number_of(line, "rung"), 0), UPC_RUNGS - 1)};
     upc_outcome outcome;
     int rung;
+    if (about && !strcmp(about, "peaks") && journal->reading_device)
+        journal->peaks_begun++;
     if (!what.problem || !what.candidate || !journal->reading_device)
         return true;
     if (about) {
@@ -304,6 +306,7 @@ bool upc_journal_read_line(upc_journal *journal, const cJSON *line)
                                         .f16_gflops = number_of(line, "f16_gflops"),
                                         .copy_gbytes = number_of(line, "copy_gbytes")};
         journal->has_peaks = true;
+        journal->peaks_begun = 0;
     } else
         return read_candidate(journal, line);
     return true;

@@ -40,6 +40,7 @@ struct upc_journal {
     size_t start_count, start_capacity;
     upconv_peaks peaks;
     bool has_peaks;
+    int peaks_begun;                   // times that measuring them was begun here, since it last came to its end
     bool any;                          // of whichever device: for who blames
     bool reading_here, reading_device; // the lines now read are of this mode; of this device
     size_t open;                       // index in pending of what is being tried, or SIZE_MAX
