@@ -210,6 +210,30 @@ static void peaks_crash(void **state)
     upc_journal_close(journal);
 }
 
+// The journal of a long night: whoever goes on with it must not need another to read it.
+static void long_runs(void **state)
+{
+    (void)state;
+    enum { COUNT = 30000 };
+    upc_journal_close(opened(&plain));
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    for (int i = 0; i < COUNT; i++)
+        fprintf(file, "{\"done\":\"good\",\"problem\":\"p%d\",\"candidate\":\"phase:x=%d\",\"rung\":%d,\"ratio\":%d}\n",
+                i % 7, i, i % UPC_RUNGS, i + 1);
+    assert_int_equal(fclose(file), 0);
+    upc_journal *journal = opened(&plain);
+    for (int i = 0; i < COUNT; i++) {
+        char problem[16], candidate[32];
+        snprintf(problem, sizeof problem, "p%d", i % 7);
+        snprintf(candidate, sizeof candidate, "phase:x=%d", i);
+        const upc_outcome *found = upc_journal_outcome(journal, problem, candidate, i % UPC_RUNGS);
+        assert_true(found && found->ratio == i + 1);
+        assert_null(upc_journal_outcome(journal, problem, candidate, (i + 1) % UPC_RUNGS));
+    }
+    upc_journal_close(journal);
+}
+
 static bool blamed(const upc_journal_params *params, upconv_tune_verdict verdict)
 {
     upc_journal *journal = opened(params);
@@ -375,7 +399,8 @@ int main(void)
                {"locked", locked},
                {"garbage", garbage},
                {"fresh_then_resumed", fresh_then_resumed},
-               {"peaks_crash", peaks_crash}};
+               {"peaks_crash", peaks_crash},
+               {"long_runs", long_runs}};
     struct CMUnitTest tests[UPC_COUNT(all)];
     for (size_t i = 0; i < UPC_COUNT(all); i++)
         tests[i] = (struct CMUnitTest){all[i].name, all[i].run, set_up, tear_down, NULL};

@@ -34,6 +34,8 @@ struct upc_journal {
     upc_lines lines;
     upc_journal_item *items;
     size_t item_count, item_capacity;
+    uint32_t *slots; // hash table of 1 + index in items, 0 where free; at most half full
+    size_t slot_count;
     upc_journal_pending *pending;
     size_t pending_count, pending_capacity;
     upc_journal_begun *starts;
