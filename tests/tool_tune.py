@@ -147,6 +147,26 @@ def torn(run, tally, folder):
                     all(json.loads(line)["format"] == 1 for line in rest), got.stderr + str(rest))
 
 
+def corrected(run, tally, folder):
+    """A record of an earlier run that promises more than its configuration does here gives way to what won here."""
+    records = os.path.join(folder, "lucky.jsonl")
+    words = ["--backend", "cpu", LAYER, "--most", 6, "--records", records]
+    tune(run, *words)
+    line = lines_of(records)[0]
+    best = line["solver"]
+    line.update(solver="direct", config={"x": 8, "y": 2}, time_us=0.001)
+    with open(records, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    words_of_bench = ["bench", LAYER, "--backend", "cpu", "--records", records, "--effort", "known", "--json", "--runs", 1, "--seconds", 0]
+    before = json.loads(run(*words_of_bench).stdout)["solver"]
+    got = tune(run, *words, "--json")
+    layer = json.loads(got.stdout.splitlines()[0])
+    after = json.loads(run(*words_of_bench).stdout)
+    used = f"{after['solver']}:{after['config']}".rstrip(":")
+    tally.check("a lucky record gives way", before == "direct" and best != "direct" and used == layer["best"],
+                f"{before}, then {used}; {layer['best']} won")
+
+
 def interrupt(run, tally, folder, number):
     """A signal ends with a table, and --resume goes on."""
     records = os.path.join(folder, f"stopped-{number}.jsonl")
@@ -189,6 +209,7 @@ def main():
                 usage(run, tally)
                 failures(run, tally, folder)
                 torn(run, tally, folder)
+                corrected(run, tally, folder)
                 if records:
                     report(run, tally, name, folder, records)
                 interrupt(run, tally, folder, signal.SIGINT)

@@ -184,6 +184,56 @@ static void fresh_then_resumed(void **state)
     upc_journal_close(journal);
 }
 
+// Measuring the peaks ends the process every time: it is left after the second, whatever kind of run it is.
+static void peaks_crash(void **state)
+{
+    (void)state;
+    const upconv_peaks peaks = {.f32_gflops = 1, .copy_gbytes = 2};
+    upc_journal_params params = plain;
+    bool twice = true;
+    for (int i = 0; i < 4; i++) {
+        params.fresh = i % 2;
+        params.mode = 1 + (uint64_t)i;
+        upc_journal *journal = opened(&params);
+        ok(upc_journal_begin_peaks(journal, &twice));
+        assert_int_equal(twice, i >= 2);
+        upc_journal_close(journal);
+    }
+    params = plain;
+    params.identity = 8; // another driver
+    upc_journal *journal = opened(&params);
+    for (int i = 0; i < 5; i++) {
+        ok(upc_journal_begin_peaks(journal, &twice));
+        assert_false(twice);
+        ok(upc_journal_add_peaks(journal, &peaks)); // it came to its end
+    }
+    upc_journal_close(journal);
+}
+
+// The journal of a long night: whoever goes on with it must not need another to read it.
+static void long_runs(void **state)
+{
+    (void)state;
+    enum { COUNT = 30000 };
+    upc_journal_close(opened(&plain));
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    for (int i = 0; i < COUNT; i++)
+        fprintf(file, "{\"done\":\"good\",\"problem\":\"p%d\",\"candidate\":\"phase:x=%d\",\"rung\":%d,\"ratio\":%d}\n",
+                i % 7, i, i % UPC_RUNGS, i + 1);
+    assert_int_equal(fclose(file), 0);
+    upc_journal *journal = opened(&plain);
+    for (int i = 0; i < COUNT; i++) {
+        char problem[16], candidate[32];
+        snprintf(problem, sizeof problem, "p%d", i % 7);
+        snprintf(candidate, sizeof candidate, "phase:x=%d", i);
+        const upc_outcome *found = upc_journal_outcome(journal, problem, candidate, i % UPC_RUNGS);
+        assert_true(found && found->ratio == i + 1);
+        assert_null(upc_journal_outcome(journal, problem, candidate, (i + 1) % UPC_RUNGS));
+    }
+    upc_journal_close(journal);
+}
+
 static bool blamed(const upc_journal_params *params, upconv_tune_verdict verdict)
 {
     upc_journal *journal = opened(params);
@@ -348,7 +398,9 @@ int main(void)
                {"supervisors", supervisors},
                {"locked", locked},
                {"garbage", garbage},
-               {"fresh_then_resumed", fresh_then_resumed}};
+               {"fresh_then_resumed", fresh_then_resumed},
+               {"peaks_crash", peaks_crash},
+               {"long_runs", long_runs}};
     struct CMUnitTest tests[UPC_COUNT(all)];
     for (size_t i = 0; i < UPC_COUNT(all); i++)
         tests[i] = (struct CMUnitTest){all[i].name, all[i].run, set_up, tear_down, NULL};

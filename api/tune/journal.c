@@ -160,6 +160,19 @@ bool upc_journal_peaks(const upc_journal *journal, upconv_peaks *peaks)
     return journal->has_peaks;
 }
 
+upconv_status upc_journal_begin_peaks(upc_journal *journal, bool *twice)
+{
+    upc_string line;
+    *twice = journal->peaks_begun >= 2;
+    if (*twice)
+        return UPCONV_OK;
+    upc_string_init(&line, journal->env);
+    upc_string_add(&line, "{\"about\":\"peaks\",");
+    const upconv_status status = add_line(journal, &line);
+    upc_string_finish(&line);
+    return status;
+}
+
 upconv_status upc_journal_add_peaks(upc_journal *journal, const upconv_peaks *peaks)
 {
     upc_string line;

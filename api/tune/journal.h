@@ -53,6 +53,8 @@ upconv_status upc_journal_end_problem(upc_journal *journal, const char *problem,
                                       const char *best, double ratio);
 // The device's peaks as they were measured when the journal was begun. false: they were not.
 bool upc_journal_peaks(const upc_journal *journal, upconv_peaks *peaks);
+// Before they are. *twice: that was begun two times here and ended the process each time, and is better left.
+upconv_status upc_journal_begin_peaks(upc_journal *journal, bool *twice);
 upconv_status upc_journal_add_peaks(upc_journal *journal, const upconv_peaks *peaks);
 
 // Of a line of a journal or a tuning record. false: it has no verdict.

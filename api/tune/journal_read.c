@@ -30,11 +30,46 @@ const upc_journal_item *upc_journal_find(const upc_journal *journal, const char 
                                          int rung)
 {
     const uint64_t key = key_of(problem, candidate, rung);
-    for (size_t i = journal->item_count; i-- > 0;)
-        if (journal->items[i].key == key && !strcmp(journal->items[i].candidate, candidate) &&
-            !strcmp(journal->items[i].problem, problem))
-            return &journal->items[i];
+    if (!journal->slot_count)
+        return NULL;
+    for (size_t at = (size_t)key & (journal->slot_count - 1); journal->slots[at];
+         at = (at + 1) & (journal->slot_count - 1)) {
+        const upc_journal_item *item = &journal->items[journal->slots[at] - 1];
+        if (item->key == key && item->rung == rung && !strcmp(item->candidate, candidate) &&
+            !strcmp(item->problem, problem))
+            return item;
+    }
     return NULL;
+}
+
+static void enter(upc_journal *journal, size_t index)
+{
+    size_t at = (size_t)journal->items[index].key & (journal->slot_count - 1);
+    while (journal->slots[at])
+        at = (at + 1) & (journal->slot_count - 1);
+    journal->slots[at] = (uint32_t)index + 1;
+}
+
+// Room for one more outcome, in both tables: a long run's journal has some hundred thousand.
+static bool reserve(upc_journal *journal)
+{
+    void *items = journal->items;
+    const bool grown =
+        journal->item_count < UINT32_MAX / 4 &&
+        upc_grow(journal->env, &items, &journal->item_capacity, journal->item_count + 1, sizeof *journal->items);
+    journal->items = items;
+    if (!grown || (journal->item_count + 1) * 2 <= journal->slot_count)
+        return grown;
+    const size_t wanted = journal->slot_count ? journal->slot_count * 2 : 64;
+    uint32_t *slots = upc_alloc_array(journal->env, wanted, sizeof *slots);
+    if (!slots)
+        return false;
+    upc_free(journal->env, journal->slots);
+    journal->slots = slots;
+    journal->slot_count = wanted;
+    for (size_t i = 0; i < journal->item_count; i++)
+        enter(journal, i);
+    return true;
 }
 
 const upc_outcome *upc_journal_outcome(const upc_journal *journal, const char *problem, const char *candidate, int rung)
@@ -67,10 +102,7 @@ static bool keep_item(upc_journal *journal, const upc_journal_about *about, cons
         found->here = here;
         return true;
     }
-    void *items = journal->items;
-    const bool room =
-        upc_grow(journal->env, &items, &journal->item_capacity, journal->item_count + 1, sizeof *journal->items);
-    journal->items = items;
+    const bool room = reserve(journal);
     upc_journal_item made = {.key = key_of(about->problem, about->candidate, about->rung),
                              .problem = upc_strdup(journal->env, about->problem),
                              .candidate = upc_strdup(journal->env, about->candidate),
@@ -82,7 +114,8 @@ static bool keep_item(upc_journal *journal, const upc_journal_about *about, cons
         upc_free(journal->env, made.candidate);
         return false;
     }
-    journal->items[journal->item_count++] = made;
+    journal->items[journal->item_count] = made;
+    enter(journal, journal->item_count++);
     return true;
 }
 
@@ -277,6 +310,8 @@ static bool read_candidate(upc_journal *journal, const cJSON *line)
                                     (int)UPC_MIN(UPC_MAX(number_of(line, "rung"), 0), UPC_RUNGS - 1)};
     upc_outcome outcome;
     int rung;
+    if (about && !strcmp(about, "peaks") && journal->reading_device)
+        journal->peaks_begun++;
     if (!what.problem || !what.candidate || !journal->reading_device)
         return true;
     if (about) {
@@ -304,6 +339,7 @@ bool upc_journal_read_line(upc_journal *journal, const cJSON *line)
                                         .f16_gflops = number_of(line, "f16_gflops"),
                                         .copy_gbytes = number_of(line, "copy_gbytes")};
         journal->has_peaks = true;
+        journal->peaks_begun = 0;
     } else
         return read_candidate(journal, line);
     return true;
@@ -368,6 +404,7 @@ void upc_journal_free(upc_journal *journal)
     for (size_t i = 0; i < journal->start_count; i++)
         free_start(env, &journal->starts[i]);
     upc_free(env, journal->items);
+    upc_free(env, journal->slots);
     upc_free(env, journal->pending);
     upc_free(env, journal->starts);
     upc_free(env, journal);

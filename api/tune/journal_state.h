@@ -34,12 +34,15 @@ struct upc_journal {
     upc_lines lines;
     upc_journal_item *items;
     size_t item_count, item_capacity;
+    uint32_t *slots; // hash table of 1 + index in items, 0 where free; at most half full
+    size_t slot_count;
     upc_journal_pending *pending;
     size_t pending_count, pending_capacity;
     upc_journal_begun *starts;
     size_t start_count, start_capacity;
     upconv_peaks peaks;
     bool has_peaks;
+    int peaks_begun;                   // times that measuring them was begun here, since it last came to its end
     bool any;                          // of whichever device: for who blames
     bool reading_here, reading_device; // the lines now read are of this mode; of this device
     size_t open;                       // index in pending of what is being tried, or SIZE_MAX

@@ -243,10 +243,15 @@ const upc_search_entry *upc_search_base(const upc_search *search)
     return search->base == SIZE_MAX ? NULL : &search->entry[search->base];
 }
 
+const upc_search_entry *upc_search_find(const upc_search *search, const upc_candidate *candidate)
+{
+    return upc_search_known(search, candidate) ? &search->entry[search->slots[slot_of(search, candidate)] - 1] : NULL;
+}
+
 upconv_tune_verdict upc_search_verdict(const upc_search *search, const upc_candidate *candidate)
 {
-    return upc_search_known(search, candidate) ? search->entry[search->slots[slot_of(search, candidate)] - 1].verdict
-                                               : UPCONV_TUNE_NONE;
+    const upc_search_entry *entry = upc_search_find(search, candidate);
+    return entry ? entry->verdict : UPCONV_TUNE_NONE;
 }
 
 const char *upc_strategy_name(int index)

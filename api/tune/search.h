@@ -67,6 +67,8 @@ typedef struct upc_search_entry {
 } upc_search_entry;
 const upc_search_entry *upc_search_best(const upc_search *search);
 const upc_search_entry *upc_search_base(const upc_search *search);
+const upc_search_entry *upc_search_find(const upc_search *search,
+                                        const upc_candidate *candidate); // NULL: it was not tried
 upconv_tune_verdict upc_search_verdict(const upc_search *search,
                                        const upc_candidate *candidate); // NONE: it was not tried
 

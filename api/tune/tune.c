@@ -138,8 +138,12 @@ static upconv_status find_peaks(upc_tune *run)
     }
     if (p->dry_run || p->verify_only || !worth || upc_journal_peaks(run->journal, &run->peaks))
         return UPCONV_OK;
+    bool twice; // no phone's driver shall keep a run from its work because it cannot do this
+    upconv_status status = upc_journal_begin_peaks(run->journal, &twice);
+    if (status || twice)
+        return status;
     run->peaks.struct_size = sizeof run->peaks;
-    const upconv_status status = upconv_device_peaks(run->context, &run->peaks);
+    status = upconv_device_peaks(run->context, &run->peaks);
     if (!status)
         return upc_journal_add_peaks(run->journal, &run->peaks);
     run->peaks = (upconv_peaks){0};
