@@ -69,7 +69,7 @@ static void on_pause(int number)
     pauses = 1;
 }
 
-static const int stopping[] = {SIGINT, SIGTERM, SIGHUP};
+static const int stopping[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE}; // the last: nobody reads what is printed
 enum { STOPPING = sizeof stopping / sizeof *stopping };
 
 static void watch_signals(bool on)

@@ -9,7 +9,7 @@ static const unsigned char poison = 0xff; // where outputs go: not a number
 static const unsigned char canary = 0xa5; // around them: what is computed from what lies around the input is not that
 
 // Sums of integers are exact; activations, Winograd's transforms and f16 are not. What is missing or too much is off by
-// one at least.
+// one at least, which only long sums in f16 can hide.
 static double bound(const upc_bed *bed, double expected)
 {
     const upc_problem *p = &bed->problem;
