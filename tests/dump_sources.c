@@ -86,7 +86,7 @@ static void cook(dump *d, const upc_solver *solver, const upc_problem *problem, 
 static void some_configs(dump *d, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts,
                          const upc_request *request)
 {
-    enum { COMBINATIONS = 8 };
+    enum { COMBINATIONS = 3 };
     upc_config guess, config;
     solver->guess(problem, facts, &guess);
     cook(d, solver, problem, facts, &guess, request);
@@ -130,10 +130,11 @@ static void dump_facts(dump *d, const upc_facts *facts)
             upc_problem problem;
             if (upc_problem_from(&given, &problem) || upc_solvers[s]->refuse(&problem, facts, sentence))
                 continue;
-            for (int dynamic = 0; dynamic < 2; dynamic++) {
-                const upc_request request = {.dynamic_weights = dynamic, .order = UPCONV_FILTER_KOI};
-                some_configs(d, upc_solvers[s], &problem, facts, &request);
-            }
+            const upc_request frozen = {.dynamic_weights = false}, packed = {.dynamic_weights = true, .order = UPCONV_FILTER_KOI};
+            some_configs(d, upc_solvers[s], &problem, facts, &frozen);
+            upc_config guess; // weights given at execution add a kernel that packs them
+            upc_solvers[s]->guess(&problem, facts, &guess);
+            cook(d, upc_solvers[s], &problem, facts, &guess, &packed);
             every_activation(d, upc_solvers[s], &problem, facts);
         }
     }

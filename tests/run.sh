@@ -60,7 +60,7 @@ mkdir -p "$logs"
 rm -rf "$logs/drivers"
 mkdir -p "$logs/drivers/pocl" "$logs/drivers/mesa"
 export POCL_CACHE_DIR=$logs/drivers/pocl MESA_SHADER_CACHE_DIR=$logs/drivers/mesa
-count=500 limited=100 configs=2 variety=few tries=1 large=
+count=400 limited=60 configs=2 variety=few tries=1 large=
 $full && count=20000 limited=2000 configs=0 variety=any tries=0 large=--large
 
 backends=(cpu vulkan opencl)
@@ -80,7 +80,7 @@ meson_tests build
 for backend in "${backends[@]}"; do
     # OpenCL's programs take half a second each to build; it sees half as many configurations and fewer problems, of which the cut
     # ones are cut before any backend has them
-    [ "$backend" = opencl ] && ! $full && configs=1 count=300 limited=40
+    [ "$backend" = opencl ] && ! $full && configs=1 count=200 limited=30
     tested build "random: $backend" build/tests/random --backend "$backend" --count "$count" --seed 1000 --configs $configs \
         --variety $variety --tries $tries
     for limit in "${limits[@]}"; do
@@ -93,7 +93,7 @@ for backend in "${backends[@]}"; do
         --tries 1
     # these take few problems, so that others come in place of most
     for solver in rows winograd; do
-        [ "$backend" = cpu ] || tested build "random: $backend $solver" build/tests/random --backend "$backend" --count 40 \
+        [ "$backend" = cpu ] || tested build "random: $backend $solver" build/tests/random --backend "$backend" --count 25 \
             --seed 250000 --solver $solver --variety $variety
     done
 done
