@@ -356,6 +356,7 @@ upconv_status upconv_explain(upconv_context *context, const upconv_problem *give
         upc_config_print(choice.solver, &choice.config, &out);
         upc_text_add(&out, " (%s)\n", upconv_tier_name(choice.tier));
     }
+    upc_overlap_explain(&problem, &out);
     if (length)
         *length = out.length;
     return UPCONV_OK;

@@ -107,6 +107,8 @@ void upc_filter_strides_get(const upc_problem *problem, upconv_filter_order orde
 
 // The canonical notation of a canonical problem, into a bounded text.
 void upc_problem_print(const upc_problem *problem, upc_text *text);
+// Lines on how many taps meet in an output, one an axis (api/overlap.c).
+void upc_overlap_explain(const upc_problem *problem, upc_text *text);
 const char *upc_act_name(upconv_act act); // as in the notation
 
 #endif

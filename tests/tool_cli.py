@@ -75,6 +75,10 @@ def explain(run, tally, backends):
         got = run("explain", LAYER, "--backend", backend)
         tally.check(f"explain on {backend}: every solver", got.returncode == 0 and
                     all(name in got.stdout for name in ("phase", "direct", "reference")), got.stdout + got.stderr)
+    got = run("explain", "ic4oc4_ih8oh16kh3sh2ph1kw4sw2pw1", "--backend", "cpu")
+    tally.check("explain: overlap", got.returncode == 0 and
+                "h: kernel 3 over stride 2: UNEVEN, taps by phase 1 2; kernel 2 or 4" in got.stdout and
+                "w: kernel 4 over stride 2: even, taps by phase 2 2\n" in got.stdout, got.stdout + got.stderr)
 
 
 def bad_problems(run, tally):

@@ -4,16 +4,6 @@
 
 #include "packing.h"
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b) {
-        const int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 int64_t upc_taps_stride(const upc_axis *axis)
 {
     if (axis->in == 1 && axis->kernel > 1 && axis->kernel * axis->dilation <= 4096)
@@ -55,7 +45,7 @@ upconv_status upc_taps_init(upc_taps *taps, const upc_env *env, const upc_proble
     for (int i = 0; i < 3; i++) {
         upc_tap_axis *axis = &taps->axis[i];
         axis->stride = phases ? upc_taps_stride(&problem->axis[i]) : 1;
-        const int64_t dilation = phases ? problem->axis[i].dilation : 1, common = gcd(axis->stride, dilation);
+        const int64_t dilation = phases ? problem->axis[i].dilation : 1, common = upc_gcd(axis->stride, dilation);
         axis->tap_step = axis->stride / common;
         axis->input_step = dilation / common;
         axis->residue = upc_alloc_array(env, (size_t)axis->stride, sizeof *axis->residue);

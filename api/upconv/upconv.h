@@ -192,6 +192,33 @@ UPCONV_API upconv_status upconv_problem_keras(upconv_problem *problem, const cha
 UPCONV_API upconv_status upconv_problem_onnx(upconv_problem *problem, const char *auto_pad, const int32_t *pads,
                                              const int32_t *output_padding, const int32_t *output_shape);
 
+// How many products meet in an output. They are the same everywhere where every axis is even; where one is not, the
+// layer tends to draw its pattern over what it makes ("checkerboard", docs/checkerboard.md). Of an input that goes on
+// in all directions: at its edges fewer meet.
+typedef struct upconv_overlap_axis {
+    int32_t phases;         // stride: outputs o with the same o % phases have the same number of taps
+    int32_t least, most;    // taps of the phases with the fewest and the most; least is 0 where no tap reaches some
+    int32_t unreached;      // phases without a tap: at least those that a factor common to stride and dilation leaves out
+    int32_t kernel_below, kernel_above; // the nearest smaller and larger kernel that would be even; 0: there is none
+    uint32_t even;          // 0 or 1: every phase has as many taps, or the axis has one input position, so that none meet
+} upconv_overlap_axis;
+
+typedef struct upconv_overlap {
+    size_t struct_size;
+    uint32_t even;               // 0 or 1: every axis is
+    upconv_overlap_axis axis[3]; // in tensor order; those beyond the problem's are zero
+} upconv_overlap;
+
+// Tap k of an axis reaches outputs of phase (k * dilation - pad) mod stride. With g = gcd(stride, dilation), one phase
+// in g can be reached at all, and those have floor or ceil(kernel * g / stride) taps; so an axis is even where g is 1
+// and the kernel a multiple of the stride. Set overlap->struct_size (or zero) before the call. Errors: INVALID.
+UPCONV_API upconv_status upconv_problem_overlap(const upconv_problem *problem, upconv_overlap *overlap);
+
+// The taps of one phase: how many k there are with o + pad - k * dilation divisible by the stride, for every output o
+// with o % stride == phase. axis in tensor order, phase from 0 to stride - 1. Errors: INVALID.
+UPCONV_API upconv_status upconv_problem_overlap_taps(const upconv_problem *problem, int32_t axis, int32_t phase,
+                                                     int32_t *taps);
+
 // The problem notation: one line of text, oneDNN benchdnn's for deconvolution, with suffixes for what that has not:
 //
 //     [gG][mbN]icNocN_[idN][odN][kdN][sdN][pdN][ddN]_ihN ..._iwN ...[+ACT[:a[:b]]][+...]      e.g. ic64oc32_ih32oh64kh4sh2ph1
@@ -446,10 +473,77 @@ UPCONV_API upconv_status upconv_plan_statistics(const upconv_plan *plan, uint32_
                                                 void (*visit)(void *user, const char *name, double value), void *user);
 
 // What every solver says of the problem on this device (taken with which configuration and predicted time, or refused
-// with a sentence), which tuning record was found, what a plan would run. params may be NULL. Runs nothing on the device.
+// with a sentence), which tuning record was found, what a plan would run, and how evenly taps overlap
+// (upconv_problem_overlap). params may be NULL. Runs nothing on the device.
 // Cut to size like upconv_problem_print.
 UPCONV_API upconv_status upconv_explain(upconv_context *context, const upconv_problem *problem,
                                         const upconv_plan_params *params, char *text, size_t size, size_t *length);
+
+// ----------------------------------------------------------------------------------------------------------- filters
+
+// Filters to begin with, for networks to be trained and for enlarging. Each fills upconv_sizes.weights_elements f32 in
+// the given order; it reads channels, groups, kernel, stride and dilation of the problem. Nothing is written unless all
+// is right. Errors: INVALID.
+//
+// Interpolation. On an axis with P = stride / gcd(stride, dilation) let x = (k - (kernel - 1) / 2) / P: how far tap k
+// is from the kernel's middle, in input positions. w[k] = f(x), divided by the sum over the taps of its phase (k mod
+// P), so that every output that is reached is a mean of inputs; the filter is the product over the axes. Output channel
+// j of a group interpolates input channel j mod (in_channels / groups) of it; what connects others is 0. For factor s,
+// kernel = 2 s - s % 2 (bilinear) or 4 s - s % 2 (bicubic), stride = s, pad = (kernel - s) / 2 and out = in * s are
+// resizing with half-pixel centres, but for the border, where what would come from beyond it is missing.
+
+// f(x) = max(0, 1 - |x|). (J. Long et al., Fully convolutional networks for semantic segmentation, 2015.)
+UPCONV_API upconv_status upconv_filter_bilinear(const upconv_problem *problem, upconv_filter_order order, float *weights);
+
+// R. Keys' cubic convolution (1981), reaching two positions: f(x) = (a + 2)|x|^3 - (a + 3)x^2 + 1 up to 1, and a|x|^3 -
+// 5 a x^2 + 8 a |x| - 4 a up to 2. a: from -1 to 0; -0.5 is Catmull and Rom's, -0.75 that of PyTorch and OpenCV.
+UPCONV_API upconv_status upconv_filter_bicubic(const upconv_problem *problem, upconv_filter_order order, double a,
+                                               float *weights);
+
+// The number of connections that random filters are scaled by.
+typedef enum upconv_fan {
+    UPCONV_FAN_LAYER = 0, // of the layer as it computes: in, the products that meet in an output that is reached, on average:
+                          // in_channels / groups times, for each axis, max(1, kernel / P); out, the products that an
+                          // input takes part in: out_channels / groups * kernel
+    UPCONV_FAN_TENSOR,    // as PyTorch and Keras read them off the filter tensor, which they take for a convolution's: in,
+                          // out_channels / groups * kernel; out, in_channels * kernel
+    UPCONV_FAN_COUNT
+} upconv_fan;
+UPCONV_API upconv_status upconv_filter_fans(const upconv_problem *problem, upconv_fan fan, double *fan_in,
+                                            double *fan_out);
+
+// Random filters. Element e, counted in the order IOK whatever the order asked for, comes from bits(2 e) and bits(2 e +
+// 1) of SplitMix64 (G. Steele et al., 2014): bits(n) = mix(seed + (n + 1) * 0x9e3779b97f4a7c15) modulo 2^64, where
+// mix(z) is z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9, z = (z ^ z >> 27) * 0x94d049bb133111eb, z ^ z >> 31; and u(n) =
+// floor(bits(n) / 2^11) / 2^53, from 0 to below 1. So a seed gives the same filter on every machine, but for the last
+// bit where its mathematical functions differ.
+
+// Normal with mean 0 and variance 2 / ((1 + slope^2) * fan_in), which keeps variances through a ReLU (slope 0) or a
+// leaky one (K. He et al., Delving deep into rectifiers, 2015); slope 1 is for no activation. By Box and Muller:
+// sqrt(-2 ln(1 - u(2 e))) * cos(2 pi u(2 e + 1)) times the standard deviation.
+UPCONV_API upconv_status upconv_filter_he_normal(const upconv_problem *problem, upconv_filter_order order,
+                                                 upconv_fan fan, double slope, uint64_t seed, float *weights);
+
+// Uniform between -b and b, b = sqrt(6 / (fan_in + fan_out)): (2 u(2 e) - 1) * b. (X. Glorot and Y. Bengio, 2010;
+// "Xavier".)
+UPCONV_API upconv_status upconv_filter_glorot_uniform(const upconv_problem *problem, upconv_filter_order order,
+                                                      upconv_fan fan, uint64_t seed, float *weights);
+
+// A batch normalisation behind the sums, in inference: y = gamma * (x - mean) / sqrt(variance + epsilon) + beta for
+// each channel.
+typedef struct upconv_batch_norm {
+    size_t struct_size;
+    const float *gamma, *beta;    // out_channels each; NULL: ones, zeros
+    const float *mean, *variance; // out_channels each; NULL: zeros, ones
+    float epsilon;                // 0 or above; PyTorch's default is 1e-5, Keras' 1e-3
+} upconv_batch_norm;
+
+// Folds it into filter and bias, in place: w *= s and bias = (bias - mean) * s + beta with s = gamma / sqrt(variance +
+// epsilon), computed in double. bias has out_channels f32: zeros for a layer without one. What the problem fuses
+// (residual before the activation, activation) comes behind the normalisation. Nothing is written unless all is right.
+// Errors: INVALID, also where variance + epsilon is not above 0.
+UPCONV_API upconv_status upconv_fold_batch_norm(const upconv_problem *problem, upconv_filter_order order,
+                                                const upconv_batch_norm *norm, float *weights, float *bias);
 
 // ------------------------------------------------------------------------------------------------------------ buffers
 

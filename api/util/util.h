@@ -85,6 +85,15 @@ char *upc_read_file(const upc_env *env, const char *path, size_t *size);
 
 static inline int64_t upc_floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
 static inline int64_t upc_ceil_div(int64_t a, int64_t b) { return -upc_floor_div(-a, b); }
+static inline int64_t upc_gcd(int64_t a, int64_t b) // of numbers above 0
+{
+    while (b) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
 static inline uint64_t upc_round_up(uint64_t a, uint64_t to) { return (a + to - 1) / to * to; }
 
 // Copies a params struct of the caller's size into a zeroed one of ours. INVALID when a tail that we do not know is not zero.
