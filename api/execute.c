@@ -1,5 +1,6 @@
 // Execution: roles are checked and bound, then the backend runs the steps.
 #include "internal.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -12,7 +13,9 @@ enum { REQUIRED, OPTIONAL, FORBIDDEN };
 static int takes(const upconv_plan *plan, upconv_role role, const char **why)
 {
     const bool prelu = plan->problem.act == UPCONV_ACT_PRELU;
-    *why = "no operation of this version uses it";
+    *why = "the operation has none";
+    if (role != UPCONV_WORKSPACE && !upc_op_takes(plan->problem.op, role))
+        return FORBIDDEN;
     switch (role) {
     case UPCONV_INPUT:
     case UPCONV_OUTPUT: return REQUIRED;
@@ -104,20 +107,25 @@ static bool in_place(const upconv_plan *plan, upconv_role written, int role, con
            io->at[UPCONV_OUTPUT].offset == io->at[UPCONV_RESIDUAL].offset && !accumulates(&plan->recipe);
 }
 
+static bool written(const upconv_plan *plan, upconv_role role)
+{
+    return role == UPCONV_WORKSPACE || upc_op_of(plan->problem.op)->writes >> role & 1;
+}
+
 // What is written must not overlap anything else.
 static upconv_status check_overlap(const upconv_plan *plan, const upconv_io *io)
 {
-    static const upconv_role written[] = {UPCONV_OUTPUT, UPCONV_WORKSPACE};
-    for (size_t i = 0; i < UPC_COUNT(written); i++) {
-        const upconv_binding *w = &io->at[written[i]];
-        const uint64_t w_end = w->offset + role_bytes(plan, written[i]);
-        for (int role = 0; w->buffer && role < UPCONV_ROLE_COUNT; role++) {
+    for (int i = 0; i < UPCONV_ROLE_COUNT; i++) {
+        const upconv_role self = (upconv_role)i;
+        const upconv_binding *w = &io->at[self];
+        const uint64_t w_end = w->offset + role_bytes(plan, self);
+        for (int role = 0; w->buffer && written(plan, self) && role < UPCONV_ROLE_COUNT; role++) {
             const upconv_binding *other = &io->at[role];
-            if ((int)written[i] == role || !other->buffer || other->buffer->memory != w->buffer->memory ||
-                in_place(plan, written[i], role, io))
+            if (i == role || !other->buffer || other->buffer->memory != w->buffer->memory ||
+                in_place(plan, self, role, io))
                 continue;
             if (other->offset < w_end && w->offset < other->offset + role_bytes(plan, (upconv_role)role))
-                return upc_fail(UPCONV_ERROR_INVALID, "%s and %s overlap in one buffer", role_names[written[i]],
+                return upc_fail(UPCONV_ERROR_INVALID, "%s and %s overlap in one buffer", role_names[self],
                                 role_names[role]);
         }
     }
@@ -320,7 +328,7 @@ static void give_staging(upconv_context *context, upc_memory *memory, bool keep)
 static upconv_status copy(const upconv_plan *plan, upconv_role role, upc_memory *memory, void *host)
 {
     upconv_context *context = plan->context;
-    const bool in = role != UPCONV_OUTPUT;
+    const bool in = !written(plan, role);
     void *pointer;
     upconv_status status = context->backend->memory_map(memory, in ? UPCONV_MAP_WRITE : UPCONV_MAP_READ,
                                                         context->timeout_ns, &pointer);
@@ -350,7 +358,7 @@ static upconv_status run_staged(upconv_plan *plan, const upconv_io *given, upcon
             continue;
         if ((status = take_staging(context, role_bytes(plan, role), &staged[role].memory)))
             return status;
-        if (role != UPCONV_OUTPUT && (status = copy(plan, role, staged[role].memory, given->at[role].host)))
+        if (!written(plan, role) && (status = copy(plan, role, staged[role].memory, given->at[role].host)))
             return status;
         io.at[role] = (upconv_binding){.buffer = &staged[role]};
     }
@@ -358,8 +366,9 @@ static upconv_status run_staged(upconv_plan *plan, const upconv_io *given, upcon
     if ((status = submit(plan, &io, &ticket)) ||
         (status = context->backend->wait(context->device, ticket, context->timeout_ns)))
         return status;
-    if (given->at[UPCONV_OUTPUT].host)
-        status = copy(plan, UPCONV_OUTPUT, staged[UPCONV_OUTPUT].memory, given->at[UPCONV_OUTPUT].host);
+    for (int i = 0; i < UPCONV_ROLE_COUNT && !status; i++)
+        if (given->at[i].host && written(plan, (upconv_role)i))
+            status = copy(plan, (upconv_role)i, staged[i].memory, given->at[i].host);
     return status;
 }
 

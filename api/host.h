@@ -30,13 +30,26 @@ static inline void upc_host_store(void *data, upconv_type type, int64_t at, floa
 // Weights that come at execution, in f32: *f32 gets memory to upc_free where they are not, else NULL. HOST_MEMORY.
 upconv_status upc_host_weights(const upc_env *env, const upc_host_arg *arg, const void *given, float **f32);
 
-// pointers: input, weights, bias, slopes (or bias), output, and the residual where there is one.
+// The pointers that host functions get. Those that an operation or a problem does not have are NULL; slopes are the bias where there
+// are none.
+typedef enum upc_host_pointer {
+    UPC_HOST_INPUT,
+    UPC_HOST_WEIGHTS,
+    UPC_HOST_BIAS,
+    UPC_HOST_SLOPES,
+    UPC_HOST_OUTPUT,
+    UPC_HOST_RESIDUAL,
+    UPC_HOST_INDICES,
+    UPC_HOST_POINTERS
+} upc_host_pointer;
+_Static_assert((int)UPC_HOST_POINTERS <= (int)UPC_MAX_BINDINGS, "a step binds them all");
+
 upconv_status upc_host_reference(const upc_env *env, const void *arg, void *const *pointers);
 // The gathering solvers in plain C, with sums in f32 as in their kernels.
 upconv_status upc_host_phase(const upc_env *env, const void *arg, void *const *pointers);
 upconv_status upc_host_direct(const upc_env *env, const void *arg, void *const *pointers);
 
-// The recipe of one host function: a step that binds the pointers above.
+// The recipe of one host function: a step that binds the pointers above. packed_bytes: of weights that the plan keeps.
 upconv_status upc_host_cook(const char *name, const upc_problem *problem, const upc_request *request,
                             uint64_t packed_bytes, upc_recipe *recipe);
 
@@ -52,8 +65,12 @@ static inline int64_t upc_output_at(const upc_problem *problem, const int64_t at
     return upc_tensor_at(&problem->out, at[0], at[1], at[2], at[3], at[4]);
 }
 
-// One output element by the definition, in double precision, from the pointers of a host function with weights in f32.
+// One output element of any operation by its definition, in double precision, from the pointers of a host function with weights in
+// f32; and all of them.
 double upc_reference_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
+upconv_status upc_reference_all(const upc_env *env, const upc_host_arg *arg, void *const *pointers);
+// Transposed convolution's.
+double upc_host_reference_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
 
 // NULL for an unknown name.
 upc_host_fn upc_host_find(const char *name);

@@ -116,7 +116,7 @@ static bool verified_here(const tuning_item *const *items, size_t count, const t
 static bool legal(const tuning_query *query, const upc_record_fields *fields)
 {
     char sentence[UPC_SENTENCE];
-    return !fields->solver->refuse(query->problem, query->facts, sentence) &&
+    return !upc_solver_refuse(fields->solver, query->problem, query->facts, sentence) &&
            !fields->solver->legal(query->problem, query->facts, &fields->config, sentence);
 }
 

@@ -1,7 +1,8 @@
 // The problem notation: one line of text for a whole problem. Fields may come in any order, each once;
 // numbers are read and written by hand, so that no locale changes them.
-#include "problem.h"
+#include "ops.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,13 @@ static const char *const scalar_names[SCALARS] = {"g", "mb", "ic", "oc"};
 static const char kind_letters[] = "iokspd", axis_letters[] = "dhw";
 
 static int field_index(int kind, int axis) { return SCALARS + kind * 3 + axis; }
+
+// Which operations read a kind of field; 0: all do.
+static const uint32_t kind_needs[KINDS] = {
+    [KIND_K] = UPC_FIELD_KERNEL, [KIND_S] = UPC_FIELD_STRIDE, [KIND_P] = UPC_FIELD_PAD, [KIND_D] = UPC_FIELD_DILATION,
+};
+
+static bool op_reads(upconv_op op, uint32_t needs) { return !needs || upc_op_of(op)->fields & needs; }
 
 static const struct {
     const char *name;
@@ -37,23 +45,33 @@ const char *upc_act_name(upconv_act act)
 // What a suffix says; each may be said once.
 enum { SAYS_ACT, SAYS_TYPE, SAYS_SUM, SAYS_IN, SAYS_OUT, SAYS_RESIDUAL, SAYS_IN_PITCH, SAYS_OUT_PITCH, SAYINGS };
 
+// Numbers that follow a suffix, each behind a colon.
+typedef enum number_kind { NO_NUMBERS, PITCHES } number_kind;
+
+// A suffix writes `value`, an enum's, or the numbers that follow it to a field of the problem.
 static const struct {
     const char *name;
     int says, value;
+    size_t field;
+    uint32_t ops; // 1u << upconv_op, or'ed, of which it speaks; 0: all
+    number_kind numbers;
+    int most; // of them; at least one stands there
 } suffixes[] = {
-    {"f32", SAYS_TYPE, UPCONV_F32},
-    {"f16", SAYS_TYPE, UPCONV_F16},
-    {"sum16", SAYS_SUM, UPCONV_F16},
-    {"in:nchw", SAYS_IN, UPCONV_NCHW},
-    {"in:nhwc", SAYS_IN, UPCONV_NHWC},
-    {"in:nc4hw4", SAYS_IN, UPCONV_NC4HW4},
-    {"out:nchw", SAYS_OUT, UPCONV_NCHW},
-    {"out:nhwc", SAYS_OUT, UPCONV_NHWC},
-    {"out:nc4hw4", SAYS_OUT, UPCONV_NC4HW4},
-    {"residual", SAYS_RESIDUAL, UPCONV_RESIDUAL_BEFORE_ACT},
-    {"residual_after", SAYS_RESIDUAL, UPCONV_RESIDUAL_AFTER_ACT},
-    {"inpitch", SAYS_IN_PITCH, 0},
-    {"outpitch", SAYS_OUT_PITCH, 0},
+#define FIELD(name) offsetof(upconv_problem, name)
+    {"f32", SAYS_TYPE, UPCONV_F32, FIELD(type)},
+    {"f16", SAYS_TYPE, UPCONV_F16, FIELD(type)},
+    {"sum16", SAYS_SUM, UPCONV_F16, FIELD(sum_type)},
+    {"in:nchw", SAYS_IN, UPCONV_NCHW, FIELD(in_layout)},
+    {"in:nhwc", SAYS_IN, UPCONV_NHWC, FIELD(in_layout)},
+    {"in:nc4hw4", SAYS_IN, UPCONV_NC4HW4, FIELD(in_layout)},
+    {"out:nchw", SAYS_OUT, UPCONV_NCHW, FIELD(out_layout)},
+    {"out:nhwc", SAYS_OUT, UPCONV_NHWC, FIELD(out_layout)},
+    {"out:nc4hw4", SAYS_OUT, UPCONV_NC4HW4, FIELD(out_layout)},
+    {"residual", SAYS_RESIDUAL, UPCONV_RESIDUAL_BEFORE_ACT, FIELD(residual)},
+    {"residual_after", SAYS_RESIDUAL, UPCONV_RESIDUAL_AFTER_ACT, FIELD(residual)},
+    {"inpitch", SAYS_IN_PITCH, 0, FIELD(in_pitch), 0, PITCHES, 5},
+    {"outpitch", SAYS_OUT_PITCH, 0, FIELD(out_pitch), 0, PITCHES, 5},
+#undef FIELD
 };
 
 static const char *const layout_names[UPCONV_LAYOUT_COUNT] = {"nchw", "nhwc", "nc4hw4"};
@@ -61,6 +79,7 @@ static const char *const layout_names[UPCONV_LAYOUT_COUNT] = {"nchw", "nhwc", "n
 typedef struct reader {
     const char *text;
     size_t at, error_at;
+    upconv_op op;
     bool named;
     bool set[FIELDS];
     int32_t value[FIELDS];
@@ -84,6 +103,25 @@ static upconv_status fail_at(reader *r, size_t at, const char *format, ...)
 
 static bool is_letter(char c) { return c >= 'a' && c <= 'z'; }
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// A word before a colon names the operation.
+static upconv_status read_op(reader *r)
+{
+    size_t length = 0;
+    while (is_letter(r->text[length]))
+        length++;
+    if (!length || r->text[length] != ':')
+        return UPCONV_OK;
+    for (int i = 0; i < UPCONV_OP_COUNT; i++) {
+        const char *word = upc_op_of((upconv_op)i)->word;
+        if (!word || strlen(word) != length || memcmp(r->text, word, length))
+            continue;
+        r->op = (upconv_op)i;
+        r->at = length + 1;
+        return UPCONV_OK;
+    }
+    return fail_at(r, 0, "'%.*s' is no operation", (int)UPC_MIN(length, 40), r->text);
+}
 
 // The field of that name, or -1.
 static int field_find(const char *name, size_t length)
@@ -133,6 +171,9 @@ static upconv_status read_field(reader *r)
         return fail_at(r, start, "'%.*s' is no field", (int)UPC_MIN(length, 40), r->text + start);
     if (r->set[field])
         return fail_at(r, start, "field '%.*s' is given twice", (int)length, r->text + start);
+    const uint32_t needs = field == G ? (uint32_t)UPC_FIELD_GROUPS : field < SCALARS ? 0 : kind_needs[field_kind(field)];
+    if (!op_reads(r->op, needs))
+        return fail_at(r, start, "%s has no field '%.*s'", upc_op_of(r->op)->name, (int)length, r->text + start);
     r->set[field] = true;
     r->at += length;
     return read_number(r, field);
@@ -165,7 +206,7 @@ static bool skip_underscores(reader *r)
 static upconv_status read_fields(reader *r)
 {
     upconv_status status = UPCONV_OK;
-    bool more = is_letter(r->text[0]);
+    bool more = is_letter(r->text[r->at]);
     while (status == UPCONV_OK && more && !r->named) {
         status = name_begins(r) ? read_name(r) : read_field(r);
         const size_t before = r->at;
@@ -195,11 +236,12 @@ static int act_find(const char *text)
     return found;
 }
 
-static int suffix_find(const char *text)
+static int suffix_find(const reader *r)
 {
+    const char *text = r->text + r->at;
     int found = -1;
     for (int i = 0; i < (int)UPC_COUNT(suffixes); i++)
-        if (begins(text, suffixes[i].name) && !is_digit(text[strlen(suffixes[i].name)]) &&
+        if ((!suffixes[i].ops || suffixes[i].ops >> r->op & 1) && begins(text, suffixes[i].name) && !is_digit(text[strlen(suffixes[i].name)]) &&
             (found < 0 || strlen(suffixes[i].name) > strlen(suffixes[found].name)))
             found = i;
     return found;
@@ -256,23 +298,33 @@ static upconv_status read_act(reader *r, int act)
 }
 
 // Up to five numbers, each behind a colon.
-static upconv_status read_pitches(reader *r, upconv_pitch *pitch)
+static upconv_status read_pitch(reader *r, int64_t *pitch)
 {
-    int64_t *const parts[] = {&pitch->image, &pitch->channel, &pitch->plane, &pitch->row, &pitch->pixel};
-    size_t i = 0;
-    for (; i < UPC_COUNT(parts) && r->text[r->at] == ':'; i++) {
-        const size_t start = ++r->at;
-        if (!is_digit(r->text[r->at]))
-            return fail_at(r, r->at, "a number must stand here");
-        uint64_t value = 0;
-        for (; is_digit(r->text[r->at]); r->at++) {
-            value = value * 10 + (uint64_t)(r->text[r->at] - '0');
-            if (value > UPCONV_MAX_TENSOR_BYTES)
-                return fail_at(r, start, "the number is too large; a tensor has at most 2^40 bytes");
-        }
-        *parts[i] = (int64_t)value;
+    const size_t start = r->at;
+    uint64_t value = 0;
+    if (!is_digit(r->text[r->at]))
+        return fail_at(r, r->at, "a number must stand here");
+    for (; is_digit(r->text[r->at]); r->at++) {
+        value = value * 10 + (uint64_t)(r->text[r->at] - '0');
+        if (value > UPCONV_MAX_TENSOR_BYTES)
+            return fail_at(r, start, "the number is too large; a tensor has at most 2^40 bytes");
     }
-    return i ? UPCONV_OK : fail_at(r, r->at, "':' and a number must stand here; there are up to five pitches");
+    *pitch = (int64_t)value;
+    return UPCONV_OK;
+}
+
+static upconv_status read_numbers(reader *r, int suffix)
+{
+    char *field = (char *)&r->suffix + suffixes[suffix].field;
+    int i = 0;
+    for (; i < suffixes[suffix].most && r->text[r->at] == ':'; i++) {
+        r->at++;
+        const upconv_status status = read_pitch(r, (int64_t *)field + i);
+        if (status != UPCONV_OK)
+            return status;
+    }
+    return i ? UPCONV_OK
+             : fail_at(r, r->at, "':' and a number must stand here; there are up to %d", suffixes[suffix].most);
 }
 
 static upconv_status read_layouts(reader *r, int layout)
@@ -289,27 +341,22 @@ static upconv_status read_layouts(reader *r, int layout)
 static upconv_status read_suffix(reader *r)
 {
     const char *text = r->text + r->at;
-    const int act = act_find(text), layout = layout_find(text), found = suffix_find(text);
+    const int act = act_find(text), layout = layout_find(text), found = suffix_find(r);
     if (act >= 0)
         return read_act(r, act);
     if (layout >= 0)
         return read_layouts(r, layout);
     if (found < 0)
-        return fail_at(r, r->at, "no activation, type, layout, residual or pitch begins here");
+        return fail_at(r, r->at, "no activation, type, layout, residual, pitch or setting of %s begins here",
+                       upc_op_of(r->op)->name);
     const upconv_status status = say(r, suffixes[found].says, r->at);
     const int value = suffixes[found].value;
     r->at += strlen(suffixes[found].name);
     if (status != UPCONV_OK)
         return status;
-    switch (suffixes[found].says) {
-    case SAYS_TYPE: r->suffix.type = (upconv_type)value; break;
-    case SAYS_SUM: r->suffix.sum_type = (upconv_type)value; break;
-    case SAYS_IN: r->suffix.in_layout = (upconv_layout)value; break;
-    case SAYS_OUT: r->suffix.out_layout = (upconv_layout)value; break;
-    case SAYS_RESIDUAL: r->suffix.residual = (upconv_residual)value; break;
-    case SAYS_IN_PITCH: return read_pitches(r, &r->suffix.in_pitch);
-    default: return read_pitches(r, &r->suffix.out_pitch);
-    }
+    if (suffixes[found].numbers)
+        return read_numbers(r, found);
+    memcpy((char *)&r->suffix + suffixes[found].field, &value, sizeof value); // all of them are enums
     return UPCONV_OK;
 }
 
@@ -360,13 +407,14 @@ static int count_dims(const reader *r)
 static upconv_status check_complete(reader *r, int dims)
 {
     const size_t end = r->at;
+    const upc_op *op = upc_op_of(r->op);
     for (int i = IC; i <= OC; i++)
-        if (!r->set[i])
+        if (!r->set[i] && (i == IC || op->channels == UPC_CHANNELS_FREE))
             return fail_at(r, end, "field '%s' is missing", scalar_names[i]);
     static const int required[] = {KIND_I, KIND_K};
     for (int axis = 3 - dims; axis < 3; axis++)
         for (size_t i = 0; i < UPC_COUNT(required); i++)
-            if (!r->set[field_source(r, required[i], axis)])
+            if (op_reads(r->op, kind_needs[required[i]]) && !r->set[field_source(r, required[i], axis)])
                 return fail_at(r, end, "field '%c%c' is missing", kind_letters[required[i]],
                                axis_letters[axis]);
     const int32_t groups = r->set[G] ? r->value[G] : 1;
@@ -381,11 +429,13 @@ static void fill_in(const reader *r, int dims, upconv_problem *problem)
 {
     *problem = r->suffix;
     problem->struct_size = sizeof *problem;
+    problem->op = r->op;
     problem->dims = dims;
     problem->batch = r->set[MB] ? r->value[MB] : 1;
     problem->in_channels = r->value[IC];
     problem->out_channels = r->value[OC];
     problem->groups = r->set[G] ? r->value[G] : 1;
+    const bool dilated = op_reads(r->op, UPC_FIELD_DILATION);
     for (int i = 0; i < dims; i++) {
         const int axis = 3 - dims + i;
         const int stride = field_source(r, KIND_S, axis);
@@ -394,7 +444,7 @@ static void fill_in(const reader *r, int dims, upconv_problem *problem)
         problem->kernel[i] = r->value[field_source(r, KIND_K, axis)];
         problem->stride[i] = r->set[stride] ? r->value[stride] : 1;
         problem->pad[i] = r->value[field_source(r, KIND_P, axis)];
-        problem->dilation[i] = r->value[field_source(r, KIND_D, axis)] + 1;
+        problem->dilation[i] = dilated ? r->value[field_source(r, KIND_D, axis)] + 1 : 0;
     }
 }
 
@@ -402,12 +452,14 @@ static void fill_in(const reader *r, int dims, upconv_problem *problem)
 // whose computed output is impossible, at a suffix without which all were well, else at the beginning.
 static size_t find_culprit(const reader *r, const upconv_problem *problem)
 {
+    const upc_op *op = upc_op_of(problem->op);
     upc_axis axes[3];
-    if (upc_axes_from(problem, NULL, axes) != UPCONV_OK)
+    if (!op->built || upc_axes_from(problem, NULL, axes) != UPCONV_OK)
         return 0;
     for (int i = 0; i < problem->dims; i++) {
         const int axis = 3 - problem->dims + i;
-        const int64_t out = upc_axis_full(&axes[axis]) - 2 * (int64_t)problem->pad[i];
+        axes[axis].pad = problem->pad[i];
+        const int64_t out = op->out(problem, i, &axes[axis]);
         const int pad = field_source(r, KIND_P, axis);
         if (problem->out[i] == 0 && (out < 1 || out > INT32_MAX))
             return r->set[pad] ? r->where[pad] : r->where[field_source(r, KIND_I, axis)];
@@ -430,7 +482,9 @@ static size_t find_culprit(const reader *r, const upconv_problem *problem)
 
 static upconv_status read_all(reader *r, upc_problem *problem)
 {
-    upconv_status status = read_fields(r);
+    upconv_status status = read_op(r);
+    if (status == UPCONV_OK)
+        status = read_fields(r);
     if (status == UPCONV_OK)
         status = read_suffixes(r);
     if (status == UPCONV_OK)
@@ -515,16 +569,24 @@ static void print_pitch(const upc_problem *problem, bool in, upc_text *text)
 
 void upc_problem_print(const upc_problem *problem, upc_text *text)
 {
-    upc_text_add(text, "g%lldmb%lldic%lldoc%lld", (long long)problem->groups, (long long)problem->batch,
-                 (long long)(problem->groups * problem->icg), (long long)(problem->groups * problem->ocg));
+    const upc_op *op = upc_op_of(problem->op);
+    if (op->word)
+        upc_text_add(text, "%s:", op->word);
+    if (op->fields & UPC_FIELD_GROUPS)
+        upc_text_add(text, "g%lld", (long long)problem->groups);
+    upc_text_add(text, "mb%lldic%lldoc%lld", (long long)problem->batch, (long long)(problem->groups * problem->icg),
+                 (long long)(problem->groups * problem->ocg));
     for (int i = 3 - problem->dims; i < 3; i++) {
         const upc_axis *axis = &problem->axis[i];
         const int64_t values[KINDS] = {axis->in,     axis->out, axis->kernel,
                                        axis->stride, axis->pad, axis->dilation - 1};
         for (int kind = 0; kind < KINDS; kind++)
-            upc_text_add(text, "%s%c%c%lld", kind ? "" : "_", kind_letters[kind], axis_letters[i],
-                         (long long)values[kind]);
+            if (op_reads(problem->op, kind_needs[kind]))
+                upc_text_add(text, "%s%c%c%lld", kind ? "" : "_", kind_letters[kind], axis_letters[i],
+                             (long long)values[kind]);
     }
+    if (op->print)
+        op->print(problem, text);
     print_act(problem, text);
     if (problem->type == UPCONV_F16)
         upc_text_add(text, "+f16%s", problem->sum_type == UPCONV_F16 ? "+sum16" : "");

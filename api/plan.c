@@ -1,4 +1,5 @@
 // Plans: choose, cook, compile, pack. After that a plan is immutable.
+#include "ops.h"
 #include "records.h"
 #include "util/half.h"
 
@@ -58,23 +59,23 @@ static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params 
     uint64_t total = 0;
     plan->packed_at = place(&total, recipe->packed_bytes);
     plan->table_at = place(&total, recipe->table_count * sizeof *recipe->table);
-    plan->bias_at = place(&total, channels);
+    plan->bias_at = place(&total, upc_op_takes(plan->problem.op, UPCONV_BIAS) ? channels : 0);
     plan->slopes_at = place(&total, params->slopes ? channels : 0);
-    upconv_status status = context->backend->memory_create(context->device, total, &plan->constants);
-    if (status)
+    upconv_status status = total ? context->backend->memory_create(context->device, total, &plan->constants) : UPCONV_OK;
+    if (status || !total)
         return status;
     void *pointer;
     status = context->backend->memory_map(plan->constants, UPCONV_MAP_WRITE, context->timeout_ns, &pointer);
     if (status)
         return status;
     char *bytes = pointer;
-    if (params->weights)
+    if (recipe->packed_bytes)
         status = pack_weights(plan, params, bytes + plan->packed_at);
     if (recipe->table_count)
         memcpy(bytes + plan->table_at, recipe->table, recipe->table_count * sizeof *recipe->table);
     if (params->bias)
         memcpy(bytes + plan->bias_at, params->bias, channels);
-    else
+    else if (upc_op_takes(plan->problem.op, UPCONV_BIAS))
         memset(bytes + plan->bias_at, 0, channels);
     if (params->slopes)
         memcpy(bytes + plan->slopes_at, params->slopes, channels);
@@ -100,8 +101,7 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
     plan->tier = choice->tier;
     plan->shipped_record = choice->shipped && choice->tier != UPCONV_TIER_MEASURED;
     plan->predicted_us = choice->predicted_us;
-    plan->request = (upc_request){.dynamic_weights = !params->weights, .order = params->order,
-                                   .workspace_limit = params->workspace_limit, .weights_type = params->weights_type};
+    plan->request = upc_request_of(&plan->problem, params);
     plan->own_bias = params->bias != NULL;
     plan->own_slopes = params->slopes != NULL;
     plan->host_arg = (upc_host_arg){.problem = &plan->problem, .order = params->order,
@@ -192,6 +192,16 @@ static upconv_status check(const upc_problem *problem, const upconv_plan_params 
     if (params->time_limit_ns < 0)
         return upc_fail(UPCONV_ERROR_INVALID, "params.time_limit_ns is %lld; it must not be negative",
                         (long long)params->time_limit_ns);
+    const struct {
+        const char *name;
+        const void *given;
+        upconv_role role;
+    } given[] = {{"weights", params->weights, UPCONV_WEIGHTS}, {"bias", params->bias, UPCONV_BIAS},
+                 {"slopes", params->slopes, UPCONV_SLOPES}};
+    for (size_t i = 0; i < UPC_COUNT(given); i++)
+        if (given[i].given && !upc_op_takes(problem->op, given[i].role))
+            return upc_fail(UPCONV_ERROR_INVALID, "params.%s is set, but %s has none", given[i].name,
+                            upc_op_of(problem->op)->name);
     if (params->slopes && problem->act != UPCONV_ACT_PRELU)
         return upc_fail(UPCONV_ERROR_INVALID, "params.slopes is set, but the activation is %s; only prelu has slopes",
                         upc_act_name(problem->act));

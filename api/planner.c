@@ -35,7 +35,7 @@ const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *
     // who asks for a solver may get one that needs room where the others need none
     const uint64_t by_default = forced || !kernel_is_stride(problem) ? upc_workspace_default(problem) : 0;
     uint64_t most = params->workspace_limit ? params->workspace_limit : by_default;
-    if (!params->workspace_limit && !params->weights)
+    if (!params->workspace_limit && upc_request_of(problem, params).dynamic_weights)
         most = UPC_MAX(most, bytes); // what packed weights take comes beside the default, to which solvers keep by themselves
     if (bytes > most)
         snprintf(sentence, UPC_SENTENCE, "it needs %llu bytes of workspace; the limit is %llu", (unsigned long long)bytes,
@@ -49,8 +49,7 @@ const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *
 const char *upc_config_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                               const upc_solver *solver, const upc_config *config, char *sentence)
 {
-    const upc_request request = {.dynamic_weights = !params->weights, .order = params->order,
-                                 .weights_type = params->weights_type, .workspace_limit = params->workspace_limit};
+    const upc_request request = upc_request_of(problem, params);
     const char *refusal = NULL; // nor where memory runs out: building the plan will say so
     upc_recipe recipe;
     upc_recipe_init(&recipe, &context->env);
@@ -74,7 +73,7 @@ static upconv_status forced(const upconv_context *context, const upc_problem *pr
     const upc_solver *solver = upc_solver_find(name, length);
     if (!solver)
         return upc_fail(UPCONV_ERROR_INVALID, "there is no solver \"%.*s\"", (int)length, name);
-    const char *refusal = solver->refuse(problem, &context->facts, sentence);
+    const char *refusal = upc_solver_refuse(solver, problem, &context->facts, sentence);
     if (refusal) {
         explain(text, solver, refusal, NULL, 0);
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "solver %s cannot: %s", solver->name, refusal);
@@ -125,6 +124,8 @@ static bool modelled(const upconv_context *context, const upc_problem *problem, 
     bool found = false;
     for (int i = 0; i < upc_solver_count; i++) {
         const upc_solver *solver = upc_solvers[i];
+        if (!upc_solver_does(solver, problem->op))
+            continue;
         char sentence[UPC_SENTENCE];
         const char *refusal = solver->refuse(problem, &context->facts, sentence);
         upc_config config = {{0}};

@@ -1,5 +1,5 @@
 // The rules of upconv_problem, each checked once, here: behind this file there are only legal problems.
-#include "problem.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -35,20 +35,68 @@ static upconv_status check_or_ones(const char *name, const int32_t *values, int 
     return UPCONV_OK;
 }
 
+// What an operation does not read: wholly zero, or wholly what it would be if it did.
+static upconv_status check_unused(const upc_op *op, const char *name, const int32_t *values, int dims, int32_t neutral)
+{
+    for (int i = 0; i < dims; i++)
+        if (values[i] != 0 && values[i] != neutral)
+            return upc_fail(UPCONV_ERROR_INVALID, "%s[%d] is %d; %s has none, leave it zero", name, i, values[i],
+                            op->name);
+    return UPCONV_OK;
+}
+
+// The arrays as the operation reads them: those that it does not read are zero.
+typedef struct arrays {
+    const int32_t *kernel, *stride, *dilation;
+} arrays;
+
+static const int32_t unread[3];
+
+static upconv_status read_arrays(const upc_op *op, const upconv_problem *given, int dims, arrays *read)
+{
+    const struct {
+        const char *name;
+        upc_field field;
+        const int32_t *values;
+        const int32_t **read;
+        int32_t neutral;
+    } all[] = {
+        {"kernel", UPC_FIELD_KERNEL, given->kernel, &read->kernel, 1},
+        {"stride", UPC_FIELD_STRIDE, given->stride, &read->stride, 1},
+        {"dilation", UPC_FIELD_DILATION, given->dilation, &read->dilation, 1},
+        {"pad", UPC_FIELD_PAD, given->pad, NULL, 0},
+    };
+    upconv_status status = UPCONV_OK;
+    for (size_t i = 0; i < UPC_COUNT(all) && status == UPCONV_OK; i++) {
+        const bool used = op->fields & all[i].field;
+        if (all[i].read)
+            *all[i].read = used ? all[i].values : unread;
+        if (!used)
+            status = check_unused(op, all[i].name, all[i].values, dims, all[i].neutral);
+    }
+    return status;
+}
+
 // Entries of the arrays beyond `dims` are ignored, so that callers may fill whole arrays with one value.
 upconv_status upc_axes_from(const upconv_problem *given, int *dims, upc_axis axis[3])
 {
     const int count = given->dims ? given->dims : 2;
     if (count < 1 || count > 3)
         return upc_fail(UPCONV_ERROR_INVALID, "dims is %d; it must be 1, 2 or 3 (0 means 2)", given->dims);
+    const upc_op *op = upc_op_of(given->op);
+    if (!op)
+        return upc_fail(UPCONV_ERROR_INVALID, "op is %d; it must be from 0 to %d", (int)given->op, UPCONV_OP_COUNT - 1);
     bool unit_stride = false, unit_dilation = false;
+    arrays read;
     upconv_status status = check_required("in", given->in, count);
     if (status == UPCONV_OK)
-        status = check_required("kernel", given->kernel, count);
+        status = read_arrays(op, given, count, &read);
+    if (status == UPCONV_OK && op->fields & UPC_FIELD_KERNEL)
+        status = check_required("kernel", read.kernel, count);
     if (status == UPCONV_OK)
-        status = check_or_ones("stride", given->stride, count, &unit_stride);
+        status = check_or_ones("stride", read.stride, count, &unit_stride);
     if (status == UPCONV_OK)
-        status = check_or_ones("dilation", given->dilation, count, &unit_dilation);
+        status = check_or_ones("dilation", read.dilation, count, &unit_dilation);
     if (status != UPCONV_OK)
         return status;
     for (int i = 0; i < 3; i++) {
@@ -57,9 +105,9 @@ upconv_status upc_axes_from(const upconv_problem *given, int *dims, upc_axis axi
         if (from < 0)
             continue;
         axis[i].in = given->in[from];
-        axis[i].kernel = given->kernel[from];
-        axis[i].stride = unit_stride ? 1 : given->stride[from];
-        axis[i].dilation = unit_dilation ? 1 : given->dilation[from];
+        axis[i].kernel = read.kernel == unread ? 1 : read.kernel[from];
+        axis[i].stride = unit_stride ? 1 : read.stride[from];
+        axis[i].dilation = unit_dilation ? 1 : read.dilation[from];
     }
     if (dims)
         *dims = count;
@@ -69,6 +117,7 @@ upconv_status upc_axes_from(const upconv_problem *given, int *dims, upc_axis axi
 static upconv_status fill_in_out(const upconv_problem *given, upc_problem *problem)
 {
     const int missing = 3 - problem->dims;
+    const upc_op *op = upc_op_of(problem->op);
     for (int i = 0; i < missing; i++)
         problem->axis[i].out = 1;
     for (int i = 0; i < problem->dims; i++) {
@@ -80,7 +129,7 @@ static upconv_status fill_in_out(const upconv_problem *given, upc_problem *probl
                             given->out[i]);
         if (axis->out > 0)
             continue;
-        axis->out = upc_axis_full(axis) - 2 * axis->pad;
+        axis->out = op->out(given, i, axis);
         if (axis->out < 1 || axis->out > INT32_MAX)
             return upc_fail(UPCONV_ERROR_INVALID,
                             "out[%d] comes to %lld (in %d, kernel %d, stride %d, dilation %d, pad %d); "
@@ -93,29 +142,53 @@ static upconv_status fill_in_out(const upconv_problem *given, upc_problem *probl
 
 // ------------------------------------------------------------------------------------------- the other rules
 
+// How many output channels there must be, or 0 where that is the caller's choice.
+static upconv_status count_channels(const upconv_problem *given, const upc_problem *problem, int64_t *channels)
+{
+    const upc_op *op = upc_op_of(problem->op);
+    const upc_axis *axis = problem->axis;
+    int64_t blocks = 1;
+    for (int i = 0; i < 3 && op->channels == UPC_CHANNELS_BLOCKS && blocks <= given->in_channels; i++)
+        blocks *= axis[i].stride;
+    *channels = op->channels == UPC_CHANNELS_FREE ? 0 : given->in_channels / blocks;
+    if (given->in_channels % blocks)
+        return upc_fail(UPCONV_ERROR_INVALID, "in_channels is %d; it must be divisible by the product of the strides, %lld",
+                        given->in_channels, (long long)blocks);
+    if (*channels && given->out_channels && given->out_channels != *channels)
+        return upc_fail(UPCONV_ERROR_INVALID, "out_channels is %d; %s of %d channels gives %lld (0 has it computed)",
+                        given->out_channels, op->name, given->in_channels, (long long)*channels);
+    return UPCONV_OK;
+}
+
+// The axes are known.
 static upconv_status check_channels(const upconv_problem *given, upc_problem *problem)
 {
+    const upc_op *op = upc_op_of(problem->op);
     const struct {
         const char *name;
         int32_t value;
     } required[] = {
         {"batch", given->batch}, {"in_channels", given->in_channels}, {"out_channels", given->out_channels}};
     for (size_t i = 0; i < UPC_COUNT(required); i++)
-        if (required[i].value <= 0)
+        if (required[i].value < 0 || (required[i].value == 0 && (i < 2 || op->channels == UPC_CHANNELS_FREE)))
             return upc_fail(UPCONV_ERROR_INVALID, "%s is %d; it must be above 0", required[i].name,
                             required[i].value);
     if (given->groups < 0)
         return upc_fail(UPCONV_ERROR_INVALID, "groups is %d; it must be above 0 (0 means 1)", given->groups);
+    if (given->groups > 1 && !(op->fields & UPC_FIELD_GROUPS))
+        return upc_fail(UPCONV_ERROR_INVALID, "groups is %d; %s has none, leave it zero", given->groups, op->name);
     const int32_t groups = given->groups ? given->groups : 1;
     for (size_t i = 1; i < UPC_COUNT(required); i++)
         if (required[i].value % groups)
             return upc_fail(UPCONV_ERROR_INVALID, "%s is %d; it must be divisible by groups, %d",
                             required[i].name, required[i].value, groups);
+    int64_t out;
+    const upconv_status status = count_channels(given, problem, &out);
     problem->batch = given->batch;
     problem->groups = groups;
     problem->icg = given->in_channels / groups;
-    problem->ocg = given->out_channels / groups;
-    return UPCONV_OK;
+    problem->ocg = (out ? out : given->out_channels) / groups;
+    return status;
 }
 
 static upconv_status check_enum(const char *name, int value, int count)
@@ -190,7 +263,7 @@ static upconv_status check_tensors(const upconv_problem *given, upc_problem *pro
     upconv_status status = check_bytes("input", in.element_bytes, in.batch, in.channels, in.extent);
     if (status == UPCONV_OK)
         status = check_bytes("output", out.element_bytes, out.batch, out.channels, out.extent);
-    if (status == UPCONV_OK) // weights may be f32 with tensors of f16
+    if (status == UPCONV_OK && upc_op_takes(problem->op, UPCONV_WEIGHTS)) // they may be f32 with tensors of f16
         status = check_bytes("filter", sizeof(float), in.channels, problem->ocg, kernel);
     if (status == UPCONV_OK)
         status = upc_tensor_from(&in, &given->in_pitch, &problem->in);
@@ -204,7 +277,7 @@ static upconv_status check_enums(const upconv_problem *given, upc_problem *probl
         const char *name;
         int value, count;
     } enums[] = {
-        {"op", (int)given->op, UPCONV_CONV_TRANSPOSE + 1},
+        {"op", (int)given->op, UPCONV_OP_COUNT},
         {"type", (int)given->type, UPCONV_TYPE_COUNT},
         {"sum_type", (int)given->sum_type, UPCONV_TYPE_COUNT},
         {"in_layout", (int)given->in_layout, UPCONV_LAYOUT_COUNT},
@@ -226,13 +299,39 @@ static upconv_status check_enums(const upconv_problem *given, upc_problem *probl
     return status;
 }
 
+// Whether there is such an operation, and what only some have: nothing is known of the rest yet.
+static upconv_status check_op(const upconv_problem *given)
+{
+    const upc_op *op = upc_op_of(given->op);
+    const struct {
+        const char *name;
+        upc_field field;
+        int value;
+    } fields[] = {
+        {"act", UPC_FIELD_ACT, (int)given->act},
+        {"residual", UPC_FIELD_RESIDUAL, (int)given->residual},
+        {"sum_type", UPC_FIELD_SUM_TYPE, (int)given->sum_type},
+    };
+    if (!op->built)
+        return upc_fail(UPCONV_ERROR_INVALID, "op is %d, %s, which this version does not have", (int)given->op, op->name);
+    for (size_t i = 0; i < UPC_COUNT(fields); i++)
+        if (fields[i].value && !(op->fields & fields[i].field))
+            return upc_fail(UPCONV_ERROR_INVALID, "%s is %d; %s has none, leave it zero", fields[i].name,
+                            fields[i].value, op->name);
+    return UPCONV_OK;
+}
+
 static upconv_status check_all(const upconv_problem *given, upc_problem *problem)
 {
     upconv_status status = check_enums(given, problem);
     if (status == UPCONV_OK)
-        status = check_channels(given, problem);
+        status = check_op(given);
     if (status == UPCONV_OK)
         status = upc_axes_from(given, &problem->dims, problem->axis);
+    if (status == UPCONV_OK)
+        status = check_channels(given, problem);
+    if (status == UPCONV_OK && upc_op_of(given->op)->read)
+        status = upc_op_of(given->op)->read(given, problem);
     if (status == UPCONV_OK)
         status = fill_in_out(given, problem);
     if (status == UPCONV_OK)
@@ -258,6 +357,7 @@ upconv_status upc_problem_from(const upconv_problem *given, upc_problem *problem
 
 void upc_problem_to(const upc_problem *problem, upconv_problem *given)
 {
+    const upc_op *op = upc_op_of(problem->op);
     memset(given, 0, sizeof *given);
     given->struct_size = sizeof *given;
     given->op = problem->op;
@@ -265,13 +365,13 @@ void upc_problem_to(const upc_problem *problem, upconv_problem *given)
     given->batch = (int32_t)problem->batch;
     given->in_channels = (int32_t)(problem->groups * problem->icg);
     given->out_channels = (int32_t)(problem->groups * problem->ocg);
-    given->groups = (int32_t)problem->groups;
+    given->groups = op->fields & UPC_FIELD_GROUPS ? (int32_t)problem->groups : 0;
     for (int i = 0; i < problem->dims; i++) {
         const upc_axis *axis = &problem->axis[3 - problem->dims + i];
         given->in[i] = (int32_t)axis->in;
-        given->kernel[i] = (int32_t)axis->kernel;
-        given->stride[i] = (int32_t)axis->stride;
-        given->dilation[i] = (int32_t)axis->dilation;
+        given->kernel[i] = op->fields & UPC_FIELD_KERNEL ? (int32_t)axis->kernel : 0;
+        given->stride[i] = op->fields & UPC_FIELD_STRIDE ? (int32_t)axis->stride : 0;
+        given->dilation[i] = op->fields & UPC_FIELD_DILATION ? (int32_t)axis->dilation : 0;
         given->pad[i] = (int32_t)axis->pad;
         given->out[i] = (int32_t)axis->out;
     }
@@ -288,6 +388,8 @@ void upc_problem_to(const upc_problem *problem, upconv_problem *given)
     upc_tensor_pitch(&form, &problem->in, &given->in_pitch);
     upc_problem_form(problem, false, &form);
     upc_tensor_pitch(&form, &problem->out, &given->out_pitch);
+    if (op->give)
+        op->give(problem, given);
 }
 
 // ----------------------------------------------------------------------------------------------------- sizes
@@ -309,6 +411,8 @@ uint64_t upc_output_elements(const upc_problem *problem)
 uint64_t upc_weights_elements(const upc_problem *problem)
 {
     const upc_axis *axis = problem->axis;
+    if (!upc_op_takes(problem->op, UPCONV_WEIGHTS))
+        return 0;
     return (uint64_t)(problem->groups * problem->icg * problem->ocg * axis[0].kernel * axis[1].kernel *
                       axis[2].kernel);
 }
@@ -316,6 +420,8 @@ uint64_t upc_weights_elements(const upc_problem *problem)
 double upc_problem_macs(const upc_problem *problem)
 {
     const upc_axis *axis = problem->axis;
+    if (!upc_op_takes(problem->op, UPCONV_WEIGHTS))
+        return 0;
     const double kernel = (double)axis[0].kernel * (double)axis[1].kernel * (double)axis[2].kernel;
     return (double)upc_input_elements(problem) * (double)problem->ocg * kernel;
 }
@@ -335,7 +441,7 @@ upconv_status upconv_problem_sizes(const upconv_problem *problem, upconv_sizes *
     ours.input_elements = upc_input_elements(&checked);
     ours.output_elements = upc_output_elements(&checked);
     ours.weights_elements = upc_weights_elements(&checked);
-    ours.bias_elements = (uint64_t)(checked.groups * checked.ocg);
+    ours.bias_elements = upc_op_takes(checked.op, UPCONV_BIAS) ? (uint64_t)(checked.groups * checked.ocg) : 0;
     ours.input_bytes = upc_input_bytes(&checked);
     ours.output_bytes = upc_output_bytes(&checked);
     ours.weights_bytes = ours.weights_elements * sizeof(float);

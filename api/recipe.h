@@ -20,6 +20,7 @@ typedef enum upc_place {
     UPC_BIAS = UPCONV_BIAS,       // out_channels f32; the plan's own copy (or zeros) unless given at execution
     UPC_SLOPES = UPCONV_SLOPES,
     UPC_RESIDUAL = UPCONV_RESIDUAL,
+    UPC_INDICES = UPCONV_INDICES,
     UPC_WORKSPACE = UPCONV_WORKSPACE,
     UPC_PACKED = UPCONV_ROLE_COUNT, // weights in the kernel's layout, made by the solver's pack
     UPC_TABLE,                      // the recipe's table

@@ -33,6 +33,7 @@ uint64_t upc_workspace_default(const upc_problem *problem);
 typedef struct upc_solver {
     const char *name;
     int version; // raised when a configuration's meaning changes
+    uint32_t ops; // 1u << upconv_op, or'ed: which it could do; 0: transposed convolution. The functions below see no other
     const upc_knob *knobs;
     int knob_count;
     // NULL: it can. Else a sentence (written to `sentence`, 256 bytes) saying why not.
@@ -51,6 +52,16 @@ typedef struct upc_solver {
     upconv_status (*pack)(const upc_env *env, const upc_problem *problem, const upc_facts *facts,
                           const upc_config *config, const float *weights, upconv_filter_order order, void *packed);
 } upc_solver;
+
+static inline bool upc_solver_does(const upc_solver *solver, upconv_op op)
+{
+    return (solver->ops ? solver->ops : 1u << UPCONV_CONV_TRANSPOSE) >> op & 1;
+}
+// `refuse` of a solver that may be for other operations.
+const char *upc_solver_refuse(const upc_solver *solver, const upc_problem *problem, const upc_facts *facts, char *sentence);
+
+// What a plan of these params asks for.
+upc_request upc_request_of(const upc_problem *problem, const upconv_plan_params *params);
 
 extern const upc_solver *const upc_solvers[];
 extern const int upc_solver_count;

@@ -128,7 +128,7 @@ static void dump_facts(dump *d, const upc_facts *facts)
         for (size_t i = 0; i < UPC_COUNT(problems); i++) {
             const upconv_problem given = test_problem(problems[i]);
             upc_problem problem;
-            if (upc_problem_from(&given, &problem) || upc_solvers[s]->refuse(&problem, facts, sentence))
+            if (upc_problem_from(&given, &problem) || upc_solver_refuse(upc_solvers[s], &problem, facts, sentence))
                 continue;
             const upc_request frozen = {.dynamic_weights = false}, packed = {.dynamic_weights = true, .order = UPCONV_FILTER_KOI};
             some_configs(d, upc_solvers[s], &problem, facts, &frozen);

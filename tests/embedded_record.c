@@ -15,7 +15,7 @@ static bool another(upconv_context *context, const upc_problem *problem, const u
     char sentence[UPC_SENTENCE];
     for (int i = 0; i < upc_solver_count; i++) {
         *other = (upc_choice){.solver = upc_solvers[i]};
-        if (other->solver == model->solver || other->solver->refuse(problem, &context->facts, sentence))
+        if (other->solver == model->solver || upc_solver_refuse(other->solver, problem, &context->facts, sentence))
             continue;
         other->solver->guess(problem, &context->facts, &other->config);
         if (!upc_config_refuse(context, problem, &params, other->solver, &other->config, sentence))

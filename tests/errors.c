@@ -63,7 +63,7 @@ static void problem_rules(void **state)
         EXPECT_INVALID(upconv_plan_create(errors_context, &p, NULL, &plan), word);                           \
         assert_ptr_equal(plan, &sizes);                                                                      \
     } while (0)
-    RULE(p.op = (upconv_op)7, "7");
+    RULE(p.op = UPCONV_OP_COUNT, "op is");
     RULE(p.dims = 4, "dims is 4");
     RULE(p.dims = -1, "dims is -1");
     RULE(p.batch = 0, "batch is 0");

@@ -172,7 +172,7 @@ static void check_configs(upconv_context *context, const upc_solver *solver, boo
     for (size_t i = 0; i < (large ? UPC_COUNT(notations) : 2); i++) {
         const upconv_problem given = test_problem(notations[i]);
         upc_problem problem;
-        if (upc_problem_from(&given, &problem) || solver->refuse(&problem, &context->facts, sentence))
+        if (upc_problem_from(&given, &problem) || upc_solver_refuse(solver, &problem, &context->facts, sentence))
             continue;
         trial t = {context, solver, &given, &problem, large, 0, 0};
         try_solver(&t);

@@ -32,7 +32,7 @@ const upc_solver *tuning_solver(const upc_problem *problem, const upc_facts *fac
 {
     char sentence[UPC_SENTENCE];
     for (int i = 0; i < upc_solver_count; i++)
-        if (upc_solvers[i]->knob_count && !upc_solvers[i]->refuse(problem, facts, sentence))
+        if (upc_solvers[i]->knob_count && !upc_solver_refuse(upc_solvers[i], problem, facts, sentence))
             return upc_solvers[i];
     fail_msg("no solver with knobs takes the problem");
     return NULL;

@@ -1,5 +1,5 @@
 // The problem notation: what it means, its round trip, and where its errors point.
-#include "../api/problem.h"
+#include "../api/ops.h"
 
 #include <locale.h>
 #include <setjmp.h>
@@ -188,12 +188,21 @@ static void test_errors(void **state)
     points_at("ic4oc4iw3kw3+nhwc+out:nhwc", "                  ^", "output's layout stands here a second time");
     points_at("ic4oc4iw3kw3+f16+f16", "                 ^", "type stands here a second time");
     points_at("ic4oc4iw3kw3+sum16", "             ^", "sum_type is F16");
-    points_at("ic4oc4iw3kw3+inpitch", "                    ^", "up to five");
+    points_at("ic4oc4iw3kw3+inpitch", "                    ^", "up to 5");
     points_at("ic4oc4iw3kw3+inpitch:", "                     ^", "a number");
     points_at("ic4oc4iw3kw3+inpitch:1:2:3:4:5:6", "                              ^", "goes on");
     points_at("ic4oc4iw3kw3+inpitch:9999999999999", "                     ^", "too large");
     points_at("ic4oc4iw3kw3+inpitch:11", "             ^", "in_pitch.image is 11");
     points_at("ic4oc4iw3kw3+inpitch:12+outpitch:0:1", "                        ^", "out_pitch.channel is 1");
+    points_at("turn:ic4oc4iw3kw3", "^", "'turn' is no operation");
+    points_at(":ic4oc4iw3kw3", "^", "goes on");
+    points_at("ic4:oc4iw3kw3", "   ^", "goes on");
+    for (int op = 0; op < UPCONV_OP_COUNT; op++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s:ic4oc4iw4", upc_op_of((upconv_op)op)->word);
+        if (!upc_op_of((upconv_op)op)->built)
+            points_at(text, "^", upc_op_of((upconv_op)op)->name);
+    }
     points_at("ic4oc4iw3kw3+relu:3", "                 ^", "goes on");
     points_at("ic4oc4iw3kw3+leaky", "                  ^", "leaky has 1");
     points_at("ic4oc4iw3kw3+leaky:", "                   ^", "a number");

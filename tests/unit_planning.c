@@ -220,7 +220,7 @@ static void recipes_keep_to_limits(void **state)
         if (i % 2)
             facts.texel_elements = 1u << 20;
         const upc_solver *solver = upc_solvers[next(&seed) % (uint32_t)upc_solver_count];
-        if (solver->refuse(&problem, &facts, sentence))
+        if (upc_solver_refuse(solver, &problem, &facts, sentence))
             continue;
         upc_config config;
         upc_recipe recipe;
@@ -258,7 +258,7 @@ static void beyond_counting(void **state)
         facts_of(&devices[i / UPC_COUNT(texts)], &facts);
         for (int k = 0; k < upc_solver_count; k++) {
             upc_config config;
-            if (upc_solvers[k]->refuse(&problem, &facts, sentence))
+            if (upc_solver_refuse(upc_solvers[k], &problem, &facts, sentence))
                 continue;
             assert_string_not_equal(upc_solvers[k]->name, "winograd");
             upc_solvers[k]->guess(&problem, &facts, &config);
@@ -306,7 +306,7 @@ static void bindings_beside_tensors(void **state)
         problem_of(texts[i % UPC_COUNT(texts)], &problem);
         facts_of(&devices[0], &facts);
         facts.info.limits.binding_bytes = 3000;
-        if (solver->refuse(&problem, &facts, sentence))
+        if (upc_solver_refuse(solver, &problem, &facts, sentence))
             continue;
         solver->guess(&problem, &facts, &config);
         upc_recipe_init(&recipe, &env);

@@ -1,5 +1,5 @@
 // The rules of upconv_problem: each broken once, with the sentence checked; sizes; the order of filters.
-#include "../api/problem.h"
+#include "../api/ops.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -102,7 +102,11 @@ static void test_struct_size(void **state)
 static void test_rules(void **state)
 {
     (void)state;
-    REFUSED(op = (upconv_op)1, "op is 1");
+    REFUSED(op = UPCONV_OP_COUNT, "op is|from 0 to");
+    REFUSED(op = (upconv_op)-1, "op is -1");
+    for (int op = 0; op < UPCONV_OP_COUNT; op++)
+        if (!upc_op_of((upconv_op)op)->built)
+            REFUSED(op = (upconv_op)op, "does not have");
     REFUSED(dims = 4, "dims is 4");
     REFUSED(dims = -1, "dims is -1");
     REFUSED(dims = 3, "in[2] is 0");

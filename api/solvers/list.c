@@ -1,4 +1,5 @@
 // One line per algorithm, in order of preference among equals; and what all of them share: configurations as text.
+#include "../ops.h"
 #include "../solver.h"
 
 #include <stdio.h>
@@ -20,6 +21,22 @@ const upc_solver *const upc_solvers[] = {
     &upc_solver_reference,
 };
 const int upc_solver_count = UPC_COUNT(upc_solvers);
+
+const char *upc_solver_refuse(const upc_solver *solver, const upc_problem *problem, const upc_facts *facts, char *sentence)
+{
+    if (upc_solver_does(solver, problem->op))
+        return solver->refuse(problem, facts, sentence);
+    snprintf(sentence, UPC_SENTENCE, "it does no %s", upc_op_of(problem->op)->name);
+    return sentence;
+}
+
+upc_request upc_request_of(const upc_problem *problem, const upconv_plan_params *params)
+{
+    return (upc_request){.dynamic_weights = !params->weights && upc_op_takes(problem->op, UPCONV_WEIGHTS),
+                         .order = params->order,
+                         .workspace_limit = params->workspace_limit,
+                         .weights_type = params->weights_type};
+}
 
 const upc_solver *upc_solver_find(const char *name, size_t length)
 {

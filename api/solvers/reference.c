@@ -1,6 +1,7 @@
 // The definition, in double precision on the host: the oracle that everything else is measured against, and the CPU
 // backend. It scatters a row of the input at a time into a row of sums.
 #include "../host.h"
+#include "../ops.h"
 
 #include <math.h>
 #include <string.h>
@@ -39,17 +40,23 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 upconv_status upc_host_cook(const char *name, const upc_problem *problem, const upc_request *request,
                             uint64_t packed_bytes, upc_recipe *recipe)
 {
-    upc_step step = {.kind = UPC_STEP_HOST, .host = name, .bind_count = problem->residual ? 6 : 5};
+    upc_step step = {.kind = UPC_STEP_HOST, .host = name, .bind_count = UPC_HOST_POINTERS};
+    const bool slopes = problem->act == UPCONV_ACT_PRELU, bias = upc_op_takes(problem->op, UPCONV_BIAS);
     const uint64_t channels = (uint64_t)(problem->groups * problem->ocg) * 4;
     const uint64_t given = upc_weights_elements(problem) * upc_type_bytes(request->weights_type);
     const uint64_t weights = request->dynamic_weights ? given : packed_bytes;
-    step.bind[0] = (upc_bind){UPC_INPUT, 0, upc_input_bytes(problem)};
-    step.bind[1] = (upc_bind){request->dynamic_weights ? UPC_WEIGHTS : UPC_PACKED, 0, weights};
-    step.bind[2] = (upc_bind){UPC_BIAS, 0, channels};
-    step.bind[3] = (upc_bind){problem->act == UPCONV_ACT_PRELU ? UPC_SLOPES : UPC_BIAS, 0, channels};
-    step.bind[4] = (upc_bind){UPC_OUTPUT, 0, upc_output_bytes(problem)};
+    for (uint32_t i = 0; i < step.bind_count; i++)
+        step.bind[i] = (upc_bind){UPC_WORKSPACE, 0, 0}; // of which there is none: NULL
+    step.bind[UPC_HOST_INPUT] = (upc_bind){UPC_INPUT, 0, upc_input_bytes(problem)};
+    step.bind[UPC_HOST_OUTPUT] = (upc_bind){UPC_OUTPUT, 0, upc_output_bytes(problem)};
+    if (weights)
+        step.bind[UPC_HOST_WEIGHTS] = (upc_bind){request->dynamic_weights ? UPC_WEIGHTS : UPC_PACKED, 0, weights};
+    if (bias)
+        step.bind[UPC_HOST_BIAS] = (upc_bind){UPC_BIAS, 0, channels};
+    if (slopes || bias)
+        step.bind[UPC_HOST_SLOPES] = (upc_bind){slopes ? UPC_SLOPES : UPC_BIAS, 0, channels};
     if (problem->residual)
-        step.bind[5] = (upc_bind){UPC_RESIDUAL, 0, upc_output_bytes(problem)};
+        step.bind[UPC_HOST_RESIDUAL] = (upc_bind){UPC_RESIDUAL, 0, upc_output_bytes(problem)};
     recipe->packed_bytes = request->dynamic_weights ? 0 : weights;
     return upc_recipe_step(recipe, &step);
 }
@@ -225,7 +232,7 @@ upconv_status upc_host_reference(const upc_env *env, const void *data, void *con
     return status;
 }
 
-double upc_reference_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5])
+double upc_host_reference_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5])
 {
     const upc_problem *p = arg->problem;
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
@@ -249,6 +256,16 @@ double upc_reference_point(const upc_host_arg *arg, const void *const *pointers,
     }
     return upc_host_finish(p, sum, slopes[channel],
                            p->residual ? upc_host_load(pointers[5], p->type, upc_output_at(p, at)) : 0);
+}
+
+double upc_reference_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5])
+{
+    return upc_op_of(arg->problem->op)->point(arg, pointers, at);
+}
+
+upconv_status upc_reference_all(const upc_env *env, const upc_host_arg *arg, void *const *pointers)
+{
+    return upc_op_of(arg->problem->op)->reference(env, arg, pointers);
 }
 
 upc_host_fn upc_host_find(const char *name)

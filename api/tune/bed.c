@@ -1,3 +1,4 @@
+#include "../ops.h"
 #include "bed.h"
 
 #include <math.h>
@@ -80,7 +81,7 @@ static void sample(upc_bed *bed)
 {
     const upc_problem *p = &bed->problem;
     const upc_host_arg arg = {.problem = p, .order = UPCONV_FILTER_IOK};
-    const void *const pointers[] = {bed->input, bed->weights, bed->bias, bed->bias, NULL, bed->residual};
+    const void *const pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, NULL, bed->residual};
     const int64_t ow = p->axis[2].out, oh = p->axis[1].out, od = p->axis[0].out, channels = p->groups * p->ocg;
     const uint64_t count = upc_output_elements(p);
     uint64_t at = 0;
@@ -100,10 +101,10 @@ static upconv_status define(upc_bed *bed)
     upc_problem plain = bed->problem;
     const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK};
     void *const outputs = upc_alloc(&bed->context->env, upc_output_bytes(&plain));
-    void *const pointers[] = {bed->input, bed->weights, bed->bias, bed->bias, outputs, bed->residual};
+    void *const pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, outputs, bed->residual};
     if (!outputs)
         return upc_no_memory(upc_output_bytes(&plain));
-    const upconv_status status = upc_host_reference(&bed->context->env, &arg, pointers);
+    const upconv_status status = upc_reference_all(&bed->context->env, &arg, pointers);
     for (int64_t i = 0; i < plain.out.elements && !status; i++)
         ((float *)bed->expected)[i] = upc_host_load(outputs, plain.type, i);
     upc_free(&bed->context->env, outputs);
@@ -144,7 +145,9 @@ upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem
         return status;
     }
     made->params =
-        (upconv_plan_params){.weights = made->weights, .bias = made->bias, .workspace_limit = given->workspace_limit};
+        (upconv_plan_params){.weights = made->weights, .workspace_limit = given->workspace_limit};
+    if (upc_op_takes(problem->op, UPCONV_BIAS))
+        made->params.bias = made->bias;
     if (problem->act == UPCONV_ACT_PRELU)
         made->params.slopes = made->bias;
     *bed = made;

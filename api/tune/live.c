@@ -74,7 +74,7 @@ static void destroy(void *self)
 
 static upconv_status make_zeros(live *l)
 {
-    const uint64_t count = upc_weights_elements(&l->problem);
+    const uint64_t count = UPC_MAX(upc_weights_elements(&l->problem), 1); // also where there are none
     l->zeros = upc_alloc_array(&l->context->env, count, sizeof *l->zeros);
     return l->zeros ? UPCONV_OK : upc_no_memory(count * sizeof *l->zeros);
 }
@@ -332,8 +332,7 @@ static upconv_status cook(live *l, const upc_proposal *proposal, upc_outcome *ou
     const upc_candidate *candidate = &proposal->candidate;
     const upc_solver *solver = l->space->solver[candidate->solver].solver;
     const upc_env *env = &l->context->env;
-    const upc_request request = {.dynamic_weights = !l->params.plan.weights,
-                                 .workspace_limit = l->params.plan.workspace_limit};
+    const upc_request request = upc_request_of(&l->problem, &l->params.plan);
     upc_recipe recipe;
     upc_recipe_init(&recipe, env);
     upconv_status status = solver->cook(&l->problem, &l->context->facts, &candidate->config, &request, &recipe);

@@ -75,7 +75,7 @@ upconv_status upc_space_live(const upconv_context *context, const upc_problem *p
     *l = (live){context, problem};
     for (int i = 0; i < upc_solver_count && !status; i++) {
         char sentence[UPC_SENTENCE];
-        if (upc_solvers[i]->refuse(problem, &context->facts, sentence))
+        if (upc_solver_refuse(upc_solvers[i], problem, &context->facts, sentence))
             continue;
         if (!(status = add_solver(&made, upc_solvers[i])))
             add_guess(&made, l, params);

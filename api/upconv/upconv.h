@@ -66,6 +66,13 @@ UPCONV_API const char *upconv_version(void);
 
 typedef enum upconv_op {
     UPCONV_CONV_TRANSPOSE = 0, // y[o] = act(bias + sum x[i] * w[k]), o = i * stride + k * dilation - pad, on every axis
+    UPCONV_CONV,
+    UPCONV_RESIZE,
+    UPCONV_ZERO_INSERT,
+    UPCONV_PIXEL_SHUFFLE,
+    UPCONV_MAX_POOL,
+    UPCONV_MAX_UNPOOL,
+    UPCONV_OP_COUNT // operations that this build lacks are refused with UPCONV_ERROR_INVALID
 } upconv_op;
 
 typedef enum upconv_type {

@@ -1,0 +1,40 @@
+#include "ops.h"
+
+#include "host.h"
+
+// Roles as sets.
+enum {
+    TENSORS = 1 << UPCONV_INPUT | 1 << UPCONV_OUTPUT,
+    WEIGHTS = 1 << UPCONV_WEIGHTS | 1 << UPCONV_BIAS,
+    FINISH = 1 << UPCONV_SLOPES | 1 << UPCONV_RESIDUAL,
+};
+
+enum {
+    GEOMETRY = UPC_FIELD_KERNEL | UPC_FIELD_STRIDE | UPC_FIELD_DILATION | UPC_FIELD_PAD,
+    EPILOGUE = UPC_FIELD_ACT | UPC_FIELD_RESIDUAL,
+};
+
+// The full result without what padding cuts off.
+static int64_t transposed_out(const upconv_problem *given, int i, const upc_axis *axis)
+{
+    (void)given;
+    (void)i;
+    return upc_axis_full(axis) - 2 * axis->pad;
+}
+
+static const upc_op ops[UPCONV_OP_COUNT] = {
+    [UPCONV_CONV_TRANSPOSE] = {
+        .name = "transposed convolution", .built = true,
+        .fields = UPC_FIELD_GROUPS | GEOMETRY | EPILOGUE | UPC_FIELD_SUM_TYPE,
+        .roles = TENSORS | WEIGHTS | FINISH, .writes = 1 << UPCONV_OUTPUT,
+        .out = transposed_out, .reference = upc_host_reference, .point = upc_host_reference_point,
+    },
+    [UPCONV_CONV] = {.name = "convolution", .word = "conv"},
+    [UPCONV_RESIZE] = {.name = "resizing", .word = "resize"},
+    [UPCONV_ZERO_INSERT] = {.name = "zero insertion", .word = "zeros"},
+    [UPCONV_PIXEL_SHUFFLE] = {.name = "pixel shuffle", .word = "shuffle"},
+    [UPCONV_MAX_POOL] = {.name = "max pooling", .word = "pool"},
+    [UPCONV_MAX_UNPOOL] = {.name = "max unpooling", .word = "unpool"},
+};
+
+const upc_op *upc_op_of(upconv_op op) { return (int)op >= 0 && op < UPCONV_OP_COUNT ? &ops[op] : NULL; }
