@@ -69,6 +69,9 @@ static inline int64_t upc_output_at(const upc_problem *problem, const int64_t at
 // f32; and all of them.
 double upc_reference_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
 upconv_status upc_reference_all(const upc_env *env, const upc_host_arg *arg, void *const *pointers);
+// Of resizing, zero insertion and pixel shuffle.
+upconv_status upc_host_sample(const upc_env *env, const void *arg, void *const *pointers);
+double upc_host_sample_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
 // Transposed convolution's.
 double upc_host_reference_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
 

@@ -43,10 +43,11 @@ const char *upc_act_name(upconv_act act)
 // --------------------------------------------------------------------------------------------------- reading
 
 // What a suffix says; each may be said once.
-enum { SAYS_ACT, SAYS_TYPE, SAYS_SUM, SAYS_IN, SAYS_OUT, SAYS_RESIDUAL, SAYS_IN_PITCH, SAYS_OUT_PITCH, SAYINGS };
+enum { SAYS_ACT, SAYS_TYPE, SAYS_SUM, SAYS_IN, SAYS_OUT, SAYS_RESIDUAL, SAYS_IN_PITCH, SAYS_OUT_PITCH,
+       SAYS_MODE, SAYS_COORDINATES, SAYS_ROUNDING, SAYS_COEFFICIENT, SAYS_EXCLUDE, SAYS_STEPS, SAYS_SCALE, SAYS_ORDER, SAYINGS };
 
 // Numbers that follow a suffix, each behind a colon.
-typedef enum number_kind { NO_NUMBERS, PITCHES } number_kind;
+typedef enum number_kind { NO_NUMBERS, PITCHES, FLOATS, DOUBLES } number_kind;
 
 // A suffix writes `value`, an enum's, or the numbers that follow it to a field of the problem.
 static const struct {
@@ -71,6 +72,26 @@ static const struct {
     {"residual_after", SAYS_RESIDUAL, UPCONV_RESIDUAL_AFTER_ACT, FIELD(residual)},
     {"inpitch", SAYS_IN_PITCH, 0, FIELD(in_pitch), 0, PITCHES, 5},
     {"outpitch", SAYS_OUT_PITCH, 0, FIELD(out_pitch), 0, PITCHES, 5},
+#define OF(op, says, value, name) SAYS_##says, value, FIELD(name), 1u << UPCONV_##op
+    {"nearest", OF(RESIZE, MODE, UPCONV_RESIZE_NEAREST, resize_mode)},
+    {"linear", OF(RESIZE, MODE, UPCONV_RESIZE_LINEAR, resize_mode)},
+    {"cubic", OF(RESIZE, MODE, UPCONV_RESIZE_CUBIC, resize_mode)},
+    {"half_pixel", OF(RESIZE, COORDINATES, UPCONV_HALF_PIXEL, coordinates)},
+    {"half_pixel_symmetric", OF(RESIZE, COORDINATES, UPCONV_HALF_PIXEL_SYMMETRIC, coordinates)},
+    {"pytorch_half_pixel", OF(RESIZE, COORDINATES, UPCONV_PYTORCH_HALF_PIXEL, coordinates)},
+    {"align_corners", OF(RESIZE, COORDINATES, UPCONV_ALIGN_CORNERS, coordinates)},
+    {"asymmetric", OF(RESIZE, COORDINATES, UPCONV_ASYMMETRIC, coordinates)},
+    {"prefer_floor", OF(RESIZE, ROUNDING, UPCONV_ROUND_PREFER_FLOOR, rounding)},
+    {"prefer_ceil", OF(RESIZE, ROUNDING, UPCONV_ROUND_PREFER_CEIL, rounding)},
+    {"floor", OF(RESIZE, ROUNDING, UPCONV_ROUND_FLOOR, rounding)},
+    {"ceil", OF(RESIZE, ROUNDING, UPCONV_ROUND_CEIL, rounding)},
+    {"coefficient", OF(RESIZE, COEFFICIENT, 0, cubic_coefficient), FLOATS, 1},
+    {"exclude_outside", OF(RESIZE, EXCLUDE, 1, exclude_outside)},
+    {"f32_steps", OF(RESIZE, STEPS, 1, f32_steps)},
+    {"scale", OF(RESIZE, SCALE, 0, scale), DOUBLES, 3},
+    {"crd", OF(PIXEL_SHUFFLE, ORDER, UPCONV_CRD, channel_order)},
+    {"dcr", OF(PIXEL_SHUFFLE, ORDER, UPCONV_DCR, channel_order)},
+#undef OF
 #undef FIELD
 };
 
@@ -260,7 +281,9 @@ static upconv_status say(reader *r, int what, size_t at)
 {
     static const char *const names[SAYINGS] = {"the activation",      "the type",          "the type of the sums",
                                                "the input's layout",  "the output's layout", "the residual",
-                                               "the input's pitches", "the output's pitches"};
+                                               "the input's pitches", "the output's pitches",
+                                               "the mode", "the coordinates", "the rounding", "the coefficient",
+                                               "exclude_outside", "f32_steps", "the scale", "the order of channels"};
     if (r->said[what])
         return fail_at(r, at, "%s stands here a second time", names[what]);
     r->said[what] = true;
@@ -313,13 +336,29 @@ static upconv_status read_pitch(reader *r, int64_t *pitch)
     return UPCONV_OK;
 }
 
+// Of any size: the rules are the problem's.
+static upconv_status read_real(reader *r, number_kind kind, void *field)
+{
+    const char *start = r->text + r->at, *digits = start + (*start == '-');
+    const char *end = !is_digit(*digits) && *digits != '.' ? NULL
+                      : kind == FLOATS                     ? upc_parse_float(start, field)
+                                                           : upc_parse_double(start, field);
+    if (!end)
+        return fail_at(r, r->at, "a number must stand here");
+    r->at = (size_t)(end - r->text);
+    return UPCONV_OK;
+}
+
 static upconv_status read_numbers(reader *r, int suffix)
 {
     char *field = (char *)&r->suffix + suffixes[suffix].field;
     int i = 0;
     for (; i < suffixes[suffix].most && r->text[r->at] == ':'; i++) {
         r->at++;
-        const upconv_status status = read_pitch(r, (int64_t *)field + i);
+        const number_kind kind = suffixes[suffix].numbers;
+        const upconv_status status = kind == PITCHES  ? read_pitch(r, (int64_t *)field + i)
+                                     : kind == FLOATS ? read_real(r, kind, (float *)field + i)
+                                                      : read_real(r, kind, (double *)field + i);
         if (status != UPCONV_OK)
             return status;
     }

@@ -1,6 +1,7 @@
 #include "ops.h"
 
 #include "host.h"
+#include "sample.h"
 
 // Roles as sets.
 enum {
@@ -30,9 +31,23 @@ static const upc_op ops[UPCONV_OP_COUNT] = {
         .out = transposed_out, .reference = upc_host_reference, .point = upc_host_reference_point,
     },
     [UPCONV_CONV] = {.name = "convolution", .word = "conv"},
-    [UPCONV_RESIZE] = {.name = "resizing", .word = "resize"},
-    [UPCONV_ZERO_INSERT] = {.name = "zero insertion", .word = "zeros"},
-    [UPCONV_PIXEL_SHUFFLE] = {.name = "pixel shuffle", .word = "shuffle"},
+    [UPCONV_RESIZE] = {
+        .name = "resizing", .word = "resize", .built = true, .fields = EPILOGUE,
+        .roles = TENSORS | FINISH, .writes = 1 << UPCONV_OUTPUT, .channels = UPC_CHANNELS_SAME,
+        .read = upc_resize_read, .out = upc_resize_out, .give = upc_resize_give, .print = upc_resize_print,
+        .reference = upc_host_sample, .point = upc_host_sample_point,
+    },
+    [UPCONV_ZERO_INSERT] = {
+        .name = "zero insertion", .word = "zeros", .built = true, .fields = UPC_FIELD_STRIDE | UPC_FIELD_PAD | EPILOGUE,
+        .roles = TENSORS | FINISH, .writes = 1 << UPCONV_OUTPUT, .channels = UPC_CHANNELS_SAME,
+        .out = upc_zeros_out, .reference = upc_host_sample, .point = upc_host_sample_point,
+    },
+    [UPCONV_PIXEL_SHUFFLE] = {
+        .name = "pixel shuffle", .word = "shuffle", .built = true, .fields = UPC_FIELD_STRIDE | EPILOGUE,
+        .roles = TENSORS | FINISH, .writes = 1 << UPCONV_OUTPUT, .channels = UPC_CHANNELS_BLOCKS,
+        .read = upc_shuffle_read, .out = upc_shuffle_out, .give = upc_shuffle_give, .print = upc_shuffle_print,
+        .reference = upc_host_sample, .point = upc_host_sample_point,
+    },
     [UPCONV_MAX_POOL] = {.name = "max pooling", .word = "pool"},
     [UPCONV_MAX_UNPOOL] = {.name = "max unpooling", .word = "unpool"},
 };

@@ -53,6 +53,16 @@ bool upc_tensor_fours(const upc_tensor_form *form, const upc_tensor *tensor);
 // Copies the elements between two tensors that lie alike; what lies between them stays as it is.
 void upc_tensor_copy(const upc_tensor_form *form, const upc_tensor *tensor, void *to, const void *from);
 
+// What only UPCONV_RESIZE has. scale: 0 stands for out / in.
+typedef struct upc_resize {
+    upconv_resize_mode mode;
+    upconv_coordinates coordinates;
+    upconv_rounding rounding;
+    float cubic;
+    bool exclude_outside, f32_steps;
+    double scale[3]; // of axis[0 .. 2]
+} upc_resize;
+
 typedef struct upc_problem {
     upconv_op op;
     int dims;          // as given, for printing; axis[0 .. 2] are d, h, w, missing ones are unit axes
@@ -65,6 +75,8 @@ typedef struct upc_problem {
     upconv_act act;
     float act_param[2];
     upconv_residual residual;
+    upc_resize resize;                  // zeros for all other operations
+    upconv_channel_order channel_order; // UPCONV_PIXEL_SHUFFLE
 } upc_problem;
 
 // Checks every rule of upconv_problem. INVALID with a sentence that names the value and the rule.

@@ -1,17 +1,19 @@
 // Random problems against the definition and against the reference solver, every solver forced in turn.
 //
 //     random --backend B [--solver S[:config]] [--count N] [--seed S] [--configs N] [--size N] [--variety few|plain|any]
-//            [--tries N] [--sums f16] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES,f16=0]
+//            [--tries N] [--op WORD] [--sums f16] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES,f16=0]
 //
 // --tries: a problem is done once so many solvers have run it (0, the default: all that take it); each problem begins with
 // another solver.
 // --variety: which types, layouts, pitches and residuals: in a few combinations, so that programs are shared (the
 // default); none but f32 and dense NCHW; or any.
+// --op: of another operation than transposed convolution, by its word in the notation: resize, zeros, shuffle, ...
 // --limits: what the device shall have at most; f16=0: no 16-bit storage, as if its driver had none.
 // --sums f16: every problem is of type f16 and adds up in f16, which solvers may refuse.
 // --size: at most so many outputs (default 20,000), as many inputs and 20 times as many multiplications.
 // --configs: how many configurations of a solver are drawn for each activation (0: any number); programs are shared.
 // Small integers are compared exactly. A failure prints the problem and a command line that runs it alone.
+#include "../api/ops.h"
 #include "random.h"
 
 #include <inttypes.h>
@@ -30,6 +32,7 @@ typedef struct options {
     bool any_refusal; // lowered limits: a solver may refuse what it otherwise must do
     random_variety variety;
     bool f16_sums, no_f16;
+    upconv_op op;
 } options;
 
 static const char *const varieties[RANDOM_VARIETIES] = {"few", "plain", "any"};
@@ -74,6 +77,18 @@ static bool parse_limits(const char *text, upconv_limits *limits, bool *no_f16)
     return true;
 }
 
+static bool parse_op(const char *word, upconv_op *op)
+{
+    for (int i = 0; i < UPCONV_OP_COUNT; i++) {
+        const upc_op *known = upc_op_of((upconv_op)i);
+        if (!known->built || !known->word || strcmp(known->word, word))
+            continue;
+        *op = (upconv_op)i;
+        return true;
+    }
+    return false;
+}
+
 static bool parse_options(int argc, char **argv, options *opt)
 {
     bool backend = false;
@@ -93,6 +108,9 @@ static bool parse_options(int argc, char **argv, options *opt)
             opt->configs = atoi(value);
         } else if (strcmp(name, "--tries") == 0) {
             opt->tries = atoi(value);
+        } else if (strcmp(name, "--op") == 0) {
+            if (!parse_op(value, &opt->op))
+                return false;
         } else if (strcmp(name, "--sums") == 0) {
             if (strcmp(value, "f16") != 0)
                 return false;
@@ -125,9 +143,10 @@ static void print_failure(const suite *s, uint64_t seed, const random_draw *draw
     printf("FAILED %s, filter %s %s, %s, %s, %s: %s\n", text, orders[draw->order],
            draw->weights_type == UPCONV_F16 ? "f16" : "f32", draw->has_bias ? "bias" : "no bias",
            draw->integers ? "integers" : "fractions", forced, why);
-    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1 --size %d --variety %s%s%s%s\n",
+    const char *word = upc_op_of(s->opt.op)->word;
+    printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1 --size %d --variety %s%s%s%s%s%s\n",
            test_backend_name(s->opt.backend), forced, seed, s->opt.size, varieties[s->opt.variety],
-           s->opt.f16_sums ? " --sums f16" : "",
+           s->opt.f16_sums ? " --sums f16" : "", word ? " --op " : "", word ? word : "",
            s->opt.limits_text ? " --limits " : "", s->opt.limits_text ? s->opt.limits_text : "");
 }
 
@@ -145,7 +164,7 @@ static bool reference_agrees(const suite *s, const test_case *test, char *why, s
     bool ok = output != NULL;
     for (size_t i = 0; i < UPC_COUNT(roles) && ok; i++) {
         const upconv_role role = roles[i];
-        if (role == UPCONV_RESIDUAL && !test->problem.residual)
+        if ((role == UPCONV_RESIDUAL && !test->problem.residual) || !test_case_bytes(test, role))
             continue;
         ok = (io.at[role].host = malloc((size_t)test_case_bytes(test, role))) != NULL;
         if (ok && role != UPCONV_OUTPUT)
@@ -167,14 +186,14 @@ static bool reference_agrees(const suite *s, const test_case *test, char *why, s
     return ok && wrong < 0;
 }
 
-// Direct and phase take any problem everywhere, the reference any on the CPU; sums in f16 are for phase, where the device has them.
+// Direct and phase take any transposed convolution everywhere, the reference any on the CPU; sums in f16 are for phase, where the device has them.
 static bool must_not_refuse(const suite *s, const upc_solver *solver)
 {
     if (s->opt.any_refusal)
         return false;
     if (s->opt.f16_sums)
         return strcmp(solver->name, "phase") == 0 && s->context->facts.info.f16_math;
-    return strcmp(solver->name, "direct") == 0 || strcmp(solver->name, "phase") == 0 ||
+    return strcmp(solver->name, "sample") == 0 || strcmp(solver->name, "direct") == 0 || strcmp(solver->name, "phase") == 0 ||
            (strcmp(solver->name, "reference") == 0 && s->opt.backend == UPCONV_BACKEND_CPU);
 }
 
@@ -213,6 +232,8 @@ static random_verdict run_solver(suite *s, random_pool *pool, const test_case *t
 static bool solver_wanted(const suite *s, const upc_solver *solver)
 {
     const size_t length = strlen(solver->name);
+    if (!upc_solver_does(solver, s->opt.op))
+        return false;
     return !s->opt.solver || (strncmp(s->opt.solver, solver->name, length) == 0 &&
                               (s->opt.solver[length] == '\0' || s->opt.solver[length] == ':'));
 }
@@ -224,7 +245,7 @@ static bool run_problem(suite *s, uint64_t seed)
     random_draw draw;
     test_case test;
     char why[512] = "", refusal[512] = "", forced[256] = "reference";
-    random_draw_problem(&random, s->opt.size, s->opt.variety, &draw);
+    random_draw_problem(&random, s->opt.size, s->opt.variety, s->opt.op, &draw);
     if (s->opt.f16_sums)
         draw.problem.type = draw.problem.sum_type = UPCONV_F16;
     bool ok = test_case_init_typed(&test, &draw.problem, draw.order, draw.weights_type, draw.has_bias, draw.integers,
@@ -300,7 +321,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: random --backend vulkan|opencl|cpu [--solver S[:config]] [--count N] [--seed S]\n"
                         "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N,f16=0] "
                         "[--configs N] [--size N] [--variety few|plain|any] [--tries N] "
-                        "[--sums f16]\n");
+                        "[--op WORD] [--sums f16]\n");
         return 2;
     }
     if (!test_backend_present(s.opt.backend, why, sizeof why)) {

@@ -12,8 +12,8 @@ typedef struct random_draw {
     bool has_bias, integers;
 } random_draw;
 
-// A legal problem of up to `size` outputs, as many inputs and 20 times as many multiplications. Same state and size,
-// same problem, on every machine.
+// A legal problem of an operation, of up to `size` outputs, as many inputs and 20 times as many multiplications. Same state and
+// size, same problem, on every machine.
 enum { RANDOM_SIZE = 20000 };
 typedef enum random_variety {
     RANDOM_FEW,   // types, layouts and residuals in a few combinations, in which every pair of them occurs
@@ -21,7 +21,8 @@ typedef enum random_variety {
     RANDOM_ANY,
     RANDOM_VARIETIES
 } random_variety;
-void random_draw_problem(test_random *random, int size, random_variety variety, random_draw *draw);
+void random_draw_problem(test_random *random, int size, random_variety variety, upconv_op op, random_draw *draw);
+void random_draw_sample(test_random *random, upconv_problem *problem); // batch, dims and op are drawn
 
 // A configuration to force: "phase", or "phase:knob=v,...". Each configuration is a program per activation, and an
 // OpenCL program takes half a second to build: so the configurations drawn for an activation, or a combination of

@@ -1,3 +1,4 @@
+#include "../api/ops.h"
 #include "random.h"
 
 #include <stdio.h>
@@ -80,11 +81,11 @@ static void draw_activation(test_random *random, random_draw *draw)
 static bool small_enough(const upconv_problem *p, int size)
 {
     double outputs = (double)p->batch * p->out_channels, inputs = (double)p->batch * p->in_channels;
-    double macs = inputs * p->out_channels / p->groups;
+    double macs = upc_op_takes(p->op, UPCONV_WEIGHTS) ? inputs * p->out_channels / p->groups : 0;
     for (int a = 0; a < p->dims; a++) {
         outputs *= p->out[a];
         inputs *= p->in[a];
-        macs *= (double)p->in[a] * p->kernel[a];
+        macs *= (double)p->in[a] * UPC_MAX(p->kernel[a], 1);
     }
     return outputs <= size && inputs <= size && macs <= 20.0 * size;
 }
@@ -177,25 +178,38 @@ static void draw_tensors(test_random *random, random_variety variety, random_dra
         draw_pitch(random, p, true, &p->in_pitch);
     if (test_chance(random, 40))
         draw_pitch(random, p, false, &p->out_pitch);
-    if (test_chance(random, p->type == UPCONV_F16 ? 60 : 15))
+    if (test_chance(random, p->type == UPCONV_F16 ? 60 : 15) && upc_op_takes(p->op, UPCONV_WEIGHTS))
         draw->weights_type = UPCONV_F16;
 }
 
-void random_draw_problem(test_random *random, int size, random_variety variety, random_draw *draw)
+// Geometry and channels of a transposed convolution.
+static void draw_transposed(test_random *random, upconv_problem *p)
 {
+    draw_channels(random, p);
+    for (int a = 0; a < p->dims; a++)
+        draw_axis(random, p, a);
+}
+
+void random_draw_problem(test_random *random, int size, random_variety variety, upconv_op op, random_draw *draw)
+{
+    static void (*const draws[UPCONV_OP_COUNT])(test_random *random, upconv_problem *problem) = {
+        [UPCONV_CONV_TRANSPOSE] = draw_transposed,
+        [UPCONV_RESIZE] = random_draw_sample,
+        [UPCONV_ZERO_INSERT] = random_draw_sample,
+        [UPCONV_PIXEL_SHUFFLE] = random_draw_sample,
+    };
+
     static const int dims[] = {1, 1, 1, 2, 2, 2, 2, 2, 3, 3};
     upconv_problem *p = &draw->problem;
     do {
-        *draw = (random_draw){.problem = {.struct_size = sizeof draw->problem}};
+        *draw = (random_draw){.problem = {.struct_size = sizeof draw->problem, .op = op}};
         p->dims = PICK(random, dims);
         p->batch = test_chance(random, 60) ? 1 : test_between(random, 2, 4);
-        draw_channels(random, p);
-        for (int a = 0; a < p->dims; a++)
-            draw_axis(random, p, a);
+        draws[op](random, p);
     } while (!small_enough(p, size));
     draw_activation(random, draw);
     draw->order = (upconv_filter_order)test_between(random, UPCONV_FILTER_IOK, UPCONV_FILTER_OIK);
-    draw->has_bias = test_chance(random, 60);
+    draw->has_bias = test_chance(random, 60) && upc_op_takes(op, UPCONV_BIAS);
     if (variety != RANDOM_PLAIN)
         draw_tensors(random, variety, draw);
 }

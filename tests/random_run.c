@@ -276,10 +276,11 @@ static random_verdict plan(runner *run, const char *forced)
     const test_case *test = run->test;
     const bool prelu = test->problem.act == UPCONV_ACT_PRELU;
     const bool simple = run->how == WAY_EXECUTE;
-    const bool frozen_weights = simple || test_chance(run->random, 60);
+    const bool weighted = test->sizes.weights_elements > 0;
+    const bool frozen_weights = weighted && (simple || test_chance(run->random, 60));
     const bool frozen_bias = test->has_bias && (simple || test_chance(run->random, 50));
     const bool frozen_slopes = prelu && (simple || test_chance(run->random, 50));
-    void *weights = malloc((size_t)test_case_bytes(test, UPCONV_WEIGHTS));
+    void *weights = malloc((size_t)UPC_MAX(test_case_bytes(test, UPCONV_WEIGHTS), 1));
     if (!weights)
         return FAILED(run, "no memory for the weights");
     test_case_lay(test, UPCONV_WEIGHTS, weights);
@@ -303,7 +304,7 @@ static random_verdict plan(runner *run, const char *forced)
     place_role(run, UPCONV_OUTPUT);
     if (test->problem.residual)
         place_residual(run);
-    if (!frozen_weights)
+    if (weighted && !frozen_weights)
         place_role(run, UPCONV_WEIGHTS);
     if (test->has_bias && !frozen_bias)
         place_role(run, UPCONV_BIAS);

@@ -52,6 +52,10 @@ double test_case_bound(const test_case *test, uint64_t index); // 0: exact
 // What the magnitudes would be if every input and weight were as large as the largest.
 double test_case_most(const test_case *test);
 
+// Of operations that take each output from a few inputs (oracle_sample.c): sums and magnitudes, and how far a sum may be off.
+void test_sample_all(test_case *test);
+double test_sample_bound(const test_case *test, uint64_t index);
+
 // The tensors as the library sees them (tensors.h). What lies between the elements is left alone.
 void test_case_lay(const test_case *test, upconv_role role, void *memory); // INPUT, WEIGHTS, BIAS, SLOPES, RESIDUAL
 uint64_t test_case_bytes(const test_case *test, upconv_role role);

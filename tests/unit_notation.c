@@ -53,6 +53,30 @@ static void test_meaning(void **state)
     assert_true(p.dims == 2 && p.dilation[0] == 3 && p.dilation[1] == 3 && p.out[0] == 10);
 }
 
+static void test_operations(void **state)
+{
+    (void)state;
+    canonical_is("resize:ic3ih4oh8", "resize:mb1ic3oc3_ih4oh8_iw4ow8+nearest");
+    canonical_is("resize:mb2ic3ih4+f16+scale:2:1.3+linear", "resize:mb2ic3oc3_ih4oh8_iw4ow5+linear+scale:2:1.3+f16");
+    canonical_is("resize:ic3iw4+scale:0.333333333333333315+cubic", "resize:mb1ic3oc3_iw4ow1+cubic+coefficient:-0.75+scale:0.3333333333333333");
+    canonical_is("resize:ic3oc3id4od2ih4oh5+cubic+exclude_outside+coefficient:-0.5+align_corners+f32_steps+relu",
+                 "resize:mb1ic3oc3_id4od2_ih4oh5_iw4ow5+cubic+align_corners+coefficient:-0.5+exclude_outside+f32_steps+relu");
+    canonical_is("resize:ic3iw4ow7+half_pixel+prefer_floor+nearest", "resize:mb1ic3oc3_iw4ow7+nearest");
+    static const char *const kept[] = {"+nearest+half_pixel_symmetric+prefer_ceil", "+nearest+pytorch_half_pixel+floor",
+                                       "+nearest+asymmetric+ceil"};
+    for (size_t i = 0; i < UPC_COUNT(kept); i++) {
+        char text[128];
+        snprintf(text, sizeof text, "resize:mb1ic3oc3_iw4ow7%s", kept[i]);
+        canonical_is(text, text);
+    }
+    canonical_is("zeros:ic3ih4sh2ph1", "zeros:mb1ic3oc3_ih4oh6sh2ph1_iw4ow6sw2pw1");
+    canonical_is("shuffle:ic12ih4sh2", "shuffle:mb1ic12oc3_ih4oh8sh2_iw4ow8sw2");
+    canonical_is("shuffle:ic12oc6iw4sw2+dcr+nhwc", "shuffle:mb1ic12oc6_iw4ow8sw2+dcr+nhwc");
+    const upconv_problem p = parsed("resize:ic3ih4iw5oh9ow10+cubic+scale:2.25:0");
+    assert_true(p.op == UPCONV_RESIZE && p.resize_mode == UPCONV_RESIZE_CUBIC && p.scale[0] == 2.25 && p.scale[1] == 0);
+    assert_true(p.cubic_coefficient == -0.75f && p.out_channels == 3 && p.kernel[0] == 0 && p.stride[0] == 0);
+}
+
 static void test_activations(void **state)
 {
     (void)state;
@@ -194,6 +218,17 @@ static void test_errors(void **state)
     points_at("ic4oc4iw3kw3+inpitch:9999999999999", "                     ^", "too large");
     points_at("ic4oc4iw3kw3+inpitch:11", "             ^", "in_pitch.image is 11");
     points_at("ic4oc4iw3kw3+inpitch:12+outpitch:0:1", "                        ^", "out_pitch.channel is 1");
+    points_at("resize:ic4ih4kh3", "             ^", "resizing has no field 'kh'");
+    points_at("resize:g2ic4ih4oh3", "       ^", "resizing has no field 'g'");
+    points_at("resize:ic4ih4", "            ^", "needs one of them");
+    points_at("resize:ic4oc5iw4ow8", "^", "out_channels is 5");
+    points_at("resize:ic4ih4oh8+dcr", "                 ^", "setting of resizing");
+    points_at("resize:ic4ih4oh8+scale", "                      ^", "up to 3");
+    points_at("resize:ic4ih4oh8+scale:x", "                       ^", "a number");
+    points_at("resize:ic4ih4oh8+scale:1:1:1:1", "                            ^", "goes on");
+    points_at("resize:ic4ih4oh8+linear+cubic", "                        ^", "the mode stands here a second time");
+    points_at("shuffle:ic6ih4sh2", "^", "divisible by the product of the strides, 4");
+    points_at("ic4oc4iw3kw3+linear", "             ^", "no activation");
     points_at("turn:ic4oc4iw3kw3", "^", "'turn' is no operation");
     points_at(":ic4oc4iw3kw3", "^", "goes on");
     points_at("ic4:oc4iw3kw3", "   ^", "goes on");
@@ -248,7 +283,7 @@ static void test_print_cuts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_meaning), cmocka_unit_test(test_activations), cmocka_unit_test(test_floats),
+        cmocka_unit_test(test_meaning), cmocka_unit_test(test_operations), cmocka_unit_test(test_activations), cmocka_unit_test(test_floats),
         cmocka_unit_test(test_errors),  cmocka_unit_test(test_print_cuts),  cmocka_unit_test(test_suffixes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

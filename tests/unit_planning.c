@@ -78,6 +78,8 @@ static void describe(const made_up *device, upc_text *text)
         problem_of(golden_problems[i], &problem);
         for (int s = 0; s < upc_solver_count; s++) {
             const upc_solver *solver = upc_solvers[s];
+            if (!upc_solver_does(solver, problem.op))
+                continue;
             char sentence[UPC_SENTENCE];
             const char *refusal = solver->refuse(&problem, &facts, sentence);
             upc_text_add(text, "== %s %s", golden_problems[i], solver->name);

@@ -42,6 +42,17 @@ upconv_status upc_gather_pack(const upc_gather *gather, const upc_env *env, cons
     return status;
 }
 
+const char *upc_reach_refuse(const upc_problem *problem, char *sentence)
+{
+    for (int in = 0; in < 2; in++)
+        if (reach_of(problem, in) > INT32_MAX / 4) {
+            snprintf(sentence, UPC_SENTENCE, "an %s whose positions lie up to %lld elements apart is beyond 32-bit byte offsets",
+                     in ? "input" : "output", (long long)reach_of(problem, in));
+            return sentence;
+        }
+    return NULL;
+}
+
 const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sentence)
 {
     const int64_t most = INT32_MAX;
@@ -58,12 +69,8 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
             return sentence;
         }
     }
-    for (int in = 0; in < 2; in++)
-        if (reach_of(problem, in) > most / 4) {
-            snprintf(sentence, UPC_SENTENCE, "an %s whose positions lie up to %lld elements apart is beyond 32-bit byte offsets",
-                     in ? "input" : "output", (long long)reach_of(problem, in));
-            return sentence;
-        }
+    if (upc_reach_refuse(problem, sentence))
+        return sentence;
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
         // items beyond the last position still count theirs, up to a work-group's tiles

@@ -40,6 +40,9 @@ upconv_status upc_gather_pack(const upc_gather *gather, const upc_env *env, cons
 // NULL, or why no gathering solver can do this problem (sizes beyond 32-bit indices).
 const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sentence);
 
+// NULL, or why no kernel can reach all positions of a channel of the input or the output.
+const char *upc_reach_refuse(const upc_problem *problem, char *sentence);
+
 upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *problem, const upc_facts *facts,
                               const upc_request *request, upc_recipe *recipe);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 extern const upc_solver upc_solver_phase, upc_solver_lanes, upc_solver_wide, upc_solver_rows, upc_solver_splitk, upc_solver_direct,
-    upc_solver_gemm, upc_solver_winograd, upc_solver_reference;
+    upc_solver_gemm, upc_solver_winograd, upc_solver_reference, upc_solver_sample;
 
 const upc_solver *const upc_solvers[] = {
     &upc_solver_phase,
@@ -19,6 +19,7 @@ const upc_solver *const upc_solvers[] = {
     &upc_solver_gemm,
     &upc_solver_winograd,
     &upc_solver_reference,
+    &upc_solver_sample,
 };
 const int upc_solver_count = UPC_COUNT(upc_solvers);
 

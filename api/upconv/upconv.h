@@ -67,9 +67,9 @@ UPCONV_API const char *upconv_version(void);
 typedef enum upconv_op {
     UPCONV_CONV_TRANSPOSE = 0, // y[o] = act(bias + sum x[i] * w[k]), o = i * stride + k * dilation - pad, on every axis
     UPCONV_CONV,
-    UPCONV_RESIZE,
-    UPCONV_ZERO_INSERT,
-    UPCONV_PIXEL_SHUFFLE,
+    UPCONV_RESIZE,        // y[o] = the input between its samples, at the place that o comes from; see upconv_resize_mode
+    UPCONV_ZERO_INSERT,   // "bed of nails": y[i * stride - pad] = x[i], zeros elsewhere
+    UPCONV_PIXEL_SHUFFLE, // depth to space: blocks of channels become blocks of positions; see upconv_channel_order
     UPCONV_MAX_POOL,
     UPCONV_MAX_UNPOOL,
     UPCONV_OP_COUNT // operations that this build lacks are refused with UPCONV_ERROR_INVALID
@@ -107,6 +107,43 @@ typedef enum upconv_residual {
     UPCONV_RESIDUAL_AFTER_ACT,  // y = act(sum + bias) + residual
     UPCONV_RESIDUAL_COUNT
 } upconv_residual;
+
+// How UPCONV_RESIZE makes an output from the inputs around the place x that it comes from, on each axis by itself. Inputs beyond the
+// ends are the first and the last one (but see exclude_outside).
+typedef enum upconv_resize_mode {
+    UPCONV_RESIZE_NEAREST = 0, // the input at x, rounded as upconv_rounding says
+    UPCONV_RESIZE_LINEAR,      // of floor(x) and the next: linear, bilinear, trilinear
+    UPCONV_RESIZE_CUBIC,       // of the four around x, by Keys' convolution with cubic_coefficient a: with d the distance,
+                               // (a + 2) d^3 - (a + 3) d^2 + 1 up to 1, then a d^3 - 5 a d^2 + 8 a d - 4 a
+    UPCONV_RESIZE_MODE_COUNT
+} upconv_resize_mode;
+
+// Where output o comes from, as ONNX' Resize has it: x, with s = scale, or out / in where that is 0.
+typedef enum upconv_coordinates {
+    UPCONV_HALF_PIXEL = 0,       // (o + 0.5) / s - 0.5
+    UPCONV_HALF_PIXEL_SYMMETRIC, // the same plus in / 2 * (1 - out / (s * in)): the middles coincide also where out is not s * in
+    UPCONV_PYTORCH_HALF_PIXEL,   // half_pixel, but 0 where out is 1
+    UPCONV_ALIGN_CORNERS,        // o * (in - 1) / (out - 1), with s * in for out where s is given and f32_steps is 0; 0 where
+                                 // out is 1
+    UPCONV_ASYMMETRIC,           // o / s
+    UPCONV_COORDINATES_COUNT
+} upconv_coordinates;
+
+typedef enum upconv_rounding {
+    UPCONV_ROUND_PREFER_FLOOR = 0, // to the nearest, down where x is halfway
+    UPCONV_ROUND_PREFER_CEIL,      // to the nearest, up where x is halfway
+    UPCONV_ROUND_FLOOR,
+    UPCONV_ROUND_CEIL,
+    UPCONV_ROUNDING_COUNT
+} upconv_rounding;
+
+// Which input channel UPCONV_PIXEL_SHUFFLE puts where. Output channel c at block * i + b (on every axis) is the input at i of
+// channel, with B the product of the blocks and r = (b_d * block_h + b_h) * block_w + b_w:
+typedef enum upconv_channel_order {
+    UPCONV_CRD = 0, // c * B + r: PyTorch's pixel_shuffle, ONNX' DepthToSpace of mode CRD
+    UPCONV_DCR,     // r * out_channels + c: TensorFlow, TFLite, ONNX' DepthToSpace by default
+    UPCONV_CHANNEL_ORDER_COUNT
+} upconv_channel_order;
 
 // Fused activations: y = act(sum). a and b are act_param[0] and act_param[1].
 typedef enum upconv_act {
@@ -154,6 +191,16 @@ typedef struct upconv_problem {
                           // beyond 65504
     upconv_residual residual;
     upconv_pitch in_pitch, out_pitch; // zeros: dense
+    // UPCONV_RESIZE, which has neither kernel, stride, dilation, pad nor groups
+    upconv_resize_mode resize_mode;
+    upconv_coordinates coordinates;
+    upconv_rounding rounding;       // NEAREST only
+    float cubic_coefficient;        // CUBIC only: a; 0 means -0.75, as everywhere but in TensorFlow's -0.5
+    uint32_t exclude_outside;       // CUBIC only: 1: inputs beyond the ends have no weight, and the others' add up to 1
+    uint32_t f32_steps;             // 1: x in f32, and with a step to multiply by (1 / scale, or in / out, or what align_corners has)
+                                    // instead of dividing, as PyTorch and TFLite do; 0: in double precision, as ONNX
+    double scale[3];                // outputs an input; each: 0 means out / in. out of 0 then means floor(in * scale)
+    upconv_channel_order channel_order; // UPCONV_PIXEL_SHUFFLE, whose blocks are the strides
 } upconv_problem;
 
 // The most bytes a tensor may have, 2^40; larger products are UPCONV_ERROR_INVALID.

@@ -65,15 +65,8 @@ void upc_string_finish(upc_string *string)
 }
 
 // snprintf writes the process locale's decimal mark; ours is always a point.
-void upc_print_float(char *text, size_t size, float value)
+static void to_point(char *text)
 {
-    if (!size)
-        return;
-    for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, size, "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value)
-            break;
-    }
     char *to = text;
     for (const char *from = text; *from; from++)
         if (strchr("0123456789+-einfa", *from))
@@ -83,18 +76,42 @@ void upc_print_float(char *text, size_t size, float value)
     *to = 0;
 }
 
-// By hand, because strtof obeys the locale: digits, an optional point, an optional exponent. Exact for what
-// upc_print_float writes: at most 9 digits and a power of ten, computed in long double.
-const char *upc_parse_float(const char *text, float *value)
+void upc_print_float(char *text, size_t size, float value)
+{
+    for (int digits = 1; digits <= 9 && size; digits++) {
+        snprintf(text, size, "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value)
+            break;
+    }
+    if (size)
+        to_point(text);
+}
+
+void upc_print_double(char *text, size_t size, double value)
+{
+    for (int digits = 1; digits <= 17 && size; digits++) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    if (size)
+        to_point(text);
+}
+
+enum { PLAIN = 64 };
+
+// By hand, because strtod obeys the locale: digits, an optional point, an optional exponent become `plain`, the same number with an
+// exponent and no point, without its sign. *special: infinity or not a number, and plain is not written.
+static const char *read_plain(const char *text, char plain[PLAIN], double *special, bool *negative)
 {
     const char *at = text;
-    const bool negative = *at == '-';
+    *negative = *at == '-';
+    *special = 0;
     at += *at == '-' || *at == '+';
     if (!strncmp(at, "inf", 3) || !strncmp(at, "nan", 3)) {
-        *value = *at == 'n' ? NAN : negative ? -INFINITY : INFINITY;
+        *special = *at == 'n' ? (double)NAN : (double)INFINITY;
         return at + 3;
     }
-    char plain[64]; // the same number with an exponent and no point: no locale matters
     size_t length = 0;
     int exponent = 0, digits = 0;
     bool point = false;
@@ -120,8 +137,30 @@ const char *upc_parse_float(const char *text, float *value)
         exponent += given > 9999 ? 9999 : given < -9999 ? -9999 : (int)given;
         at = end;
     }
-    snprintf(plain + length, sizeof plain - length, "e%d", exponent);
-    const float magnitude = strtof(plain, NULL);
-    *value = negative ? -magnitude : magnitude;
+    snprintf(plain + length, PLAIN - length, "e%d", exponent);
     return at;
+}
+
+const char *upc_parse_float(const char *text, float *value)
+{
+    char plain[PLAIN];
+    double special;
+    bool negative;
+    const char *end = read_plain(text, plain, &special, &negative);
+    const float magnitude = !end ? 0 : special != 0 ? (float)special : strtof(plain, NULL);
+    if (end)
+        *value = negative ? -magnitude : magnitude;
+    return end;
+}
+
+const char *upc_parse_double(const char *text, double *value)
+{
+    char plain[PLAIN];
+    double special;
+    bool negative;
+    const char *end = read_plain(text, plain, &special, &negative);
+    const double magnitude = !end ? 0 : special != 0 ? special : strtod(plain, NULL);
+    if (end)
+        *value = negative ? -magnitude : magnitude;
+    return end;
 }

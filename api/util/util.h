@@ -71,9 +71,11 @@ void upc_string_add(upc_string *string, const char *format, ...) UPC_PRINTF(2, 3
 void upc_string_add_bytes(upc_string *string, const char *bytes, size_t size);
 void upc_string_finish(upc_string *string);
 
-// Numbers read and written the same in every locale. upc_print_double: shortest form that reads back as the same float.
+// Numbers read and written the same in every locale: the shortest form that reads back as the same number.
 void upc_print_float(char *text, size_t size, float value);
+void upc_print_double(char *text, size_t size, double value);
 const char *upc_parse_float(const char *text, float *value); // the first character after the number, or NULL if none
+const char *upc_parse_double(const char *text, double *value);
 
 uint64_t upc_hash(const void *data, size_t size, uint64_t seed);
 bool upc_mul_u64(uint64_t *product, uint64_t a, uint64_t b); // false on overflow
