@@ -273,6 +273,34 @@ UPCONV_API upconv_status upconv_problem_overlap(const upconv_problem *problem, u
 UPCONV_API upconv_status upconv_problem_overlap_taps(const upconv_problem *problem, int32_t axis, int32_t phase,
                                                      int32_t *taps);
 
+// Resizing as frameworks say it. Each reads dims, batch, in_channels and in of `problem`, sets op to UPCONV_RESIZE and what only that
+// has, and `out`; all else is left alone. Arrays have `dims` entries in tensor order.
+
+// PyTorch's interpolate: mode "nearest", "nearest-exact", "linear", "bilinear", "trilinear" or "bicubic". Of size and scale_factor one
+// is NULL. recompute_scale_factor: the scale is that of the sizes. antialias is not there. Errors: INVALID.
+UPCONV_API upconv_status upconv_problem_pytorch_resize(upconv_problem *problem, const char *mode, const int32_t *size,
+                                                       const double *scale_factor, int align_corners,
+                                                       int recompute_scale_factor);
+
+typedef struct upconv_onnx_resize {
+    size_t struct_size;
+    const char *mode;                           // NULL: "nearest"; "linear", "cubic"
+    const char *coordinate_transformation_mode; // NULL: "half_pixel"; all others but "tf_crop_and_resize"
+    const char *nearest_mode;                   // NULL: "round_prefer_floor"
+    const char *keep_aspect_ratio_policy;       // NULL: "stretch"; "not_larger" or "not_smaller", with sizes
+    const float *scales;                        // of scales and sizes one is NULL; each 1 (or 0 for sizes) where an axis is not among
+    const int32_t *sizes;                       // ONNX' `axes`
+    float cubic_coeff_a;                        // 0 means -0.75
+    int exclude_outside;
+} upconv_onnx_resize;
+
+// ONNX' Resize, of the spatial axes. (Upsample is Resize with "asymmetric" and "floor".) Errors: INVALID.
+UPCONV_API upconv_status upconv_problem_onnx_resize(upconv_problem *problem, const upconv_onnx_resize *params);
+
+// TFLite's RESIZE_NEAREST_NEIGHBOR (linear 0) and RESIZE_BILINEAR (linear 1). Errors: INVALID.
+UPCONV_API upconv_status upconv_problem_tflite_resize(upconv_problem *problem, int linear, const int32_t *size,
+                                                      int align_corners, int half_pixel_centers);
+
 // The problem notation: one line of text, oneDNN benchdnn's for deconvolution, with suffixes for what that has not:
 //
 //     [gG][mbN]icNocN_[idN][odN][kdN][sdN][pdN][ddN]_ihN ..._iwN ...[+ACT[:a[:b]]][+...]      e.g. ic64oc32_ih32oh64kh4sh2ph1
@@ -284,6 +312,15 @@ UPCONV_API upconv_status upconv_problem_overlap_taps(const upconv_problem *probl
 // with it, each at most once: +f16 (type), +sum16 (sum_type F16), +nhwc or +nc4hw4 (both layouts) or +in:LAYOUT and +out:LAYOUT,
 // +residual or +residual_after, +inpitch:image:channel:plane:row:pixel and +outpitch:... (missing ones at the end are 0).
 // Numbers are read and written the same in every locale.
+//
+// Other operations than transposed convolution begin with a word and a colon, and have only the fields and suffixes that they read:
+//     resize:mb1ic3_ih9oh20+linear    o, or +scale:S[:S[:S]]; +nearest +linear +cubic, +half_pixel +half_pixel_symmetric
+//                                     +pytorch_half_pixel +align_corners +asymmetric, +prefer_floor +prefer_ceil +floor +ceil,
+//                                     +coefficient:a +exclude_outside +f32_steps
+//     zeros:ic3_ih9sh2ph0             zero insertion
+//     shuffle:ic12_ih9sh2+dcr         pixel shuffle; +crd (or nothing) or +dcr
+// oc may be left out where it follows from ic.
+//
 // upconv_problem_parse: set problem->struct_size (or zero) before the call. On UPCONV_ERROR_INVALID *error_at (may be NULL)
 // is the offset of the offending character: the text's length where something is missing, 0 where it is the whole.
 UPCONV_API upconv_status upconv_problem_parse(const char *text, upconv_problem *problem, size_t *error_at);

@@ -1,4 +1,5 @@
 #include "dialects.h"
+#include "sampling.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -506,6 +507,9 @@ static bool read_shapes(corpus_case *item, const dialect_op *operation, mapping 
 case_verdict case_map(corpus_case *item, mapping *map)
 {
     memset(map, 0, sizeof *map);
+    case_verdict verdict;
+    if (sampling_map(item, map, &verdict))
+        return verdict;
     const dialect_op *operation = operation_find(item);
     if (!operation) {
         case_wrong(item, "%s %s", item->dialect, item->op);

@@ -62,7 +62,13 @@ static upconv_filter_order filter_layout(const mapping *map, char *ours)
     return orders[choice].order;
 }
 
-static bool check_plan(corpus_case *item, const upconv_plan *plan, const case_runner *runner)
+// Solvers are for one operation or the other: those of others are taken by choice.
+static const char *solver_of(const mapping *map, const case_runner *runner)
+{
+    return map->problem.op == UPCONV_CONV_TRANSPOSE ? runner->solver : NULL;
+}
+
+static bool check_plan(corpus_case *item, const mapping *map, const upconv_plan *plan, const case_runner *runner)
 {
     upconv_plan_info info = {.struct_size = sizeof info};
     if (upconv_plan_info_get(plan, &info) != UPCONV_OK)
@@ -70,7 +76,7 @@ static bool check_plan(corpus_case *item, const upconv_plan *plan, const case_ru
     if (info.backend != runner->backend)
         return case_wrong(item, "the plan runs on backend %d, not %d", (int)info.backend,
                           (int)runner->backend);
-    if (!runner->solver)
+    if (!solver_of(map, runner))
         return true;
     const size_t length = strcspn(runner->solver, ":");
     if (strlen(info.solver) != length || memcmp(info.solver, runner->solver, length))
@@ -129,7 +135,7 @@ static bool run(corpus_case *item, const mapping *map, const case_runner *runner
     upconv_plan *plan = NULL;
     if (upconv_plan_create(runner->context, &laid->problem, params, &plan) != UPCONV_OK)
         return case_wrong(item, "upconv_plan_create: %s", upconv_last_error());
-    bool good = check_plan(item, plan, runner);
+    bool good = check_plan(item, map, plan, runner);
     float *output = malloc((size_t)laid->sizes.output_elements * sizeof *output);
     if (good && !output)
         good = case_wrong(item, "no memory for the output");
@@ -143,7 +149,7 @@ static bool run(corpus_case *item, const mapping *map, const case_runner *runner
 
 bool case_execute(corpus_case *item, const mapping *map, const case_runner *runner)
 {
-    if (!tensor_load(item, map->input) || !tensor_load(item, map->weights) ||
+    if (!tensor_load(item, map->input) || (map->weights && !tensor_load(item, map->weights)) ||
         !tensor_load(item, map->output) || (map->bias && !tensor_load(item, map->bias)))
         return false;
     upconv_sizes sizes = {.struct_size = sizeof sizes};
@@ -154,17 +160,18 @@ bool case_execute(corpus_case *item, const mapping *map, const case_runner *runn
     char data_layout[NPY_MAX_RANK + 1], weights_layout[NPY_MAX_RANK + 1], iok_layout[NPY_MAX_RANK + 1] = "IO";
     library_layout(map->in_layout, data_layout);
     strcat(iok_layout, &"DHW"[3 - map->dims]);
-    upconv_plan_params params = {.struct_size = sizeof params, .solver = runner->solver, .weights_type = runner->type};
-    params.order = filter_layout(map, weights_layout);
+    upconv_plan_params params = {.struct_size = sizeof params, .solver = solver_of(map, runner), .weights_type = runner->type};
+    const bool weighted = map->weights != NULL;
+    params.order = weighted ? filter_layout(map, weights_layout) : UPCONV_FILTER_IOK;
     params.bias = map->bias ? map->bias->array.data : NULL;
     const corpus_tensor *filter = map->weights;
     float *input = permuted(map->input->array.data, map->input->shape, map->in_layout, data_layout);
-    float *weights = permuted(filter->array.data, filter->shape, map->weights_layout, weights_layout);
-    float *iok = permuted(filter->array.data, filter->shape, map->weights_layout, iok_layout);
+    float *weights = weighted ? permuted(filter->array.data, filter->shape, map->weights_layout, weights_layout) : NULL;
+    float *iok = weighted ? permuted(filter->array.data, filter->shape, map->weights_layout, iok_layout) : NULL;
     laid_case laid = {.input = NULL};
-    bool good = (input && weights && iok) || case_wrong(item, "no memory for the inputs");
+    bool good = (input && (!weighted || (weights && iok))) || case_wrong(item, "no memory for the inputs");
     good = good && laid_init(&laid, item, map, runner, input, weights, iok);
-    params.weights = laid.weights;
+    params.weights = weighted ? laid.weights : NULL;
     good = good && run(item, map, runner, &params, &laid);
     laid_finish(&laid);
     free(input);

@@ -7,7 +7,7 @@
 typedef struct case_runner {
     upconv_context *context;
     upconv_backend backend; // that must have run
-    const char *solver;     // NULL, or as in upconv_plan_params.solver: must have run
+    const char *solver;     // NULL, or as in upconv_plan_params.solver: must have run, where it is a transposed convolution
     upconv_type type;       // as which the case is run, weights included
     upconv_layout layout;   // of input and output
     bool gaps;              // between rows, channels and all else

@@ -113,6 +113,19 @@ static bool find_rounding(laid_case *laid, corpus_case *item, const float *x, co
     return good || case_wrong(item, "no memory for the bounds");
 }
 
+// Of operations without a filter: inputs are moved, or weighted so that the magnitudes of the weights add up to less than 4.
+static bool find_sampling_rounding(laid_case *laid, corpus_case *item, const float *x)
+{
+    double *x_errors = half_errors(x, laid->sizes.input_elements), most = 0;
+    const bool good = x_errors != NULL;
+    for (uint64_t i = 0; good && i < laid->sizes.input_elements; i++)
+        most = fmax(most, x_errors[i]);
+    for (uint64_t i = 0; i < laid->sizes.output_elements; i++)
+        laid->rounding[i] = laid->problem.resize_mode == UPCONV_RESIZE_NEAREST ? 0 : 4 * most;
+    free(x_errors);
+    return good || case_wrong(item, "no memory for the bounds");
+}
+
 bool laid_init(laid_case *laid, corpus_case *item, const mapping *map, const case_runner *runner, const float *input,
                const float *weights, const float *iok)
 {
@@ -133,7 +146,7 @@ bool laid_init(laid_case *laid, corpus_case *item, const mapping *map, const cas
     laid->input = malloc(in);
     laid->output = malloc(out + BEHIND);
     laid->marks = calloc(out + BEHIND, 1);
-    laid->weights = malloc(count * sizeof(float));
+    laid->weights = malloc((count + 1) * sizeof(float));
     laid->rounding = calloc((size_t)laid->sizes.output_elements, sizeof *laid->rounding);
     if (!laid->input || !laid->output || !laid->marks || !laid->weights || !laid->rounding)
         return case_wrong(item, "no memory for the tensors");
@@ -144,11 +157,14 @@ bool laid_init(laid_case *laid, corpus_case *item, const mapping *map, const cas
     for (size_t i = 0; i < out; i++)
         if (laid->marks[i])
             laid->output[i] = 0xff;
-    memcpy(laid->weights, weights, count * sizeof(float));
+    if (count)
+        memcpy(laid->weights, weights, count * sizeof(float));
     if (runner->type != UPCONV_F16)
         return true;
     for (size_t i = 0; i < count; i++)
         ((uint16_t *)laid->weights)[i] = test_half_from(weights[i]);
+    if (!count)
+        return find_sampling_rounding(laid, item, input);
     return find_rounding(laid, item, input, iok);
 }
 
