@@ -101,17 +101,17 @@ static void cubic(const upc_problem *p, int a, int64_t o, upc_sample *sample)
 {
     // beyond this all four are the same input, and no integer overflows
     const double in = (double)p->axis[a].in, x = fmin(fmax(place_of(p, a, o, 0), -4), in + 4), down = floor(x);
-    double sum = 0;
+    double within = 0;
     sample->first = (int64_t)down - 1;
     for (int i = 0; i < 4; i++) {
         const double at = down + i - 1;
         sample->weight[i] = keys((double)p->resize.cubic, x - at);
-        if (p->resize.exclude_outside && (at < 0 || at >= in))
-            sample->weight[i] = 0;
-        sum += sample->weight[i];
+        within += at < 0 || at >= in ? 0 : sample->weight[i];
     }
-    for (int i = 0; i < 4 && p->resize.exclude_outside && sum != 0; i++)
-        sample->weight[i] /= sum;
+    for (int i = 0; i < 4 && p->resize.exclude_outside && within != 0; i++) {
+        const double at = down + i - 1;
+        sample->weight[i] = at < 0 || at >= in ? 0 : sample->weight[i] / within;
+    }
 }
 
 static void shuffled(const upc_problem *p, int a, int64_t o, upc_sample *sample)

@@ -75,18 +75,18 @@ static void resize_taps(const upconv_problem *p, int a, int o, taps *t)
         *t = (taps){1, {within(at, p->in[a])}, {1}};
         return;
     }
-    double sum = 0;
+    double inside = 0;
+    bool outside[4];
     for (int k = 0; k < t->count; k++) {
         const double at = t->count == 2 ? down + k : down - 1 + k;
         const double c = (double)p->cubic_coefficient;
         t->weight[k] = t->count == 2 ? (k ? x - down : 1 - (x - down)) : distance(c != 0 ? c : -0.75, fabs(x - at));
-        if (p->exclude_outside && (at < 0 || at > p->in[a] - 1))
-            t->weight[k] = 0;
+        outside[k] = at < 0 || at > p->in[a] - 1;
         t->position[k] = within(at, p->in[a]);
-        sum += t->weight[k];
+        inside += outside[k] ? 0 : t->weight[k];
     }
-    for (int k = 0; k < t->count && p->exclude_outside && sum != 0; k++)
-        t->weight[k] /= sum;
+    for (int k = 0; k < t->count && p->exclude_outside && inside != 0; k++)
+        t->weight[k] = outside[k] ? 0 : t->weight[k] / inside;
 }
 
 static void axis_taps(const upconv_problem *p, int a, int o, taps *t)

@@ -196,7 +196,8 @@ typedef struct upconv_problem {
     upconv_coordinates coordinates;
     upconv_rounding rounding;       // NEAREST only
     float cubic_coefficient;        // CUBIC only: a; 0 means -0.75, as everywhere but in TensorFlow's -0.5
-    uint32_t exclude_outside;       // CUBIC only: 1: inputs beyond the ends have no weight, and the others' add up to 1
+    uint32_t exclude_outside;       // CUBIC only: 1: inputs beyond the ends have no weight, and the others' add up to 1 (unless there
+                                    // is no other)
     uint32_t f32_steps;             // 1: x in f32, and with a step to multiply by (1 / scale, or in / out, or what align_corners has)
                                     // instead of dividing, as PyTorch and TFLite do; 0: in double precision, as ONNX
     double scale[3];                // outputs an input; each: 0 means out / in. out of 0 then means floor(in * scale)
