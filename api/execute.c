@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char *const role_names[UPCONV_ROLE_COUNT] = {"INPUT",  "OUTPUT",   "WEIGHTS", "BIAS",
-                                                          "SLOPES", "RESIDUAL", "INDICES", "WORKSPACE"};
+                                                          "SLOPES", "RESIDUAL", "INDICES", "WORKSPACE", "OUTPUT_GRAD"};
 
 enum { REQUIRED, OPTIONAL, FORBIDDEN };
 
@@ -18,7 +18,8 @@ static int takes(const upconv_plan *plan, upconv_role role, const char **why)
         return FORBIDDEN;
     switch (role) {
     case UPCONV_INPUT:
-    case UPCONV_OUTPUT: return REQUIRED;
+    case UPCONV_OUTPUT:
+    case UPCONV_OUTPUT_GRAD: return REQUIRED;
     case UPCONV_WORKSPACE: return OPTIONAL;
     case UPCONV_WEIGHTS:
         *why = "the plan was made with its weights";
@@ -38,9 +39,13 @@ static int takes(const upconv_plan *plan, upconv_role role, const char **why)
 
 static uint64_t role_bytes(const upconv_plan *plan, upconv_role role)
 {
+    upc_problem shape;
     switch (role) {
     case UPCONV_INPUT: return upc_input_bytes(&plan->problem);
     case UPCONV_OUTPUT:
+        upc_result_shape(&plan->problem, &shape);
+        return upc_output_bytes(&shape);
+    case UPCONV_OUTPUT_GRAD:
     case UPCONV_RESIDUAL: return upc_output_bytes(&plan->problem);
     case UPCONV_WEIGHTS: return upc_weights_elements(&plan->problem) * upc_type_bytes(plan->request.weights_type);
     case UPCONV_WORKSPACE: return plan->recipe.workspace_bytes;
@@ -48,9 +53,10 @@ static uint64_t role_bytes(const upconv_plan *plan, upconv_role role)
     }
 }
 
-static bool is_tensor(upconv_role role)
+static bool is_tensor(const upconv_plan *plan, upconv_role role)
 {
-    return role == UPCONV_INPUT || role == UPCONV_OUTPUT || role == UPCONV_RESIDUAL;
+    return role == UPCONV_INPUT || role == UPCONV_RESIDUAL || role == UPCONV_OUTPUT_GRAD ||
+           (role == UPCONV_OUTPUT && upc_op_of(plan->problem.op)->result == UPC_RESULT_TENSOR);
 }
 
 static const upc_tensor *role_tensor(const upconv_plan *plan, upconv_role role, upc_tensor_form *form)
@@ -62,7 +68,7 @@ static const upc_tensor *role_tensor(const upconv_plan *plan, upconv_role role, 
 
 static uint64_t role_alignment(const upconv_plan *plan, upconv_role role)
 {
-    if (!is_tensor(role))
+    if (!is_tensor(plan, role))
         return role == UPCONV_WORKSPACE ? 256
                : role == UPCONV_WEIGHTS ? upc_type_bytes(plan->request.weights_type)
                                         : sizeof(float);
@@ -336,7 +342,7 @@ static upconv_status copy(const upconv_plan *plan, upconv_role role, upc_memory 
         return status;
     void *to = in ? pointer : host;
     const void *from = in ? host : pointer;
-    if (is_tensor(role)) {
+    if (is_tensor(plan, role)) {
         upc_tensor_form form;
         const upc_tensor *tensor = role_tensor(plan, role, &form);
         upc_tensor_copy(&form, tensor, to, from);

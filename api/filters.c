@@ -10,7 +10,7 @@ static upconv_status begin(const upconv_problem *given, upconv_filter_order orde
 {
     if (!weights)
         return upc_fail(UPCONV_ERROR_INVALID, "weights is NULL; it is required");
-    if (order < UPCONV_FILTER_IOK || order > UPCONV_FILTER_OIK)
+    if (order < UPCONV_FILTER_IOK || order >= UPCONV_FILTER_COUNT)
         return upc_fail(UPCONV_ERROR_INVALID, "order is %d; it must be from 0 to 2", (int)order);
     return upc_problem_from(given, problem);
 }
@@ -39,7 +39,7 @@ static bool next(const upc_problem *problem, element *e)
 
 static int64_t place(const upc_filter_strides *strides, const element *e)
 {
-    return e->g * strides->group + e->ic * strides->in + e->oc * strides->out + e->tap[0] * strides->tap[0] +
+    return strides->first + e->g * strides->group + e->ic * strides->in + e->oc * strides->out + e->tap[0] * strides->tap[0] +
            e->tap[1] * strides->tap[1] + e->tap[2] * strides->tap[2];
 }
 

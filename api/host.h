@@ -40,7 +40,8 @@ typedef enum upc_host_pointer {
     UPC_HOST_OUTPUT,
     UPC_HOST_RESIDUAL,
     UPC_HOST_INDICES,
-    UPC_HOST_POINTERS
+    UPC_HOST_POINTERS,
+    UPC_HOST_OUTPUT_GRAD = UPC_HOST_WEIGHTS // gradients have no weights
 } upc_host_pointer;
 _Static_assert((int)UPC_HOST_POINTERS <= (int)UPC_MAX_BINDINGS, "a step binds them all");
 
@@ -48,6 +49,12 @@ upconv_status upc_host_reference(const upc_env *env, const void *arg, void *cons
 // The gathering solvers in plain C, with sums in f32 as in their kernels.
 upconv_status upc_host_phase(const upc_env *env, const void *arg, void *const *pointers);
 upconv_status upc_host_direct(const upc_env *env, const void *arg, void *const *pointers);
+
+// Gradients (api/solvers/grad_host.c).
+upconv_status upc_host_grad_filter(const upc_env *env, const void *arg, void *const *pointers);
+upconv_status upc_host_grad_bias(const upc_env *env, const void *arg, void *const *pointers);
+double upc_host_grad_filter_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
+double upc_host_grad_bias_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
 
 // The recipe of one host function: a step that binds the pointers above. packed_bytes: of weights that the plan keeps.
 upconv_status upc_host_cook(const char *name, const upc_problem *problem, const upc_request *request,

@@ -613,12 +613,15 @@ void upc_problem_print(const upc_problem *problem, upc_text *text)
         upc_text_add(text, "%s:", op->word);
     if (op->fields & UPC_FIELD_GROUPS)
         upc_text_add(text, "g%lld", (long long)problem->groups);
+    upconv_problem given; // solvers see other strides and pads than the app
+    upc_problem_to(problem, &given);
     upc_text_add(text, "mb%lldic%lldoc%lld", (long long)problem->batch, (long long)(problem->groups * problem->icg),
                  (long long)(problem->groups * problem->ocg));
     for (int i = 3 - problem->dims; i < 3; i++) {
         const upc_axis *axis = &problem->axis[i];
-        const int64_t values[KINDS] = {axis->in,     axis->out, axis->kernel,
-                                       axis->stride, axis->pad, axis->dilation - 1};
+        const int at = i - (3 - problem->dims);
+        const int64_t values[KINDS] = {axis->in,         axis->out,     axis->kernel,
+                                       given.stride[at], given.pad[at], axis->dilation - 1};
         for (int kind = 0; kind < KINDS; kind++)
             if (op_reads(problem->op, kind_needs[kind]))
                 upc_text_add(text, "%s%c%c%lld", kind ? "" : "_", kind_letters[kind], axis_letters[i],

@@ -30,7 +30,12 @@ static const upc_op ops[UPCONV_OP_COUNT] = {
         .roles = TENSORS | WEIGHTS | FINISH, .writes = 1 << UPCONV_OUTPUT,
         .out = transposed_out, .reference = upc_host_reference, .point = upc_host_reference_point,
     },
-    [UPCONV_CONV] = {.name = "convolution", .word = "conv"},
+    [UPCONV_CONV] = {
+        .name = "convolution", .word = "conv", .built = true, .fields = UPC_FIELD_GROUPS | GEOMETRY | EPILOGUE | UPC_FIELD_SUM_TYPE,
+        .roles = TENSORS | WEIGHTS | FINISH, .writes = 1 << UPCONV_OUTPUT,
+        .out = upc_conv_out, .turn = upc_conv_turn, .give = upc_conv_give, .reference = upc_host_reference,
+        .point = upc_host_reference_point,
+    },
     [UPCONV_RESIZE] = {
         .name = "resizing", .word = "resize", .built = true, .fields = EPILOGUE,
         .roles = TENSORS | FINISH, .writes = 1 << UPCONV_OUTPUT, .channels = UPC_CHANNELS_SAME,
@@ -50,6 +55,30 @@ static const upc_op ops[UPCONV_OP_COUNT] = {
     },
     [UPCONV_MAX_POOL] = {.name = "max pooling", .word = "pool"},
     [UPCONV_MAX_UNPOOL] = {.name = "max unpooling", .word = "unpool"},
+    [UPCONV_GRAD_FILTER] = {
+        .name = "gradient of a filter", .word = "gradfilter", .built = true, .fields = UPC_FIELD_GROUPS | GEOMETRY,
+        .roles = TENSORS | 1 << UPCONV_OUTPUT_GRAD, .writes = 1 << UPCONV_OUTPUT, .result = UPC_RESULT_FILTER,
+        .out = transposed_out, .reference = upc_host_grad_filter, .point = upc_host_grad_filter_point,
+    },
+    [UPCONV_GRAD_BIAS] = {
+        .name = "gradient of a bias", .word = "gradbias", .built = true, .fields = UPC_FIELD_GROUPS | GEOMETRY,
+        .roles = 1 << UPCONV_OUTPUT | 1 << UPCONV_OUTPUT_GRAD, .writes = 1 << UPCONV_OUTPUT, .result = UPC_RESULT_BIAS,
+        .out = transposed_out, .reference = upc_host_grad_bias, .point = upc_host_grad_bias_point,
+    },
 };
+
+void upc_result_shape(const upc_problem *problem, upc_problem *shape)
+{
+    const upc_result result = upc_op_of(problem->op)->result;
+    if (result == UPC_RESULT_TENSOR) {
+        *shape = *problem;
+        return;
+    }
+    const int64_t count = result == UPC_RESULT_BIAS ? problem->groups * problem->ocg : (int64_t)upc_filter_elements(problem);
+    const upc_axis one = {1, 1, 1, 1, 1, 0, 1}, all = {count, count, 1, 1, 1, 0, 1};
+    *shape = (upc_problem){.dims = 1, .batch = 1, .groups = 1, .icg = 1, .ocg = 1, .axis = {one, one, all},
+                           .out = {count, count, {count, count, 1}, 1, count}};
+    shape->in = shape->out;
+}
 
 const upc_op *upc_op_of(upconv_op op) { return (int)op >= 0 && op < UPCONV_OP_COUNT ? &ops[op] : NULL; }

@@ -25,6 +25,13 @@ typedef enum upc_channels {
     UPC_CHANNELS_BLOCKS,   // in_channels over the product of the strides
 } upc_channels;
 
+// What is written in the role UPCONV_OUTPUT.
+typedef enum upc_result {
+    UPC_RESULT_TENSOR = 0, // batch x out_channels x out, as out_layout and out_pitch have it
+    UPC_RESULT_FILTER,     // f32, in the order of the plan's params
+    UPC_RESULT_BIAS,       // out_channels f32
+} upc_result;
+
 struct upc_host_arg;
 
 typedef struct upc_op {
@@ -35,20 +42,33 @@ typedef struct upc_op {
     uint32_t roles;        // 1u << upconv_role, or'ed: what a plan may take at execution, without the workspace
     uint32_t writes;       // of these, what an execution writes
     upc_channels channels;
+    upc_result result;
     // Reads and checks the fields that only this operation has. The axes are known, but for pad and out. NULL: it has none.
     upconv_status (*read)(const upconv_problem *given, upc_problem *problem);
     // The extent that out[i] = 0 stands for; pad of the axis is known. What is not positive is refused.
     int64_t (*out)(const upconv_problem *given, int i, const upc_axis *axis);
-    // The way back of `read`, and what it means in the notation: suffixes. NULL as above.
+    // Makes of the axes as the app gives them, complete, those that solvers see. NULL: they are the same.
+    void (*turn)(upc_problem *problem);
+    // The way back of `read` and `turn`, and what it means in the notation: suffixes. NULL as above.
     void (*give)(const upc_problem *problem, upconv_problem *given);
     void (*print)(const upc_problem *problem, upc_text *text);
-    // The definition, of all outputs and of one; pointers as in upc_host_pointer. (api/host.h)
+    // The definition, of all outputs and of one; pointers as in upc_host_pointer. (api/host.h) Of one that is no tensor, at[4] counts
+    // elements, of a filter in the order IOK, and the others are 0.
     upconv_status (*reference)(const upc_env *env, const void *arg, void *const *pointers);
     double (*point)(const struct upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
 } upc_op;
 
 // NULL where there is no such operation.
 const upc_op *upc_op_of(upconv_op op);
+
+// A problem whose output is a tensor that lies as what plans of `problem` write: itself, unless that is a filter or a bias. Of the rest
+// of it nothing is to be used.
+void upc_result_shape(const upc_problem *problem, upc_problem *shape);
+
+// Convolution's (api/convolution.c).
+int64_t upc_conv_out(const upconv_problem *given, int i, const upc_axis *axis);
+void upc_conv_turn(upc_problem *problem);
+void upc_conv_give(const upc_problem *problem, upconv_problem *given);
 
 static inline bool upc_op_has(upconv_op op, upc_field field) { return upc_op_of(op)->fields & field; }
 static inline bool upc_op_takes(upconv_op op, upconv_role role) { return upc_op_of(op)->roles >> role & 1; }

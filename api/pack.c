@@ -23,10 +23,11 @@ typedef struct pack_cooking {
 static upc_window raw_window(const pack_cooking *p, const weight_range *part)
 {
     const int64_t c0 = part->b0 * p->oc, last_c = UPC_MIN((part->b0 + part->bn) * p->oc, p->problem->ocg) - 1;
-    const int64_t first = part->g0 * p->raw.group + c0 * p->raw.out + part->k0 * p->raw_tap + part->i0 * p->raw.in;
+    const int64_t tap_0 = part->k0 * p->raw_tap, tap_n = (part->k0 + part->kn - 1) * p->raw_tap; // either may be the first
+    const int64_t first = p->raw.first + part->g0 * p->raw.group + c0 * p->raw.out + UPC_MIN(tap_0, tap_n) + part->i0 * p->raw.in;
     const int64_t last_i = UPC_MIN(part->i0 + part->in, p->problem->icg) - 1;
-    const int64_t last = (part->g0 + part->gn - 1) * p->raw.group + last_c * p->raw.out +
-                         (part->k0 + part->kn - 1) * p->raw_tap + UPC_MAX(last_i, part->i0) * p->raw.in;
+    const int64_t last = p->raw.first + (part->g0 + part->gn - 1) * p->raw.group + last_c * p->raw.out + UPC_MAX(tap_0, tap_n) +
+                         UPC_MAX(last_i, part->i0) * p->raw.in;
     const int64_t start = first / 4 * 4; // whole words also where weights are f16
     return (upc_window){start, last - start + 1};
 }
@@ -48,7 +49,7 @@ static upconv_status emit(pack_cooking *p, const weight_range *part, const upc_w
 {
     const int32_t at_group = (int32_t)((packed->first - part->g0 * p->blocks * p->all_taps * p->icg * p->oc) / 4);
     // where the window begins, relative to the first weight of the part's first group, first tap and channel i = 0
-    const int64_t raw_from = raw->first - part->g0 * p->raw.group - part->k0 * p->raw_tap;
+    const int64_t raw_from = raw->first - p->raw.first - part->g0 * p->raw.group - part->k0 * p->raw_tap;
     upc_step step = {.kind = UPC_STEP_KERNEL, .bind_count = 3};
     const int64_t values[] = {part->in, part->kn, part->k0, part->gn, part->b0, part->bn,
                               UPC_MIN((part->b0 + part->bn) * p->oc, p->problem->ocg), raw_from, at_group, part->i0};

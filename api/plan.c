@@ -88,6 +88,8 @@ static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params 
 uint64_t upc_workspace_default(const upc_problem *problem)
 {
     const uint64_t most = UPC_MAX(upc_input_bytes(problem), upc_output_bytes(problem));
+    if (problem->op == UPCONV_GRAD_FILTER) // copies of both tensors, in f32 and with zeros around, and shares of the filter
+        return 8 * (uint64_t)(problem->in.elements + problem->out.elements) + 4 * (upc_filter_elements(problem) + (4 << 20));
     return UPC_MAX(most, (uint64_t)4 << 20);
 }
 
@@ -180,9 +182,9 @@ upconv_status upc_plan_build(upconv_context *context, const upc_problem *problem
 
 static upconv_status check(const upc_problem *problem, const upconv_plan_params *params)
 {
-    if ((int)params->order < 0 || params->order > UPCONV_FILTER_OIK)
+    if ((int)params->order < 0 || params->order >= UPCONV_FILTER_COUNT)
         return upc_fail(UPCONV_ERROR_INVALID, "params.order is %d; it must be 0 to %d", (int)params->order,
-                        (int)UPCONV_FILTER_OIK);
+                        (int)UPCONV_FILTER_COUNT - 1);
     if ((int)params->weights_type < 0 || params->weights_type >= UPCONV_TYPE_COUNT)
         return upc_fail(UPCONV_ERROR_INVALID, "params.weights_type is %d; it must be 0 to %d", (int)params->weights_type,
                         (int)UPCONV_TYPE_COUNT - 1);
@@ -366,7 +368,8 @@ upconv_status upconv_explain(upconv_context *context, const upconv_problem *give
         upc_config_print(choice.solver, &choice.config, &out);
         upc_text_add(&out, " (%s)\n", upconv_tier_name(choice.tier));
     }
-    upc_overlap_explain(&problem, &out);
+    if (problem.op == UPCONV_CONV_TRANSPOSE)
+        upc_overlap_explain(&problem, &out);
     if (length)
         *length = out.length;
     return UPCONV_OK;

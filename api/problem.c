@@ -101,7 +101,7 @@ upconv_status upc_axes_from(const upconv_problem *given, int *dims, upc_axis axi
         return status;
     for (int i = 0; i < 3; i++) {
         const int from = i - (3 - count); // missing axes are the slowest
-        axis[i] = (upc_axis){.in = 1, .out = 0, .kernel = 1, .stride = 1, .dilation = 1, .pad = 0};
+        axis[i] = (upc_axis){.in = 1, .out = 0, .kernel = 1, .stride = 1, .dilation = 1, .pad = 0, .step = 1};
         if (from < 0)
             continue;
         axis[i].in = given->in[from];
@@ -137,6 +137,8 @@ static upconv_status fill_in_out(const upconv_problem *given, upc_problem *probl
                             i, (long long)axis->out, (int)axis->in, (int)axis->kernel, (int)axis->stride,
                             (int)axis->dilation, (int)axis->pad);
     }
+    if (op->turn)
+        op->turn(problem);
     return UPCONV_OK;
 }
 
@@ -263,7 +265,8 @@ static upconv_status check_tensors(const upconv_problem *given, upc_problem *pro
     upconv_status status = check_bytes("input", in.element_bytes, in.batch, in.channels, in.extent);
     if (status == UPCONV_OK)
         status = check_bytes("output", out.element_bytes, out.batch, out.channels, out.extent);
-    if (status == UPCONV_OK && upc_op_takes(problem->op, UPCONV_WEIGHTS)) // they may be f32 with tensors of f16
+    const bool filter = upc_op_takes(problem->op, UPCONV_WEIGHTS) || upc_op_of(problem->op)->result == UPC_RESULT_FILTER;
+    if (status == UPCONV_OK && filter) // they may be f32 with tensors of f16
         status = check_bytes("filter", sizeof(float), in.channels, problem->ocg, kernel);
     if (status == UPCONV_OK)
         status = upc_tensor_from(&in, &given->in_pitch, &problem->in);
@@ -410,9 +413,12 @@ uint64_t upc_output_elements(const upc_problem *problem)
 
 uint64_t upc_weights_elements(const upc_problem *problem)
 {
+    return upc_op_takes(problem->op, UPCONV_WEIGHTS) ? upc_filter_elements(problem) : 0;
+}
+
+uint64_t upc_filter_elements(const upc_problem *problem)
+{
     const upc_axis *axis = problem->axis;
-    if (!upc_op_takes(problem->op, UPCONV_WEIGHTS))
-        return 0;
     return (uint64_t)(problem->groups * problem->icg * problem->ocg * axis[0].kernel * axis[1].kernel *
                       axis[2].kernel);
 }
@@ -420,9 +426,11 @@ uint64_t upc_weights_elements(const upc_problem *problem)
 double upc_problem_macs(const upc_problem *problem)
 {
     const upc_axis *axis = problem->axis;
-    if (!upc_op_takes(problem->op, UPCONV_WEIGHTS))
+    if (!upc_op_takes(problem->op, UPCONV_WEIGHTS) && upc_op_of(problem->op)->result != UPC_RESULT_FILTER)
         return 0;
     const double kernel = (double)axis[0].kernel * (double)axis[1].kernel * (double)axis[2].kernel;
+    if (problem->op == UPCONV_CONV)
+        return (double)upc_output_elements(problem) * (double)problem->icg * kernel;
     return (double)upc_input_elements(problem) * (double)problem->ocg * kernel;
 }
 
@@ -439,11 +447,13 @@ upconv_status upconv_problem_sizes(const upconv_problem *problem, upconv_sizes *
     for (int i = 0; i < checked.dims; i++)
         ours.out[i] = (int32_t)checked.axis[3 - checked.dims + i].out;
     ours.input_elements = upc_input_elements(&checked);
-    ours.output_elements = upc_output_elements(&checked);
+    upc_problem shape;
+    upc_result_shape(&checked, &shape);
+    ours.output_elements = upc_output_elements(&shape);
     ours.weights_elements = upc_weights_elements(&checked);
     ours.bias_elements = upc_op_takes(checked.op, UPCONV_BIAS) ? (uint64_t)(checked.groups * checked.ocg) : 0;
     ours.input_bytes = upc_input_bytes(&checked);
-    ours.output_bytes = upc_output_bytes(&checked);
+    ours.output_bytes = upc_output_bytes(&shape);
     ours.weights_bytes = ours.weights_elements * sizeof(float);
     ours.bias_bytes = ours.bias_elements * sizeof(float);
     ours.flops = 2 * upc_problem_macs(&checked);
@@ -456,26 +466,28 @@ upconv_status upconv_problem_sizes(const upconv_problem *problem, upconv_sizes *
 void upc_filter_strides_get(const upc_problem *problem, upconv_filter_order order,
                             upc_filter_strides *strides)
 {
+    static const char *const letters[UPCONV_FILTER_COUNT] = {"IOK", "KOI", "OIK", "KIO", "OKI", "IKO"};
     const upc_axis *axis = problem->axis;
-    const int64_t icg = problem->icg, ocg = problem->ocg;
-    const int64_t taps = axis[0].kernel * axis[1].kernel * axis[2].kernel;
-    int64_t tap = 1; // elements from one tap of the fastest axis to the next
-    if (order == UPCONV_FILTER_KOI) {
-        tap = problem->groups * icg * ocg;
-        strides->group = icg;
-        strides->in = 1;
-        strides->out = problem->groups * icg;
-    } else if (order == UPCONV_FILTER_OIK) {
-        strides->group = ocg * icg * taps;
-        strides->in = taps;
-        strides->out = icg * taps;
-    } else {
-        strides->group = icg * ocg * taps;
-        strides->in = ocg * taps;
-        strides->out = taps;
+    const char *text = letters[order], *all = text[0] == 'K' ? text + 2 : text; // counted over all groups
+    int64_t at = 1; // elements from one of the letter at hand to the next
+    for (int n = 2; n >= 0; n--) {
+        const bool in = text[n] == 'I';
+        if (text[n] == 'K') {
+            for (int i = 2; i >= 0; i--) {
+                strides->tap[i] = at;
+                at *= axis[i].kernel;
+            }
+            continue;
+        }
+        const int64_t count = in ? problem->icg : problem->ocg;
+        *(in ? &strides->in : &strides->out) = at;
+        if (text + n == all)
+            strides->group = at * count;
+        at *= count * (text + n == all ? problem->groups : 1);
     }
-    for (int i = 2; i >= 0; i--) {
-        strides->tap[i] = tap;
-        tap *= axis[i].kernel;
+    strides->first = 0;
+    for (int i = 0; i < 3 && upc_filter_flipped(problem); i++) {
+        strides->first += (axis[i].kernel - 1) * strides->tap[i];
+        strides->tap[i] = -strides->tap[i];
     }
 }

@@ -4,14 +4,16 @@
 
 #include "util/util.h"
 
+// Outputs and inputs that meet: o * step = i * stride + k * dilation - pad. Transposed convolution has step 1. Convolution has
+// stride 1: read back to front its filter is that of a transposed convolution whose outputs between the steps nobody asked for.
 typedef struct upc_axis {
-    int64_t in, out, kernel, stride, dilation, pad;
+    int64_t in, out, kernel, stride, dilation, pad, step; // stride and step are not both above 1
 } upc_axis;
 
 // The input position that reaches output o with tap k, or -1.
 static inline int64_t upc_axis_source(const upc_axis *axis, int64_t o, int64_t k)
 {
-    const int64_t at = o + axis->pad - k * axis->dilation;
+    const int64_t at = o * axis->step + axis->pad - k * axis->dilation;
     return at < 0 || at % axis->stride || at / axis->stride >= axis->in ? -1 : at / axis->stride;
 }
 
@@ -106,14 +108,22 @@ static inline uint64_t upc_output_bytes(const upc_problem *problem)
 {
     return (uint64_t)problem->out.elements * upc_type_bytes(problem->type);
 }
-uint64_t upc_weights_elements(const upc_problem *problem);
-// Multiply-adds as GFLOPS counts them: batch * in extents * kernel * in_channels * out_channels / groups.
+uint64_t upc_weights_elements(const upc_problem *problem); // that a plan takes: 0 for operations without
+uint64_t upc_filter_elements(const upc_problem *problem);  // of the filter that a plan takes, or writes
+// Multiply-adds as GFLOPS counts them: batch * in extents * kernel * in_channels * out_channels / groups; of a convolution with its
+// output's extents.
 double upc_problem_macs(const upc_problem *problem);
 
-// Strides of a filter tensor in elements: index = (g's part) + ic * in + oc * out + kd * tap[0] + kh * tap[1] + kw *
+// Whether the filter is read back to front: a convolution's, so that what is left is a transposed convolution (see upc_axis).
+static inline bool upc_filter_flipped(const upc_problem *problem) { return problem->op == UPCONV_CONV; }
+
+// Strides of a filter tensor in elements: index = first + (g's part) + ic * in + oc * out + kd * tap[0] + kh * tap[1] + kw *
 // tap[2], with ic and oc counted within the group g.
+//
+// first: where the element of index 0 lies, which is not the tensor's first where taps are read back to front (convolution):
+// distances between taps are negative then.
 typedef struct upc_filter_strides {
-    int64_t group, in, out, tap[3];
+    int64_t group, in, out, tap[3], first;
 } upc_filter_strides;
 void upc_filter_strides_get(const upc_problem *problem, upconv_filter_order order, upc_filter_strides *strides);
 

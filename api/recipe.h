@@ -9,7 +9,7 @@
 enum {
     UPC_MAX_BINDINGS = 7, // buffers of one kernel
     UPC_MAX_ARGS = 25,    // run-time integers of one kernel; with a base per binding, within 128 bytes of push constants
-    UPC_MAX_PARAMS = 80,
+    UPC_MAX_PARAMS = 96,
 };
 
 // Where the bytes of a binding are: the roles of the public API, and two that the plan keeps for itself.
@@ -22,6 +22,7 @@ typedef enum upc_place {
     UPC_RESIDUAL = UPCONV_RESIDUAL,
     UPC_INDICES = UPCONV_INDICES,
     UPC_WORKSPACE = UPCONV_WORKSPACE,
+    UPC_OUTPUT_GRAD = UPCONV_OUTPUT_GRAD,
     UPC_PACKED = UPCONV_ROLE_COUNT, // weights in the kernel's layout, made by the solver's pack
     UPC_TABLE,                      // the recipe's table
     UPC_PLACE_COUNT

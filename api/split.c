@@ -1,12 +1,14 @@
 #include "split.h"
 
+#include "solvers/taps.h"
+
 // The outputs of a box along one axis, clipped to the tensor; false when there are none.
 static bool out_range(const upc_split *split, const upc_box *box, int a, int64_t *first, int64_t *last)
 {
     const upc_axis *axis = &split->problem->axis[a];
-    const int64_t stride = split->stride[a];
-    *first = UPC_MAX(box->q0[a] * stride - axis->pad, 0);
-    *last = UPC_MIN((box->q0[a] + box->qn[a]) * stride - 1 - axis->pad, axis->out - 1);
+    const int64_t stride = split->stride[a], origin = upc_axis_origin(axis);
+    *first = UPC_MAX(box->q0[a] * stride - origin, 0);
+    *last = UPC_MIN((box->q0[a] + box->qn[a]) * stride - 1 - origin, axis->out - 1);
     return *first <= *last;
 }
 
@@ -14,15 +16,16 @@ static bool out_range(const upc_split *split, const upc_box *box, int a, int64_t
 static void in_range(const upc_split *split, const upc_box *box, int a, int64_t *first, int64_t *last)
 {
     const upc_axis *axis = &split->problem->axis[a];
+    const int64_t origin = upc_axis_origin(axis);
     int64_t from, to;
     out_range(split, box, a, &from, &to);
     if (a == 2 && !split->lanes) // the last tile of a row loads for all its positions, also for those that are not wanted
-        to = UPC_MAX(to, (box->q0[a] + upc_ceil_div(box->qn[a], split->tile) * split->tile) * split->stride[a] - 1 - axis->pad);
+        to = UPC_MAX(to, (box->q0[a] + upc_ceil_div(box->qn[a], split->tile) * split->tile) * split->stride[a] - 1 - origin);
     if (split->padded) // items read for outputs that are not there, too
-        from = box->q0[a] * split->stride[a] - axis->pad;
+        from = box->q0[a] * split->stride[a] - origin;
     const int64_t least = -split->front[a], most = axis->in - 1 + split->back[a];
-    *first = UPC_MAX(upc_ceil_div(from + axis->pad - (axis->kernel - 1) * axis->dilation, axis->stride), least);
-    *last = UPC_MIN(upc_floor_div(to + axis->pad, axis->stride), most);
+    *first = UPC_MAX(upc_ceil_div(from * axis->step + axis->pad - (axis->kernel - 1) * axis->dilation, axis->stride), least);
+    *last = UPC_MIN(upc_floor_div(to * axis->step + axis->pad, axis->stride), most);
     *first = UPC_MIN(*first, most);
     *last = UPC_MAX(*last, *first);
 }
@@ -243,9 +246,9 @@ upconv_status upc_split_run(upc_split *split)
     upc_box box = {.nn = problem->batch, .gn = problem->groups, .bn = upc_ceil_div(problem->ocg, split->oc),
                    .cn = problem->ocg, .pn = split->phases, .in = split->icg};
     for (int a = 0; a < 3; a++) {
-        const upc_axis *axis = &problem->axis[a];
-        box.q0[a] = upc_floor_div(axis->pad, split->stride[a]);
-        box.qn[a] = upc_floor_div(axis->out - 1 + axis->pad, split->stride[a]) - box.q0[a] + 1;
+        const int64_t origin = upc_axis_origin(&problem->axis[a]);
+        box.q0[a] = upc_floor_div(origin, split->stride[a]);
+        box.qn[a] = upc_floor_div(problem->axis[a].out - 1 + origin, split->stride[a]) - box.q0[a] + 1;
     }
     split->emitted = 0;
     return run(split, &box);

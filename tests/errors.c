@@ -253,7 +253,7 @@ static void plan_params(void **state)
         EXPECT(upconv_plan_create(errors_context, &problem, &params, &plan), status, word);                  \
         assert_ptr_equal(plan, kept);                                                                        \
     } while (0)
-    RULE(params.order = (upconv_filter_order)5, UPCONV_ERROR_INVALID, "order is 5");
+    RULE(params.order = UPCONV_FILTER_COUNT, UPCONV_ERROR_INVALID, "order is 6");
     RULE(params.weights_type = UPCONV_TYPE_COUNT, UPCONV_ERROR_INVALID, "weights_type is 2");
     RULE(params.effort = (upconv_effort)-2, UPCONV_ERROR_INVALID, "effort is -2");
     RULE(params.time_limit_ns = -9, UPCONV_ERROR_INVALID, "time_limit_ns is -9");
@@ -277,8 +277,8 @@ static void plan_params(void **state)
     EXPECT_INVALID(upconv_explain(NULL, &problem, NULL, text, sizeof text, NULL), "context is NULL");
     EXPECT_INVALID(upconv_explain(errors_context, NULL, NULL, text, sizeof text, NULL), "problem is NULL");
     EXPECT_INVALID(upconv_explain(errors_context, &problem, NULL, NULL, 5, NULL), "text is NULL");
-    params = (upconv_plan_params){sizeof params, .order = (upconv_filter_order)5};
-    EXPECT_INVALID(upconv_explain(errors_context, &problem, &params, text, sizeof text, NULL), "order is 5");
+    params = (upconv_plan_params){sizeof params, .order = UPCONV_FILTER_COUNT};
+    EXPECT_INVALID(upconv_explain(errors_context, &problem, &params, text, sizeof text, NULL), "order is 6");
 }
 
 // Who needs more workspace than the app allows is passed over, with a sentence.

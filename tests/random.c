@@ -137,7 +137,7 @@ static bool parse_options(int argc, char **argv, options *opt)
 
 static void print_failure(const suite *s, uint64_t seed, const random_draw *draw, const char *forced, const char *why)
 {
-    static const char *const orders[] = {"IOK", "KOI", "OIK"};
+    static const char *const orders[UPCONV_FILTER_COUNT] = {"IOK", "KOI", "OIK", "KIO", "OKI", "IKO"};
     char text[512];
     upconv_problem_print(&draw->problem, text, sizeof text, NULL);
     printf("FAILED %s, filter %s %s, %s, %s, %s: %s\n", text, orders[draw->order],
@@ -157,14 +157,16 @@ static bool reference_agrees(const suite *s, const test_case *test, char *why, s
     upconv_plan_params params = {sizeof params, .order = test->order, .weights_type = test->weights_type};
     params.bias = test->has_bias ? test->bias : NULL;
     params.slopes = test->problem.act == UPCONV_ACT_PRELU ? test->slopes : NULL;
-    static const upconv_role roles[] = {UPCONV_INPUT, UPCONV_WEIGHTS, UPCONV_RESIDUAL, UPCONV_OUTPUT};
+    static const upconv_role roles[] = {UPCONV_INPUT, UPCONV_WEIGHTS, UPCONV_RESIDUAL, UPCONV_OUTPUT_GRAD, UPCONV_OUTPUT};
     upconv_plan *plan = NULL;
     upconv_io io = {sizeof io};
     float *output = malloc((size_t)test->sizes.output_elements * sizeof *output);
     bool ok = output != NULL;
     for (size_t i = 0; i < UPC_COUNT(roles) && ok; i++) {
         const upconv_role role = roles[i];
-        if ((role == UPCONV_RESIDUAL && !test->problem.residual) || !test_case_bytes(test, role))
+        if (role == UPCONV_RESIDUAL   ? !test->problem.residual
+            : role == UPCONV_WEIGHTS ? !test->sizes.weights_elements
+                                     : !test_op_takes(test->problem.op, role))
             continue;
         ok = (io.at[role].host = malloc((size_t)test_case_bytes(test, role))) != NULL;
         if (ok && role != UPCONV_OUTPUT)
@@ -173,7 +175,7 @@ static bool reference_agrees(const suite *s, const test_case *test, char *why, s
     int64_t wrong = -1;
     ok = ok && !upconv_plan_create(s->cpu, &test->problem, &params, &plan) && !upconv_execute_io(plan, &io);
     if (ok)
-        test_unlay(&test->problem, false, io.at[UPCONV_OUTPUT].host, output);
+        test_case_unlay(test, io.at[UPCONV_OUTPUT].host, output);
     if (!ok)
         snprintf(why, size, "reference: %s", upconv_last_error());
     else if ((wrong = test_case_compare(test, output)) >= 0)
@@ -186,15 +188,22 @@ static bool reference_agrees(const suite *s, const test_case *test, char *why, s
     return ok && wrong < 0;
 }
 
-// Direct and phase take any transposed convolution everywhere, the reference any on the CPU; sums in f16 are for phase, where the device has them.
+// These take any problem of their operations everywhere, the reference any on the CPU; sums in f16 are for phase, where the device has
+// them.
 static bool must_not_refuse(const suite *s, const upc_solver *solver)
 {
     if (s->opt.any_refusal)
         return false;
     if (s->opt.f16_sums)
         return strcmp(solver->name, "phase") == 0 && s->context->facts.info.f16_math;
-    return strcmp(solver->name, "sample") == 0 || strcmp(solver->name, "direct") == 0 || strcmp(solver->name, "phase") == 0 ||
-           (strcmp(solver->name, "reference") == 0 && s->opt.backend == UPCONV_BACKEND_CPU);
+    static const char *const names[] = {"direct", "phase", "sample"}, *const gpu[] = {"outer", "sums"};
+    const bool cpu = s->opt.backend == UPCONV_BACKEND_CPU;
+    bool must = cpu && strcmp(solver->name, "reference") == 0;
+    for (size_t i = 0; i < UPC_COUNT(names); i++)
+        must = must || strcmp(solver->name, names[i]) == 0;
+    for (size_t i = 0; i < UPC_COUNT(gpu); i++)
+        must = must || (!cpu && strcmp(solver->name, gpu[i]) == 0);
+    return must;
 }
 
 // Runs one solver on the case.
@@ -209,11 +218,11 @@ static random_verdict run_solver(suite *s, random_pool *pool, const test_case *t
         snprintf(why, why_size, "%s", upconv_last_error());
         return RANDOM_FAILED;
     }
-    const char *refusal = pool->solver->refuse(&canonical, &s->context->facts, sentence);
+    const char *refusal = upc_solver_refuse(pool->solver, &canonical, &s->context->facts, sentence);
     if (refusal) {
         snprintf(why, why_size, "%s", refusal);
         pool->refused++;
-        return must_not_refuse(s, pool->solver) ? RANDOM_FAILED : RANDOM_REFUSED;
+        return must_not_refuse(s, pool->solver) && upc_solver_does(pool->solver, canonical.op) ? RANDOM_FAILED : RANDOM_REFUSED;
     }
     if (s->opt.solver)
         snprintf(forced, forced_size, "%s", s->opt.solver);
@@ -246,8 +255,9 @@ static bool run_problem(suite *s, uint64_t seed)
     test_case test;
     char why[512] = "", refusal[512] = "", forced[256] = "reference";
     random_draw_problem(&random, s->opt.size, s->opt.variety, s->opt.op, &draw);
-    if (s->opt.f16_sums)
+    if (s->opt.f16_sums) {
         draw.problem.type = draw.problem.sum_type = UPCONV_F16;
+    }
     bool ok = test_case_init_typed(&test, &draw.problem, draw.order, draw.weights_type, draw.has_bias, draw.integers,
                                    &random);
     if (!ok)

@@ -26,7 +26,8 @@ static void draw_axis(test_random *random, upconv_problem *p, int a)
     else
         p->pad[a] = test_between(random, -4, reach + 3);
 
-    const int natural = (p->in[a] - 1) * p->stride[a] + reach - 2 * p->pad[a];
+    const int natural = p->op == UPCONV_CONV ? (p->in[a] + 2 * p->pad[a] - reach) / p->stride[a] + 1
+                                             : (p->in[a] - 1) * p->stride[a] + reach - 2 * p->pad[a];
     const int kind = test_between(random, 0, 9);
     if (kind < 4)
         p->out[a] = natural;
@@ -81,11 +82,12 @@ static void draw_activation(test_random *random, random_draw *draw)
 static bool small_enough(const upconv_problem *p, int size)
 {
     double outputs = (double)p->batch * p->out_channels, inputs = (double)p->batch * p->in_channels;
-    double macs = upc_op_takes(p->op, UPCONV_WEIGHTS) ? inputs * p->out_channels / p->groups : 0;
+    double macs = upc_op_takes(p->op, UPCONV_WEIGHTS) || p->op == UPCONV_GRAD_FILTER ? inputs * p->out_channels / p->groups : 0;
+    const bool conv = p->op == UPCONV_CONV;
     for (int a = 0; a < p->dims; a++) {
         outputs *= p->out[a];
         inputs *= p->in[a];
-        macs *= (double)p->in[a] * UPC_MAX(p->kernel[a], 1);
+        macs *= (double)(conv ? p->out[a] : p->in[a]) * UPC_MAX(p->kernel[a], 1);
     }
     return outputs <= size && inputs <= size && macs <= 20.0 * size;
 }
@@ -182,7 +184,7 @@ static void draw_tensors(test_random *random, random_variety variety, random_dra
         draw->weights_type = UPCONV_F16;
 }
 
-// Geometry and channels of a transposed convolution.
+// Geometry and channels of a convolution, transposed or not.
 static void draw_transposed(test_random *random, upconv_problem *p)
 {
     draw_channels(random, p);
@@ -194,6 +196,9 @@ void random_draw_problem(test_random *random, int size, random_variety variety, 
 {
     static void (*const draws[UPCONV_OP_COUNT])(test_random *random, upconv_problem *problem) = {
         [UPCONV_CONV_TRANSPOSE] = draw_transposed,
+        [UPCONV_CONV] = draw_transposed,
+        [UPCONV_GRAD_FILTER] = draw_transposed,
+        [UPCONV_GRAD_BIAS] = draw_transposed,
         [UPCONV_RESIZE] = random_draw_sample,
         [UPCONV_ZERO_INSERT] = random_draw_sample,
         [UPCONV_PIXEL_SHUFFLE] = random_draw_sample,
@@ -208,10 +213,16 @@ void random_draw_problem(test_random *random, int size, random_variety variety, 
         draws[op](random, p);
     } while (!small_enough(p, size));
     draw_activation(random, draw);
-    draw->order = (upconv_filter_order)test_between(random, UPCONV_FILTER_IOK, UPCONV_FILTER_OIK);
+    draw->order = (upconv_filter_order)test_between(random, UPCONV_FILTER_IOK, UPCONV_FILTER_COUNT - 1);
     draw->has_bias = test_chance(random, 60) && upc_op_takes(op, UPCONV_BIAS);
     if (variety != RANDOM_PLAIN)
         draw_tensors(random, variety, draw);
+    if (p->op == UPCONV_GRAD_FILTER || p->op == UPCONV_GRAD_BIAS) { // which have nothing of all this
+        p->act = UPCONV_ACT_NONE;
+        p->act_param[0] = p->act_param[1] = 0;
+        p->residual = UPCONV_RESIDUAL_NONE;
+        draw->has_bias = false;
+    }
 }
 
 static void draw_config(const upc_solver *solver, bool sharing, test_random *random, upc_config *config)

@@ -76,7 +76,8 @@ static void role_sizes(const test_case *test, upconv_role role, size_t *bytes, s
     *bytes = (size_t)test_case_bytes(test, role);
     *element = role == UPCONV_WEIGHTS ? (test->weights_type == UPCONV_F16 ? 2 : 4) : 4;
     *alignment = *element;
-    if (role == UPCONV_INPUT || role == UPCONV_OUTPUT || role == UPCONV_RESIDUAL) {
+    const bool filter = role == UPCONV_OUTPUT && test_op_takes(test->problem.op, UPCONV_OUTPUT_GRAD); // or a bias
+    if (!filter && (role == UPCONV_INPUT || role == UPCONV_OUTPUT || role == UPCONV_RESIDUAL || role == UPCONV_OUTPUT_GRAD)) {
         *element = test->problem.type == UPCONV_F16 ? 2 : 4;
         *alignment = test_alignment(&test->problem, role == UPCONV_INPUT);
     }
@@ -215,7 +216,8 @@ static bool may_change(const runner *run, int index, size_t at)
 
 static bool check_canaries(runner *run)
 {
-    static const char *const names[] = {"input", "output", "weights", "bias", "slopes", "residual", "indices", "workspace"};
+    static const char *const names[] = {"input", "output", "weights", "bias", "slopes", "residual", "indices",
+                                        "workspace", "gradient"};
     for (int i = 0; i < run->region_count; i++) {
         const region *r = &run->regions[i];
         for (size_t at = 0; at < r->bytes; at++) {
@@ -239,7 +241,7 @@ static bool check_output(runner *run, int pass)
     float *output = malloc(logical);
     if (!output)
         return fail(run, "no memory for %zu bytes of output", logical);
-    test_unlay(&run->test->problem, false, bytes, output);
+    test_case_unlay(run->test, bytes, output);
     const int64_t wrong = test_case_compare(run->test, output);
     if (wrong >= 0) {
         fail(run, "pass %d: output %lld of %llu is %.9g instead of %.9g (bound %g)", pass, (long long)wrong,
@@ -300,8 +302,9 @@ static random_verdict plan(runner *run, const char *forced)
     upconv_plan_info info = {sizeof info};
     if (!check_plan(run, forced, &info))
         return RANDOM_FAILED;
-    place_role(run, UPCONV_INPUT);
-    place_role(run, UPCONV_OUTPUT);
+    for (int role = 0; role < UPCONV_ROLE_COUNT; role++)
+        if (test_op_takes(test->problem.op, (upconv_role)role))
+            place_role(run, (upconv_role)role);
     if (test->problem.residual)
         place_residual(run);
     if (weighted && !frozen_weights)
@@ -317,10 +320,11 @@ static random_verdict plan(runner *run, const char *forced)
 
 static bool run_twice(runner *run)
 {
-    static const upconv_role given[] = {UPCONV_INPUT, UPCONV_WEIGHTS, UPCONV_BIAS, UPCONV_SLOPES, UPCONV_RESIDUAL};
+    static const upconv_role given[] = {UPCONV_INPUT, UPCONV_WEIGHTS, UPCONV_BIAS, UPCONV_SLOPES, UPCONV_RESIDUAL,
+                                        UPCONV_OUTPUT_GRAD};
     if (!(run->marks = calloc(run->at[UPCONV_OUTPUT].bytes, 1)))
         return fail(run, "no memory for marks");
-    test_mark(&run->test->problem, run->marks);
+    test_case_mark(run->test, run->marks);
     if (!allocate(run))
         return false;
     for (size_t i = 0; i < UPC_COUNT(given); i++)
@@ -338,7 +342,8 @@ random_verdict random_run(upconv_context *context, const test_case *test, const 
     test_case own = *test;
     own.transformed = strncmp(forced, "winograd", 8) ? 0 : test_case_most(test);
     runner run = {.context = context, .test = &own, .random = random, .why = why, .why_size = size};
-    run.how = (way)test_between(random, test->problem.residual ? WAY_HOST : WAY_EXECUTE, WAY_COUNT - 1);
+    const bool more = test->problem.residual || test_op_takes(test->problem.op, UPCONV_OUTPUT_GRAD);
+    run.how = (way)test_between(random, more ? WAY_HOST : WAY_EXECUTE, WAY_COUNT - 1);
     for (int role = 0; role < UPCONV_ROLE_COUNT; role++)
         run.at[role].region = -1;
     random_verdict verdict = plan(&run, forced);

@@ -126,6 +126,12 @@ static uint64_t filter_index(const upconv_problem *p, upconv_filter_order order,
         return (tap * (uint64_t)ocg + (uint64_t)(oc % ocg)) * (uint64_t)p->in_channels + (uint64_t)ic;
     case UPCONV_FILTER_OIK:
         return ((uint64_t)oc * (uint64_t)icg + (uint64_t)(ic % icg)) * taps + tap;
+    case UPCONV_FILTER_KIO:
+        return (tap * (uint64_t)icg + (uint64_t)(ic % icg)) * (uint64_t)p->out_channels + (uint64_t)oc;
+    case UPCONV_FILTER_OKI:
+        return ((uint64_t)oc * taps + tap) * (uint64_t)icg + (uint64_t)(ic % icg);
+    case UPCONV_FILTER_IKO:
+        return ((uint64_t)ic * taps + tap) * (uint64_t)ocg + (uint64_t)(oc % ocg);
     default:
         return ((uint64_t)ic * (uint64_t)ocg + (uint64_t)(oc % ocg)) * taps + tap;
     }
@@ -148,33 +154,85 @@ static void scatter(test_case *test, int batch, int ic, uint64_t input_at, uint6
     }
 }
 
+// Where position `from` of the input (of a convolution: of the output) goes with a tap; false: nowhere.
+static bool lands(const upconv_problem *p, const int from[3], const int tap[3], uint64_t *at, uint64_t *other)
+{
+    const bool conv = p->op == UPCONV_CONV;
+    *at = *other = 0;
+    for (int a = 0; a < p->dims; a++) {
+        const int64_t to = (int64_t)from[a] * p->stride[a] + (int64_t)tap[a] * p->dilation[a] - p->pad[a];
+        const int32_t extent = conv ? p->in[a] : p->out[a], own = conv ? p->out[a] : p->in[a];
+        if (to < 0 || to >= extent)
+            return false;
+        *at = *at * (uint64_t)own + (uint64_t)from[a];
+        *other = *other * (uint64_t)extent + (uint64_t)to;
+    }
+    return true;
+}
+
+static bool is_gradient(const upconv_problem *p) { return p->op == UPCONV_GRAD_FILTER || p->op == UPCONV_GRAD_BIAS; }
+
+// What is written is f32 then, whatever the problem's type.
+static upconv_type result_type(const upconv_problem *p) { return is_gradient(p) ? UPCONV_F32 : p->type; }
+
+bool test_op_takes(upconv_op op, upconv_role role)
+{
+    const bool gradient = op == UPCONV_GRAD_FILTER || op == UPCONV_GRAD_BIAS;
+    return role == UPCONV_OUTPUT || (role == UPCONV_INPUT && op != UPCONV_GRAD_BIAS) || (role == UPCONV_OUTPUT_GRAD && gradient);
+}
+
+// One product of the filter's gradient: of an input element and all output channels of its group at the place that a tap takes it to.
+static void add_gradient(test_case *test, int batch, int ic, uint64_t input_at, uint64_t output_at, const int tap[3])
+{
+    const upconv_problem *p = &test->problem;
+    const int icg = p->in_channels / p->groups, ocg = p->out_channels / p->groups, group = ic / icg;
+    uint64_t plane = 1;
+    for (int a = 0; a < p->dims; a++)
+        plane *= (uint64_t)p->out[a];
+    for (int oc = group * ocg; oc < (group + 1) * ocg; oc++) {
+        const uint64_t from = ((uint64_t)batch * (uint64_t)p->out_channels + (uint64_t)oc) * plane + output_at;
+        const double product = (double)test->input[input_at] * (double)test->gradient[from];
+        const uint64_t at = filter_index(p, test->order, tap, ic, oc);
+        test->sums[at] += product;
+        test->magnitudes[at] += fabs(product);
+    }
+}
+
+static void add_biases(test_case *test)
+{
+    const upconv_problem *p = &test->problem;
+    const uint64_t channels = (uint64_t)p->out_channels;
+    uint64_t plane = 1;
+    for (int a = 0; a < p->dims; a++)
+        plane *= (uint64_t)p->out[a];
+    for (uint64_t i = 0; i < (uint64_t)p->batch * channels * plane; i++) {
+        test->sums[i / plane % channels] += (double)test->gradient[i];
+        test->magnitudes[i / plane % channels] += fabs((double)test->gradient[i]);
+    }
+}
+
 static void scatter_all(test_case *test)
 {
     const upconv_problem *p = &test->problem;
-    uint64_t input_at = 0;
-    for (int batch = 0; batch < p->batch; batch++) {
-        for (int ic = 0; ic < p->in_channels; ic++) {
-            int i[3] = {0, 0, 0};
+    const bool conv = p->op == UPCONV_CONV;
+    uint64_t plane = 1, at, other;
+    for (int a = 0; a < p->dims; a++)
+        plane *= (uint64_t)p->in[a];
+    for (int n = 0; n < p->batch * p->in_channels; n++) {
+        int from[3] = {0, 0, 0};
+        do {
+            int tap[3] = {0, 0, 0};
             do {
-                int tap[3] = {0, 0, 0};
-                do {
-                    uint64_t output_at = 0;
-                    bool inside = true;
-                    for (int a = 0; a < p->dims; a++) {
-                        const int64_t o = (int64_t)i[a] * p->stride[a] + (int64_t)tap[a] * p->dilation[a] - p->pad[a];
-                        inside = inside && o >= 0 && o < p->out[a];
-                        output_at = output_at * (uint64_t)p->out[a] + (uint64_t)o;
-                    }
-                    if (inside)
-                        scatter(test, batch, ic, input_at, output_at, tap);
-                } while (test_next(tap, p->kernel, p->dims));
-                input_at++;
-            } while (test_next(i, p->in, p->dims));
-        }
+                if (lands(p, from, tap, &at, &other))
+                    (is_gradient(p) ? add_gradient : scatter)(test, n / p->in_channels, n % p->in_channels, (uint64_t)n * plane + (conv ? other : at),
+                            conv ? at : other, tap);
+            } while (test_next(tap, p->kernel, p->dims));
+        } while (test_next(from, conv ? p->out : p->in, p->dims));
     }
 }
 
 static double sum_bound(const test_case *test, uint64_t index);
+static double gradient_bound(const test_case *test, uint64_t index);
 
 // What makes sums and magnitudes of each operation, and how far a sum may be off.
 typedef struct oracle {
@@ -186,6 +244,9 @@ static const oracle *oracle_of(upconv_op op)
 {
     static const oracle oracles[UPCONV_OP_COUNT] = {
         [UPCONV_CONV_TRANSPOSE] = {scatter_all, sum_bound},
+        [UPCONV_CONV] = {scatter_all, sum_bound},
+        [UPCONV_GRAD_FILTER] = {scatter_all, gradient_bound},
+        [UPCONV_GRAD_BIAS] = {add_biases, gradient_bound},
         [UPCONV_RESIZE] = {test_sample_all, test_sample_bound},
         [UPCONV_ZERO_INSERT] = {test_sample_all, test_sample_bound},
         [UPCONV_PIXEL_SHUFFLE] = {test_sample_all, test_sample_bound},
@@ -196,7 +257,7 @@ static const oracle *oracle_of(upconv_op op)
 static void expect(test_case *test)
 {
     const upconv_problem *p = &test->problem;
-    const uint64_t plane = test->sizes.output_elements / (uint64_t)p->batch / (uint64_t)p->out_channels;
+    const uint64_t plane = UPC_MAX(test->sizes.output_elements / (uint64_t)p->batch / (uint64_t)p->out_channels, 1);
     for (uint64_t i = 0; i < test->sizes.output_elements; i++) {
         const uint64_t oc = i / plane % (uint64_t)p->out_channels;
         if (test->has_bias) {
@@ -204,6 +265,10 @@ static void expect(test_case *test)
             test->magnitudes[i] += fabs((double)test->bias[oc]);
         }
         const double residual = p->residual ? (double)test->residual[i] : 0;
+        if (is_gradient(p)) {
+            test->expected[i] = test->sums[i];
+            continue;
+        }
         if (p->residual == UPCONV_RESIDUAL_BEFORE_ACT) {
             test->sums[i] += residual;
             test->magnitudes[i] += fabs(residual);
@@ -251,10 +316,15 @@ bool test_case_init_typed(test_case *test, const upconv_problem *problem, upconv
     test->bias = numbers(channels, integers, true, random);
     test->slopes = numbers(channels, true, true, random);
     test->residual = numbers(problem->residual ? outputs : 1, integers, fine, random);
+    upconv_problem forward = *problem; // whose output a gradient is of
+    upconv_sizes sizes = {sizeof sizes};
+    forward.op = is_gradient(problem) ? UPCONV_CONV_TRANSPOSE : problem->op;
+    upconv_problem_sizes(&forward, &sizes);
+    test->gradient = numbers(is_gradient(problem) ? sizes.output_elements : 1, integers, fine, random);
     test->sums = calloc((size_t)outputs, sizeof *test->sums);
     test->magnitudes = calloc((size_t)outputs, sizeof *test->magnitudes);
     test->expected = calloc((size_t)outputs, sizeof *test->expected);
-    if (!test->input || !test->weights || !test->bias || !test->slopes || !test->residual || !test->sums ||
+    if (!test->input || !test->weights || !test->bias || !test->slopes || !test->residual || !test->gradient || !test->sums ||
         !test->magnitudes || !test->expected) {
         fprintf(stderr, "no memory for the tensors of a test\n");
         test_case_finish(test);
@@ -272,6 +342,7 @@ void test_case_lay(const test_case *test, upconv_role role, void *memory)
     switch (role) {
     case UPCONV_INPUT: test_lay(&test->problem, true, test->input, memory); break;
     case UPCONV_RESIDUAL: test_lay(&test->problem, false, test->residual, memory); break;
+    case UPCONV_OUTPUT_GRAD: test_lay(&test->problem, false, test->gradient, memory); break;
     case UPCONV_WEIGHTS:
         for (uint64_t i = 0; i < test->sizes.weights_elements; i++)
             if (test->weights_type == UPCONV_F16)
@@ -283,9 +354,31 @@ void test_case_lay(const test_case *test, upconv_role role, void *memory)
     }
 }
 
+void test_case_unlay(const test_case *test, const void *memory, float *output)
+{
+    if (is_gradient(&test->problem))
+        memcpy(output, memory, (size_t)test->sizes.output_bytes);
+    else
+        test_unlay(&test->problem, false, memory, output);
+}
+
+void test_case_mark(const test_case *test, unsigned char *marks)
+{
+    if (is_gradient(&test->problem))
+        memset(marks, 1, (size_t)test->sizes.output_bytes);
+    else
+        test_mark(&test->problem, marks);
+}
+
 uint64_t test_case_bytes(const test_case *test, upconv_role role)
 {
+    upconv_problem forward = test->problem;
+    upconv_sizes sizes = {sizeof sizes};
     switch (role) {
+    case UPCONV_OUTPUT_GRAD:
+        forward.op = UPCONV_CONV_TRANSPOSE;
+        upconv_problem_sizes(&forward, &sizes);
+        return sizes.output_bytes;
     case UPCONV_INPUT: return test->sizes.input_bytes;
     case UPCONV_OUTPUT:
     case UPCONV_RESIDUAL: return test->sizes.output_bytes;
@@ -301,6 +394,7 @@ void test_case_finish(test_case *test)
     free(test->bias);
     free(test->slopes);
     free(test->residual);
+    free(test->gradient);
     free(test->sums);
     free(test->magnitudes);
     free(test->expected);
@@ -320,7 +414,7 @@ double test_case_most(const test_case *test)
     const upconv_problem *p = &test->problem;
     double terms = (double)p->in_channels / p->groups;
     for (int a = 0; a < p->dims; a++)
-        terms *= ceil((double)p->kernel[a] / p->stride[a]);
+        terms *= p->op == UPCONV_CONV ? p->kernel[a] : ceil((double)p->kernel[a] / p->stride[a]);
     return terms * largest(test->input, test->sizes.input_elements) * largest(test->weights, test->sizes.weights_elements);
 }
 
@@ -331,7 +425,7 @@ static double sum_bound(const test_case *test, uint64_t index)
     const double ulp = p->sum_type == UPCONV_F16 ? 9.765625e-4 : 1.1920929e-7, magnitude = test->magnitudes[index];
     double bound = 0, terms = (double)p->in_channels / p->groups + 2;
     for (int a = 0; a < p->dims; a++)
-        terms *= ceil((double)p->kernel[a] / p->stride[a] * (p->dilation[a] > 1 ? p->stride[a] : 1));
+        terms *= ceil((double)p->kernel[a] / p->stride[a] * (p->dilation[a] > 1 || p->op == UPCONV_CONV ? p->stride[a] : 1));
     // Sums of n terms in any order are off by at most n half-ulps of the sum of magnitudes, and products by as much again. Sums in
     // f16 hold every integer up to 2048.
     if (!test->integers || (p->sum_type == UPCONV_F16 && magnitude > 2048))
@@ -348,12 +442,22 @@ static double sum_bound(const test_case *test, uint64_t index)
     return bound;
 }
 
+// Every position of every image is a term.
+static double gradient_bound(const test_case *test, uint64_t index)
+{
+    const upconv_problem *p = &test->problem;
+    double terms = p->batch;
+    for (int a = 0; a < p->dims; a++)
+        terms *= p->op == UPCONV_GRAD_BIAS ? p->out[a] : p->in[a];
+    return test->integers ? 0 : (terms + 2) * 1.1920929e-7 * test->magnitudes[index];
+}
+
 double test_case_bound(const test_case *test, uint64_t index)
 {
     const upconv_problem *p = &test->problem;
     const double expected = test->expected[index], sum_error = oracle_of(p->op)->bound(test, index);
     const bool exact = sum_error == 0 && act_is_exact(p->act);
-    if (exact && (p->type == UPCONV_F32 || test_half_to(test_half_from(expected)) == expected))
+    if (exact && (result_type(p) == UPCONV_F32 || test_half_to(test_half_from(expected)) == expected))
         return 0;
     // No activation here is steeper than 1.2, except the leaky ones by their slope. exp and tanh of a GPU are good to a
     // few ulps of a larger argument.
@@ -362,14 +466,14 @@ double test_case_bound(const test_case *test, uint64_t index)
     const double added = p->residual == UPCONV_RESIDUAL_AFTER_ACT ? fabs((double)test->residual[index]) : 0;
     const double bound = slope * sum_error + smooth + ulp * (fabs(expected) + added);
     // stored as f16: to nearest, or cut off
-    return p->type == UPCONV_F16 ? bound + test_half_ulp(fabs(expected) + bound) : bound;
+    return result_type(p) == UPCONV_F16 ? bound + test_half_ulp(fabs(expected) + bound) : bound;
 }
 
 int64_t test_case_compare(const test_case *test, const float *output)
 {
     for (uint64_t i = 0; i < test->sizes.output_elements; i++) {
         const double bound = test_case_bound(test, i), error = fabs((double)output[i] - test->expected[i]);
-        const bool beyond = test->problem.type == UPCONV_F16 && fabs(test->expected[i]) + bound > 65504;
+        const bool beyond = result_type(&test->problem) == UPCONV_F16 && fabs(test->expected[i]) + bound > 65504;
         // the largest number, or infinity
         const bool ok = error <= bound || (beyond && fabs((double)output[i]) >= 65504 - bound);
         if (!ok) // also for NaN

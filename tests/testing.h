@@ -32,6 +32,7 @@ typedef struct test_case {
     upconv_type weights_type;
     bool has_bias, integers; // integers: every f32 sum is exact whatever its order
     float *input, *weights, *bias, *slopes, *residual;
+    float *gradient;           // of the output, where the result is another gradient; else NULL
     double *sums, *magnitudes; // of every output before the activation: the sum, and the sum of absolute values
     double *expected;          // after the activation, and with the residual
     int partial;               // sums may be stored so often, in the output's type, before they are whole
@@ -57,8 +58,13 @@ void test_sample_all(test_case *test);
 double test_sample_bound(const test_case *test, uint64_t index);
 
 // The tensors as the library sees them (tensors.h). What lies between the elements is left alone.
-void test_case_lay(const test_case *test, upconv_role role, void *memory); // INPUT, WEIGHTS, BIAS, SLOPES, RESIDUAL
+void test_case_lay(const test_case *test, upconv_role role, void *memory); // INPUT, WEIGHTS, BIAS, SLOPES, RESIDUAL, OUTPUT_GRAD
 uint64_t test_case_bytes(const test_case *test, upconv_role role);
+
+// The output as the library left it, as dense f32; and which of its bytes it may write.
+void test_case_unlay(const test_case *test, const void *memory, float *output);
+void test_case_mark(const test_case *test, unsigned char *marks);
+bool test_op_takes(upconv_op op, upconv_role role); // but for weights, bias, slopes, residual and workspace, which depend on more
 
 // y = act(x) in double precision. slope: PRELU's, for this channel.
 double test_activation(const upconv_problem *problem, double x, double slope);

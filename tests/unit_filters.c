@@ -130,6 +130,12 @@ static int at(upconv_filter_order order, int g, int ic, int oc, int h, int w)
         return (((g * 2 + ic) * 3 + oc) * 3 + h) * 2 + w;
     case UPCONV_FILTER_KOI:
         return ((h * 2 + w) * 3 + oc) * 4 + g * 2 + ic;
+    case UPCONV_FILTER_KIO:
+        return ((h * 2 + w) * 2 + ic) * 6 + g * 3 + oc;
+    case UPCONV_FILTER_OKI:
+        return (((g * 3 + oc) * 3 + h) * 2 + w) * 2 + ic;
+    case UPCONV_FILTER_IKO:
+        return (((g * 2 + ic) * 3 + h) * 2 + w) * 3 + oc;
     default:
         return (((g * 3 + oc) * 2 + ic) * 3 + h) * 2 + w;
     }
@@ -154,7 +160,7 @@ static void test_channels(void **state)
     (void)state;
     const upconv_problem p = grouped();
     const double rows[] = {.5, 1, .5};
-    for (int order = 0; order < 3; order++) {
+    for (int order = 0; order < UPCONV_FILTER_COUNT; order++) {
         float w[GROUPED + 1];
         w[GROUPED] = 77;
         bilinear(&p, (upconv_filter_order)order, w);
@@ -252,7 +258,7 @@ static void test_orders(void **state)
     const upconv_problem p = grouped();
     float first[GROUPED], w[GROUPED];
     assert_int_equal(upconv_filter_he_normal(&p, UPCONV_FILTER_IOK, UPCONV_FAN_LAYER, 0, 5, first), UPCONV_OK);
-    for (int order = 1; order < 3; order++) {
+    for (int order = 1; order < UPCONV_FILTER_COUNT; order++) {
         assert_int_equal(upconv_filter_he_normal(&p, (upconv_filter_order)order, UPCONV_FAN_LAYER, 0, 5, w), UPCONV_OK);
         for (int n = 0; n < GROUPED; n++)
             assert_true(first[n] == w[at((upconv_filter_order)order, n / 36, n / 18 % 2, n / 6 % 3, n / 2 % 3, n % 2)]);
@@ -270,7 +276,7 @@ static void test_fold(void **state)
     const upconv_batch_norm norm = {
         .struct_size = sizeof norm, .gamma = gamma, .beta = beta, .mean = mean, .variance = variance, .epsilon = .25f};
     const double scale[] = {1.5, 1, 4, -.25, 0, 1}; // gamma / sqrt(4, 1, 1/4, 16, ..., 1)
-    for (int order = 0; order < 3; order++) {
+    for (int order = 0; order < UPCONV_FILTER_COUNT; order++) {
         float w[GROUPED], bias[] = {1, 2, 3, 4, 5, 6};
         for (int i = 0; i < GROUPED; i++)
             w[i] = (float)(i + 1);
@@ -303,7 +309,7 @@ static void test_refused(void **state)
     const float bad[] = {-1};
     upconv_batch_norm norm = {.struct_size = sizeof norm, .variance = bad, .epsilon = .5f};
     refused(upconv_filter_bilinear(&p, UPCONV_FILTER_IOK, NULL), "weights is NULL");
-    refused(upconv_filter_bilinear(&p, (upconv_filter_order)3, w), "order is 3");
+    refused(upconv_filter_bilinear(&p, UPCONV_FILTER_COUNT, w), "order is 6");
     refused(upconv_filter_bilinear(NULL, UPCONV_FILTER_IOK, w), "problem is NULL");
     refused(upconv_filter_he_normal(&p, UPCONV_FILTER_IOK, UPCONV_FAN_LAYER, INFINITY, 0, w), "slope");
     refused(upconv_filter_glorot_uniform(&p, UPCONV_FILTER_IOK, (upconv_fan)-1, 0, w), "fan is -1");

@@ -1,5 +1,6 @@
 // Packing: every order of weights into every layout, in both types, against a loop over the definition; what must not
 // be written is not, and nothing beyond the source is read (it ends where the memory ends, which a sanitizer sees).
+#include "../api/solver.h"
 #include "../api/solvers/packing.h"
 #include "../api/solvers/taps.h"
 #include "../api/util/half.h"
@@ -27,6 +28,9 @@ static const char *const problems[] = {
     "ic6oc5_id2kd3sd2_ih2kh3sh1dh1_iw2kw2sw2",
     "ic70oc64_ih2kh9sh4",
     "g2ic34oc10_iw4kw3sw2",
+    "conv:ic5oc13_ih9kh3sh2ph1",
+    "conv:g2ic16oc8_ih5kh1_iw5kw4",
+    "conv:ic3oc5_id3kd2_ih6kh3dh1_iw5kw2sw3",
     "ic100oc300_ih1kh6sh2", // large enough for two threads
 };
 
@@ -83,7 +87,7 @@ static void check_taps(const upc_taps *taps, const upc_problem *p, const upc_pac
                 for (int64_t i = 0; i < how->icg; i++) {
                     const int64_t tap[3] = {k / (kh * kw), k / kw % kh, k % kw};
                     const int64_t from =
-                        g * s.group + i * s.in + o * s.out + tap[0] * s.tap[0] + tap[1] * s.tap[1] + tap[2] * s.tap[2];
+                        s.first + g * s.group + i * s.in + o * s.out + tap[0] * s.tap[0] + tap[1] * s.tap[1] + tap[2] * s.tap[2];
                     const int64_t place = (g * blocks + o / how->oc) * all + upc_taps_position(taps, p, tap);
                     check_element(packed, (size_t)((place * how->icg + i) * how->oc + o % how->oc),
                                   how->type == UPCONV_F16, o < p->ocg && i < p->icg ? weights[from] : 0);
@@ -123,7 +127,7 @@ static void every_order_into_every_layout(void **state)
         upc_problem p;
         parse(problems[i], &p);
         for (size_t c = 0; c < UPC_COUNT(channels); c++)
-            for (int way = 0; way < 12; way++) {
+            for (int way = 0; way < 4 * UPCONV_FILTER_COUNT; way++) {
                 const upc_packing how = {
                     .oc = channels[c], .icg = p.icg + (c % 2 ? 3 : 0), .type = way % 2 ? UPCONV_F16 : UPCONV_F32};
                 pack_one(&env, &p, way / 2 % 2, &how, (upconv_filter_order)(way / 4));
@@ -246,9 +250,11 @@ static void matrices(void **state)
     const upc_solver *gemm = upc_solver_find("gemm", 4);
     assert_non_null(gemm);
     for (size_t i = 0; i < UPC_COUNT(problems); i++)
-        for (int order = 0; order <= UPCONV_FILTER_OIK; order++) {
+        for (int order = 0; order < UPCONV_FILTER_COUNT; order++) {
             upc_problem p;
             parse(problems[i], &p);
+            if (!upc_solver_does(gemm, p.op))
+                continue;
             upc_filter_strides from, to;
             upc_filter_strides_get(&p, (upconv_filter_order)order, &from);
             upc_filter_strides_get(&p, UPCONV_FILTER_IOK, &to);

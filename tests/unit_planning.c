@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../api/internal.h"
+#include "../api/ops.h"
 #include "../api/solvers/taps.h"
 
 static upc_env env;
@@ -139,7 +140,8 @@ static int32_t within(uint32_t *seed, int32_t low, int32_t high)
 
 static void random_problem(uint32_t *seed, upc_problem *problem)
 {
-    upconv_problem given = {.dims = within(seed, 1, 3), .batch = within(seed, 1, 3), .groups = within(seed, 1, 4)};
+    static const upconv_op ops[] = {UPCONV_CONV_TRANSPOSE, UPCONV_CONV_TRANSPOSE, UPCONV_CONV, UPCONV_GRAD_FILTER, UPCONV_GRAD_BIAS};
+    upconv_problem given = {.op = ops[within(seed, 0, UPC_COUNT(ops) - 1)], .dims = within(seed, 1, 3), .batch = within(seed, 1, 3), .groups = within(seed, 1, 4)};
     given.in_channels = given.groups * within(seed, 1, 9);
     given.out_channels = given.groups * within(seed, 1, 40);
     for (int a = 0; a < given.dims; a++) {
@@ -170,8 +172,11 @@ static void check_product(const upc_step *step)
 static void check_recipe(const upc_recipe *recipe, const upc_problem *problem, const upc_facts *facts)
 {
     const upconv_limits *limits = &facts->info.limits;
+    upc_problem shape;
+    upc_result_shape(problem, &shape);
     const uint64_t sizes[UPC_PLACE_COUNT] = {
-        [UPC_INPUT] = upc_input_elements(problem) * 4,     [UPC_OUTPUT] = upc_output_elements(problem) * 4,
+        [UPC_INPUT] = upc_input_elements(problem) * 4,     [UPC_OUTPUT] = upc_output_elements(&shape) * 4,
+        [UPC_OUTPUT_GRAD] = upc_output_elements(problem) * 4,
         [UPC_WEIGHTS] = upc_weights_elements(problem) * 4, [UPC_BIAS] = (uint64_t)(problem->groups * problem->ocg) * 4,
         [UPC_SLOPES] = (uint64_t)(problem->groups * problem->ocg) * 4, [UPC_WORKSPACE] = recipe->workspace_bytes,
         [UPC_PACKED] = recipe->packed_bytes,               [UPC_TABLE] = recipe->table_count * 4,
@@ -221,12 +226,15 @@ static void recipes_keep_to_limits(void **state)
             facts.info.limits.group_size = 1 + (uint32_t)(i / 7 % 9);
         if (i % 2)
             facts.texel_elements = 1u << 20;
-        const upc_solver *solver = upc_solvers[next(&seed) % (uint32_t)upc_solver_count];
+        const upc_solver *solver = NULL;
+        while (!solver || !upc_solver_does(solver, problem.op))
+            solver = upc_solvers[next(&seed) % (uint32_t)upc_solver_count];
         if (upc_solver_refuse(solver, &problem, &facts, sentence))
             continue;
         upc_config config;
         upc_recipe recipe;
-        const upc_request request = {i % 5 == 0, (upconv_filter_order)(i % 3)};
+        const upc_request request = {i % 5 == 0 && upc_op_takes(problem.op, UPCONV_WEIGHTS),
+                                     (upconv_filter_order)(i % UPCONV_FILTER_COUNT)};
         solver->guess(&problem, &facts, &config);
         assert_null(solver->legal(&problem, &facts, &config, sentence));
         assert_true(solver->cost_us(&problem, &facts, &config) > 0);
@@ -379,7 +387,7 @@ static void same_recipe_same_hash(void **state)
 
 // --------------------------------------------------------------------------------------------------------------- taps
 
-// The residues' taps are exactly those that the definition asks for: o = i * stride + k * dilation - pad.
+// The residues' taps are exactly those that the definition asks for: o * step = i * stride + k * dilation - pad.
 static void taps_follow_the_definition(void **state)
 {
     (void)state;
@@ -393,13 +401,13 @@ static void taps_follow_the_definition(void **state)
             const upc_axis *axis = &problem.axis[a];
             const upc_tap_axis *made = &taps.axis[a];
             for (int64_t o = 0; o < axis->out; o++) {
-                const int64_t q = upc_floor_div(o + axis->pad, made->stride), r = o + axis->pad - q * made->stride;
+                const int64_t at = o + upc_axis_origin(axis), q = upc_floor_div(at, made->stride), r = at - q * made->stride;
                 int32_t found = 0;
                 for (int64_t k = 0; k < axis->kernel; k++) {
                     const int64_t in = upc_axis_source(axis, o, k);
                     for (int32_t t = 0; t < made->residue[r].count; t++)
                         if (made->residue[r].tap + t * made->tap_step == k) {
-                            const int64_t read = q + made->residue[r].input - t * made->input_step;
+                            const int64_t read = q * axis->step + made->residue[r].input - t * made->input_step;
                             assert_true(in < 0 ? read < 0 || read >= axis->in : read == in);
                             found += in >= 0;
                         }

@@ -207,10 +207,10 @@ static void test_canonical(void **state)
     assert_int_equal(problem.dims, 1);
     assert_int_equal(problem.groups, 1);
     for (int i = 0; i < 2; i++) {
-        const upc_axis unit = {.in = 1, .out = 1, .kernel = 1, .stride = 1, .dilation = 1, .pad = 0};
+        const upc_axis unit = {.in = 1, .out = 1, .kernel = 1, .stride = 1, .dilation = 1, .pad = 0, .step = 1};
         assert_memory_equal(&problem.axis[i], &unit, sizeof unit);
     }
-    const upc_axis last = {.in = 4, .out = 6, .kernel = 3, .stride = 1, .dilation = 1, .pad = 0};
+    const upc_axis last = {.in = 4, .out = 6, .kernel = 3, .stride = 1, .dilation = 1, .pad = 0, .step = 1};
     assert_memory_equal(&problem.axis[2], &last, sizeof last);
     upconv_problem back;
     upc_problem_to(&problem, &back);
@@ -383,31 +383,60 @@ static void test_filter_strides(void **state)
                                   .kernel = {2, 3, 5}};
     upc_problem problem;
     assert_int_equal(upc_problem_from(&given, &problem), UPCONV_OK);
-    upc_filter_strides iok, koi, oik;
-    upc_filter_strides_get(&problem, UPCONV_FILTER_IOK, &iok);
-    upc_filter_strides_get(&problem, UPCONV_FILTER_KOI, &koi);
-    upc_filter_strides_get(&problem, UPCONV_FILTER_OIK, &oik);
-    int64_t expected = 0;
-    for (int64_t i = 0; i < 6; i++) // [in_channels][out_channels / groups][k...]
-        for (int64_t o = 0; o < 2; o++)
-            for (int64_t k = 0; k < 30; k++)
-                assert_int_equal(i / 3 * iok.group + i % 3 * iok.in + o * iok.out + k / 15 * iok.tap[0] +
-                                     k / 5 % 3 * iok.tap[1] + k % 5 * iok.tap[2],
-                                 expected++);
-    expected = 0;
-    for (int64_t k = 0; k < 30; k++) // [k...][out_channels / groups][in_channels]
-        for (int64_t o = 0; o < 2; o++)
-            for (int64_t i = 0; i < 6; i++)
-                assert_int_equal(i / 3 * koi.group + i % 3 * koi.in + o * koi.out + k / 15 * koi.tap[0] +
-                                     k / 5 % 3 * koi.tap[1] + k % 5 * koi.tap[2],
-                                 expected++);
-    expected = 0;
-    for (int64_t o = 0; o < 4; o++) // [out_channels][in_channels / groups][k...]
-        for (int64_t i = 0; i < 3; i++)
-            for (int64_t k = 0; k < 30; k++)
-                assert_int_equal(o / 2 * oik.group + i * oik.in + o % 2 * oik.out + k / 15 * oik.tap[0] +
-                                     k / 5 % 3 * oik.tap[1] + k % 5 * oik.tap[2],
-                                 expected++);
+    // letters of each order, and which of them is counted over all groups
+    static const struct {
+        upconv_filter_order order;
+        const char *letters;
+        char all;
+    } orders[UPCONV_FILTER_COUNT] = {
+        {UPCONV_FILTER_IOK, "IOK", 'I'}, {UPCONV_FILTER_KOI, "KOI", 'I'}, {UPCONV_FILTER_OIK, "OIK", 'O'},
+        {UPCONV_FILTER_KIO, "KIO", 'O'}, {UPCONV_FILTER_OKI, "OKI", 'O'}, {UPCONV_FILTER_IKO, "IKO", 'I'},
+    };
+    enum { GROUPS = 2, ICG = 3, OCG = 2, TAPS = 30 };
+    for (size_t n = 0; n < 2 * UPC_COUNT(orders); n++) {
+        const char *letters = orders[n / 2].letters;
+        const bool in_all = orders[n / 2].all == 'I';
+        const int64_t count_i = in_all ? GROUPS * ICG : ICG, count_o = in_all ? OCG : GROUPS * OCG;
+        problem.op = n % 2 ? UPCONV_CONV : UPCONV_CONV_TRANSPOSE; // whose filter is read back to front
+        upc_filter_strides s;
+        upc_filter_strides_get(&problem, orders[n / 2].order, &s);
+        for (int64_t at = 0; at < GROUPS * ICG * OCG * TAPS; at++) {
+            int64_t rest = at, i = 0, o = 0, k = 0;
+            for (int letter = 2; letter >= 0; letter--) {
+                int64_t *value = letters[letter] == 'I' ? &i : letters[letter] == 'O' ? &o : &k;
+                const int64_t count = value == &i ? count_i : value == &o ? count_o : TAPS;
+                *value = rest % count;
+                rest /= count;
+            }
+            const int64_t g = in_all ? i / ICG : o / OCG, tap = n % 2 ? TAPS - 1 - k : k;
+            assert_int_equal(s.first + g * s.group + i % ICG * s.in + o % OCG * s.out + tap / 15 * s.tap[0] +
+                                 tap / 5 % 3 * s.tap[1] + tap % 5 * s.tap[2],
+                             at);
+        }
+    }
+}
+
+// A convolution is a transposed convolution with a step, and back again.
+static void test_convolution(void **state)
+{
+    (void)state;
+    const upconv_problem given = {.op = UPCONV_CONV, .batch = 1, .in_channels = 3, .out_channels = 5, .dims = 1, .in = {20},
+                                  .kernel = {4}, .stride = {3}, .dilation = {2}, .pad = {-1}};
+    upc_problem problem, again;
+    assert_int_equal(upc_problem_from(&given, &problem), UPCONV_OK);
+    const upc_axis axis = {.in = 20, .out = 4, .kernel = 4, .stride = 1, .dilation = 2, .pad = 7, .step = 3};
+    assert_memory_equal(&problem.axis[2], &axis, sizeof axis);
+    for (int64_t o = 0; o < axis.out; o++)
+        for (int64_t k = 0; k < 4; k++) // tap k is the filter's 3 - k
+            assert_int_equal(upc_axis_source(&problem.axis[2], o, k), o * 3 + (3 - k) * 2 + 1 < 20 ? o * 3 + (3 - k) * 2 + 1 : -1);
+    upconv_problem back;
+    upc_problem_to(&problem, &back);
+    assert_true(back.stride[0] == 3 && back.pad[0] == -1 && back.out[0] == 4 && back.op == UPCONV_CONV);
+    assert_int_equal(upc_problem_from(&back, &again), UPCONV_OK);
+    assert_memory_equal(&problem, &again, sizeof again);
+    upconv_sizes sizes = {sizeof sizes};
+    assert_int_equal(upconv_problem_sizes(&given, &sizes), UPCONV_OK);
+    assert_true(sizes.flops == 2.0 * 4 * 4 * 3 * 5);
 }
 
 int main(void)
@@ -418,7 +447,7 @@ int main(void)
         cmocka_unit_test(test_overflow),       cmocka_unit_test(test_canonical),
         cmocka_unit_test(test_filter_strides), cmocka_unit_test(test_layouts),
         cmocka_unit_test(test_pitches),        cmocka_unit_test(test_pitch_rules),
-        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_places),         cmocka_unit_test(test_convolution),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

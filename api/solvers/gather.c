@@ -74,7 +74,8 @@ const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sen
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
         // items beyond the last position still count theirs, up to a work-group's tiles
-        const int64_t reach = axis->out + UPC_MAX(axis->pad, -axis->pad) + axis->kernel * axis->dilation +
+        const int64_t reach = (axis->out + (axis->step > 1 ? 66 : 0)) * axis->step + UPC_MAX(axis->pad, -axis->pad) +
+                              axis->kernel * axis->dilation +
                               UPC_MAX(UPC_MAX(axis->stride, upc_taps_stride(axis)) * 66, 4096);
         if (reach > most || axis->in * axis->stride > most) {
             snprintf(sentence, UPC_SENTENCE, "positions up to %lld on an axis are beyond 32 bits",
@@ -137,8 +138,12 @@ double upc_gather_macs(const upc_problem *problem)
         const upc_axis *axis = &problem->axis[a];
         int64_t count = 0;
         for (int64_t k = 0; k < axis->kernel; k++) {
-            const int64_t first = UPC_MAX(upc_ceil_div(axis->pad - k * axis->dilation, axis->stride), 0);
-            const int64_t last = UPC_MIN(upc_floor_div(axis->out - 1 + axis->pad - k * axis->dilation, axis->stride), axis->in - 1);
+            const int64_t shift = k * axis->dilation - axis->pad;
+            // inputs that make an output; where there is a step, outputs that have an input
+            const bool out = axis->step > 1;
+            const int64_t first = UPC_MAX(out ? upc_ceil_div(shift, axis->step) : upc_ceil_div(-shift, axis->stride), 0);
+            const int64_t last = out ? UPC_MIN(upc_floor_div(axis->in - 1 + shift, axis->step), axis->out - 1)
+                                     : UPC_MIN(upc_floor_div(axis->out - 1 - shift, axis->stride), axis->in - 1);
             count += UPC_MAX(last - first + 1, 0);
         }
         pairs *= (double)count;
@@ -185,6 +190,7 @@ typedef struct cooking {
     int32_t taps_at[3];
     uint64_t stage_at;           // in the workspace
     bool prepared;               // steps that the next must wait for have been added
+    bool stepped;                // outputs are more than one input position apart, on some axis
     upc_program_desc program[2]; // [1]: accumulates
 } cooking;
 
@@ -221,13 +227,13 @@ static upconv_status static_param(cooking *c, const char *name, int64_t value)
 }
 
 // The geometry comes before the taps, so that its place, and with it the program, is the same for every stride.
-enum { COMMON = 26, OF_PHASES = 9, OF_DIRECT = 9 };
+enum { COMMON = 26, OF_PHASES = 9, OF_DIRECT = 9, OF_STEPS = 6 };
 
 static void place_taps(cooking *c)
 {
     c->taps_at[0] = (int32_t)c->recipe->table_count;
     if (!c->gather->spec)
-        c->taps_at[0] += COMMON + (c->gather->phases ? OF_PHASES : OF_DIRECT);
+        c->taps_at[0] += COMMON + (c->gather->phases ? OF_PHASES : OF_DIRECT) + (c->stepped ? OF_STEPS : 0);
     if (c->request->dynamic_weights)
         c->taps_at[0] += UPC_PACK_ENTRIES;
     for (int a = 1; a < 3; a++)
@@ -246,7 +252,8 @@ static upconv_status static_params(cooking *c)
         int64_t value;
     } common[COMMON] = {
         {"DI", d->in}, {"HI", h->in}, {"WI", w->in}, {"DO", d->out}, {"HO", h->out}, {"WO", w->out},
-        {"PD", d->pad}, {"PH", h->pad}, {"PW", w->pad}, {"ICG", c->split.icg}, {"OCG", p->ocg},
+        {"PD", upc_axis_origin(d)}, {"PH", upc_axis_origin(h)}, {"PW", upc_axis_origin(w)}, {"ICG", c->split.icg},
+        {"OCG", p->ocg},
         {"IN_N", clamp32(in->image)}, {"IN_C", clamp32(in->channel)}, {"IN_D", in->axis[0]}, {"IN_H", in->axis[1]},
         {"IN_W", in->axis[2]}, {"OUT_N", clamp32(out->image)}, {"OUT_C", clamp32(out->channel)}, {"OUT_D", out->axis[0]},
         {"OUT_H", out->axis[1]}, {"OUT_W", out->axis[2]},
@@ -259,6 +266,9 @@ static upconv_status static_params(cooking *c)
     }, direct[OF_DIRECT] = {
         {"SD", d->stride}, {"SH", h->stride}, {"SW", w->stride}, {"KD", d->kernel}, {"KH", h->kernel},
         {"KW", w->kernel}, {"DD", d->dilation}, {"DH", h->dilation}, {"DW", w->dilation},
+    }, steps[OF_STEPS] = {
+        {"XD", d->step}, {"XH", h->step}, {"XW", w->step}, {"AD", d->pad - upc_axis_origin(d)},
+        {"AH", h->pad - upc_axis_origin(h)}, {"AW", w->pad - upc_axis_origin(w)},
     };
     upconv_status status = UPCONV_OK;
     for (size_t i = 0; i < UPC_COUNT(common) && !status; i++)
@@ -267,6 +277,8 @@ static upconv_status static_params(cooking *c)
     for (size_t i = 0; i < own && !status; i++)
         status = c->gather->phases ? static_param(c, phase[i].name, phase[i].value)
                                    : static_param(c, direct[i].name, direct[i].value);
+    for (size_t i = 0; i < OF_STEPS && c->stepped && !status; i++)
+        status = static_param(c, steps[i].name, steps[i].value);
     return status;
 }
 
@@ -383,8 +395,8 @@ static int reach(const cooking *c)
         return 0;
     for (int64_t r = 0; r < taps->stride; r++) {
         const upc_residue *residue = &taps->residue[r];
-        const int64_t first = upc_ceil_div(axis->pad - r, taps->stride);
-        const int64_t last = upc_floor_div(axis->out - 1 + axis->pad - r, taps->stride);
+        const int64_t first = upc_ceil_div(upc_axis_origin(axis) - r, taps->stride) * axis->step;
+        const int64_t last = upc_floor_div(axis->out - 1 + upc_axis_origin(axis) - r, taps->stride) * axis->step;
         if (residue->count && (first + residue->input - (residue->count - 1) * taps->input_step < 0 ||
                                last + residue->input >= axis->in))
             return 2;
@@ -446,6 +458,8 @@ static void prepare(cooking *c, const upc_facts *facts)
             c->program[i].kind[1] = c->problem->type == UPCONV_F16 ? UPC_BIND_TEXEL4_F16 : UPC_BIND_TEXEL4_F32;
         for (size_t j = 0; j < UPC_COUNT(defines); j++)
             upc_program_param(&c->program[i], defines[j].name, UPC_PARAM_DEFINE, (int32_t)defines[j].value);
+        if (c->stepped)
+            upc_program_param(&c->program[i], "STEPPED", UPC_PARAM_DEFINE, 1);
         if (gather->defines)
             gather->defines(gather, &c->program[i]);
         for (size_t j = 0; j < UPC_COUNT(arg_names); j++)
@@ -464,7 +478,8 @@ upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *probl
     upconv_status status = upc_taps_init(&taps, recipe->env, problem, gather->phases);
     if (status)
         return status;
-    cooking c = {.gather = gather, .problem = problem, .request = request, .recipe = recipe, .taps = &taps};
+    cooking c = {.gather = gather, .problem = problem, .request = request, .recipe = recipe, .taps = &taps,
+                 .stepped = upc_taps_stepped(problem)};
     prepare(&c, facts);
     place_taps(&c);
     if ((status = static_params(&c)))

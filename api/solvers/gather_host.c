@@ -37,17 +37,17 @@ static void store(const gathering *g, const place *at, int64_t ow, const float *
     }
 }
 
-// Adds one tap's products, for `count` positions whose inputs lie next to each other from iw (outside the row:
-// nothing).
+// Adds one tap's products, for `count` positions whose inputs lie a step from each other from iw (outside the row: nothing).
 static void add_tap(const gathering *g, const place *at, int64_t id, int64_t ih, int64_t iw, int64_t count,
                     const float *weights, float sums[TILE][MOST_OC])
 {
     const upc_problem *p = g->arg->problem;
-    const int64_t first = UPC_MAX(-iw, 0), end = UPC_MIN(count, p->axis[2].in - iw);
+    const int64_t step = p->axis[2].step, first = UPC_MAX(upc_ceil_div(-iw, step), 0);
+    const int64_t end = UPC_MIN(count, upc_ceil_div(p->axis[2].in - iw, step));
     for (int64_t i = 0; i < p->icg; i++, weights += g->oc) {
         const int64_t row = upc_tensor_at(&p->in, at->image, at->group * p->icg + i, id, ih, iw);
         for (int64_t t = first; t < end; t++) {
-            const float x = upc_host_load(g->input, p->type, row + t * p->in.axis[2]);
+            const float x = upc_host_load(g->input, p->type, row + t * step * p->in.axis[2]);
             for (int64_t o = 0; o < g->oc; o++)
                 sums[t][o] += x * weights[o];
         }
@@ -70,14 +70,14 @@ static void phase_tile(const gathering *g, const place *at, const upc_residue *c
     float sums[TILE][MOST_OC] = {{0}};
     for (int64_t k = 0; k < (int64_t)r[0]->count * r[1]->count * r[2]->count; k++) {
         const int64_t nth[3] = {k / r[2]->count / r[1]->count, k / r[2]->count % r[1]->count, k % r[2]->count};
-        const int64_t id = at->q[0] + r[0]->input - nth[0] * axis[0].input_step;
-        const int64_t ih = at->q[1] + r[1]->input - nth[1] * axis[1].input_step;
-        const int64_t iw = qw + r[2]->input - nth[2] * axis[2].input_step;
+        const int64_t id = at->q[0] * p->axis[0].step + r[0]->input - nth[0] * axis[0].input_step;
+        const int64_t ih = at->q[1] * p->axis[1].step + r[1]->input - nth[1] * axis[1].input_step;
+        const int64_t iw = qw * p->axis[2].step + r[2]->input - nth[2] * axis[2].input_step;
         if (id >= 0 && id < p->axis[0].in && ih >= 0 && ih < p->axis[1].in)
             add_tap(g, at, id, ih, iw, count, weights + k * p->icg * g->oc, sums);
     }
     for (int64_t t = 0; t < count; t++) {
-        const int64_t ow = (qw + t) * axis[2].stride + (r[2] - axis[2].residue) - p->axis[2].pad;
+        const int64_t ow = (qw + t) * axis[2].stride + (r[2] - axis[2].residue) - upc_axis_origin(&p->axis[2]);
         if (ow >= 0 && ow < p->axis[2].out)
             store(g, at, ow, sums[t]);
     }
@@ -104,7 +104,7 @@ static void phase_row(void *data, int64_t index, int thread)
     const upc_residue *r[3];
     for (int a = 0; a < 3; a++) {
         r[a] = &axis[a].residue[residue[a]];
-        at.out[a] = at.q[a] * axis[a].stride + residue[a] - p->axis[a].pad;
+        at.out[a] = at.q[a] * axis[a].stride + residue[a] - upc_axis_origin(&p->axis[a]);
         if (a < 2 && (at.out[a] < 0 || at.out[a] >= p->axis[a].out))
             return;
     }
@@ -175,9 +175,9 @@ static upconv_status gather(const upc_env *env, const upc_host_arg *arg, void *c
                    .bias = pointers[2], .slopes = pointers[3], .output = pointers[4], .residual = pointers[5],
                    .oc = arg->oc, .blocks = upc_ceil_div(p->ocg, arg->oc)};
     for (int a = 0; a < 3; a++) {
-        const upc_axis *axis = &p->axis[a];
-        g.q0[a] = upc_floor_div(axis->pad, taps.axis[a].stride);
-        g.qn[a] = upc_floor_div(axis->out - 1 + axis->pad, taps.axis[a].stride) - g.q0[a] + 1;
+        const int64_t origin = upc_axis_origin(&p->axis[a]);
+        g.q0[a] = upc_floor_div(origin, taps.axis[a].stride);
+        g.qn[a] = upc_floor_div(p->axis[a].out - 1 + origin, taps.axis[a].stride) - g.q0[a] + 1;
     }
     const int64_t lines = phases ? upc_taps_phases(&taps) * g.qn[0] * g.qn[1] : p->axis[0].out * p->axis[1].out;
     const int threads = upc_problem_macs(p) < 1e6 ? 1 : upc_processors(); // starting a thread costs more

@@ -53,9 +53,10 @@ static void count(const upc_problem *problem, int64_t *positions, int64_t *phase
     *positions = *phases = 1;
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
-        const int64_t stride = upc_taps_stride(axis);
-        *positions *= upc_floor_div(axis->out - 1 + axis->pad, stride) - upc_floor_div(axis->pad, stride) + 1;
-        *phases *= stride;
+        int64_t first, last;
+        upc_taps_range(axis, &first, &last);
+        *positions *= last - first + 1;
+        *phases *= upc_taps_stride(axis);
     }
 }
 
@@ -160,6 +161,7 @@ static upconv_status pack(const upc_env *env, const upc_problem *problem, const 
 }
 
 const upc_solver upc_solver_lanes = {
-    .name = "lanes", .version = 1, .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
+    .name = "lanes", .version = 1, .ops = 1u << UPCONV_CONV_TRANSPOSE | 1u << UPCONV_CONV,
+    .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
     .legal = legal, .cost_us = cost_us, .cook = cook, .pack = pack,
 };

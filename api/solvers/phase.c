@@ -167,6 +167,7 @@ static upconv_status pack(const upc_env *env, const upc_problem *problem, const 
 }
 
 const upc_solver upc_solver_phase = {
-    .name = "phase", .version = 1, .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
+    .name = "phase", .version = 1, .ops = 1u << UPCONV_CONV_TRANSPOSE | 1u << UPCONV_CONV,
+    .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
     .legal = legal, .cost_us = cost_us, .cook = cook, .block = block, .pack = pack,
 };

@@ -45,9 +45,9 @@ static const style *style_of(const upc_facts *facts, bool half, bool fours)
 // Positions of a row, over all phases.
 static int64_t row_of(const upc_problem *problem)
 {
-    const upc_axis *axis = &problem->axis[2];
-    const int64_t stride = upc_taps_stride(axis);
-    return upc_floor_div(axis->out - 1 + axis->pad, stride) - upc_floor_div(axis->pad, stride) + 1;
+    int64_t first, last;
+    upc_taps_range(&problem->axis[2], &first, &last);
+    return last - first + 1;
 }
 
 // The largest tiles come first. A smaller one is for rows that are shorter than the smallest of them, and four
@@ -85,8 +85,16 @@ void upc_phase_stage_bound(const upc_problem *problem, int64_t pack, int64_t til
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
         const int64_t stride = upc_taps_stride(axis), step = upc_taps_stride(axis) == axis->stride ? axis->stride : 1;
-        const int64_t q0 = upc_floor_div(axis->pad, stride), q1 = upc_floor_div(axis->out - 1 + axis->pad, stride);
+        int64_t q0, q1;
+        upc_taps_range(axis, &q0, &q1);
         const int64_t last = a == 2 ? q0 + upc_ceil_div(q1 - q0 + 1, tile) * tile - 1 : q1;
+        if (axis->step > 1) {
+            int64_t least, most;
+            upc_taps_reach(axis, q0, last, &least, &most);
+            stage->front[a] = UPC_MAX(-least, 0);
+            stage->back[a] = UPC_MAX(most - (axis->in - 1), 0);
+            continue;
+        }
         const int64_t first = upc_floor_div(q0 * stride - (axis->kernel - 1) * axis->dilation, step);
         stage->front[a] = UPC_MAX(-first, 0);
         stage->back[a] = UPC_MAX(upc_floor_div((last + 1) * stride - 1, step) - (axis->in - 1), 0);

@@ -13,7 +13,9 @@ double upc_phase_processor_us(const upc_problem *problem, int64_t tile, int64_t 
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
         const int64_t stride = upc_taps_stride(axis);
-        width = upc_floor_div(axis->out - 1 + axis->pad, stride) - upc_floor_div(axis->pad, stride) + 1;
+        int64_t first, last;
+        upc_taps_range(axis, &first, &last);
+        width = last - first + 1;
         rows *= a < 2 ? (double)width : 1;
         phases *= (double)stride;
         taps *= (double)axis->kernel;

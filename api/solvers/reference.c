@@ -47,8 +47,13 @@ upconv_status upc_host_cook(const char *name, const upc_problem *problem, const 
     const uint64_t weights = request->dynamic_weights ? given : packed_bytes;
     for (uint32_t i = 0; i < step.bind_count; i++)
         step.bind[i] = (upc_bind){UPC_WORKSPACE, 0, 0}; // of which there is none: NULL
-    step.bind[UPC_HOST_INPUT] = (upc_bind){UPC_INPUT, 0, upc_input_bytes(problem)};
-    step.bind[UPC_HOST_OUTPUT] = (upc_bind){UPC_OUTPUT, 0, upc_output_bytes(problem)};
+    upc_problem shape;
+    upc_result_shape(problem, &shape);
+    if (upc_op_takes(problem->op, UPCONV_INPUT))
+        step.bind[UPC_HOST_INPUT] = (upc_bind){UPC_INPUT, 0, upc_input_bytes(problem)};
+    if (upc_op_takes(problem->op, UPCONV_OUTPUT_GRAD))
+        step.bind[UPC_HOST_OUTPUT_GRAD] = (upc_bind){UPC_OUTPUT_GRAD, 0, upc_output_bytes(problem)};
+    step.bind[UPC_HOST_OUTPUT] = (upc_bind){UPC_OUTPUT, 0, upc_output_bytes(&shape)};
     if (weights)
         step.bind[UPC_HOST_WEIGHTS] = (upc_bind){request->dynamic_weights ? UPC_WEIGHTS : UPC_PACKED, 0, weights};
     if (bias)
@@ -82,8 +87,9 @@ static upconv_status pack(const upc_env *env, const upc_problem *problem, const 
 }
 
 const upc_solver upc_solver_reference = {
-    .name = "reference", .version = 1, .refuse = refuse, .guess = guess, .legal = legal, .cost_us = cost_us,
-    .cook = cook, .pack = pack,
+    .name = "reference", .version = 1,
+    .ops = 1u << UPCONV_CONV_TRANSPOSE | 1u << UPCONV_CONV | 1u << UPCONV_GRAD_FILTER | 1u << UPCONV_GRAD_BIAS,
+    .refuse = refuse, .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook, .pack = pack,
 };
 
 // ------------------------------------------------------------------------------------------------- the host function
@@ -146,6 +152,14 @@ static void scatter_row(const upc_axis *w, const float *x, const float *taps, in
 {
     for (int64_t k = 0; k < w->kernel; k++) {
         const int64_t shift = k * w->dilation - w->pad;
+        if (w->step > 1) { // stride is 1: the inputs that it meets are a step apart
+            const int64_t from = UPC_MAX(upc_ceil_div(shift, w->step), 0);
+            const int64_t to = UPC_MIN(upc_floor_div(w->in - 1 + shift, w->step), w->out - 1);
+            const double factor = taps[k * tap_stride];
+            for (int64_t o = from; o <= to; o++)
+                sum[o] += (double)x[o * w->step - shift] * factor;
+            continue;
+        }
         const int64_t first = UPC_MAX(upc_ceil_div(-shift, w->stride), 0);
         const int64_t last = UPC_MIN(upc_floor_div(w->out - 1 - shift, w->stride), w->in - 1);
         const double weight = taps[k * tap_stride];
@@ -171,7 +185,7 @@ static void add_lines(const rows *r, int64_t image, int64_t group, int64_t oc, i
 {
     const upc_problem *p = r->arg->problem;
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
-    const float *weights = r->weights + group * r->strides.group + oc * r->strides.out;
+    const float *weights = r->weights + r->strides.first + group * r->strides.group + oc * r->strides.out;
     for (int64_t kd = 0; kd < d->kernel; kd++) {
         const int64_t id = upc_axis_source(d, od, kd);
         for (int64_t kh = 0; id >= 0 && kh < h->kernel; kh++) {
@@ -240,7 +254,7 @@ double upc_host_reference_point(const upc_host_arg *arg, const void *const *poin
     const float *bias = pointers[2], *slopes = pointers[3];
     upc_filter_strides strides;
     upc_filter_strides_get(p, arg->order, &strides);
-    const float *taps = (const float *)pointers[1] + group * strides.group + channel % p->ocg * strides.out;
+    const float *taps = (const float *)pointers[1] + strides.first + group * strides.group + channel % p->ocg * strides.out;
     double sum = bias[channel];
     for (int64_t k = 0; k < d->kernel * h->kernel * w->kernel; k++) {
         const int64_t kd = k / (h->kernel * w->kernel), kh = k / w->kernel % h->kernel, kw = k % w->kernel;
@@ -268,12 +282,18 @@ upconv_status upc_reference_all(const upc_env *env, const upc_host_arg *arg, voi
     return upc_op_of(arg->problem->op)->reference(env, arg, pointers);
 }
 
+// Each operation's own.
+static upconv_status run_reference(const upc_env *env, const void *arg, void *const *pointers)
+{
+    return upc_reference_all(env, arg, pointers);
+}
+
 upc_host_fn upc_host_find(const char *name)
 {
     static const struct {
         const char *name;
         upc_host_fn function;
-    } table[] = {{"reference", upc_host_reference}, {"phase", upc_host_phase}, {"direct", upc_host_direct},
+    } table[] = {{"reference", run_reference}, {"phase", upc_host_phase}, {"direct", upc_host_direct},
                  {"sample", upc_host_sample}};
     for (size_t i = 0; i < UPC_COUNT(table); i++)
         if (!strcmp(table[i].name, name))

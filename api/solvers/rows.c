@@ -295,6 +295,10 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
     const char *refusal = upc_vector_refuse(problem, facts, sentence);
     if (refusal)
         return refusal;
+    if (upc_taps_stepped(problem)) {
+        snprintf(sentence, UPC_SENTENCE, "outputs a step apart read inputs that do not lie side by side");
+        return sentence;
+    }
     const upc_axis *w = &problem->axis[2];
     upc_config config = {{0}};
     config.value[WIDTH] = config.value[VECTORS] = config.value[CHANNELS] = 1;
@@ -506,6 +510,7 @@ static upconv_status pack(const upc_env *env, const upc_problem *problem, const 
 }
 
 const upc_solver upc_solver_rows = {
-    .name = "rows", .version = 1, .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
+    .name = "rows", .version = 1, .ops = 1u << UPCONV_CONV_TRANSPOSE | 1u << UPCONV_CONV,
+    .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
     .legal = legal, .cost_us = cost_us, .cook = cook, .block = block, .pack = pack,
 };

@@ -9,14 +9,16 @@ void upc_stage_surround(upc_stage *stage, const upc_problem *problem, const upc_
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
         const upc_tap_axis *tap = &taps->axis[a];
-        const int64_t q0 = upc_floor_div(axis->pad, tap->stride), q1 = upc_floor_div(axis->out - 1 + axis->pad, tap->stride);
+        int64_t q0, q1;
+        upc_taps_range(axis, &q0, &q1);
         const int64_t last = a == 2 ? q0 + upc_ceil_div(q1 - q0 + 1, tile) * tile - 1 : q1;
         stage->front[a] = stage->back[a] = 0;
         for (int64_t r = 0; r < tap->stride; r++) {
             const upc_residue *residue = &tap->residue[r];
             if (!residue->count)
                 continue;
-            const int64_t least = q0 + residue->input - (residue->count - 1) * tap->input_step, most = last + residue->input;
+            const int64_t least = q0 * axis->step + residue->input - (residue->count - 1) * tap->input_step;
+            const int64_t most = last * axis->step + residue->input;
             stage->front[a] = UPC_MAX(stage->front[a], -least);
             stage->back[a] = UPC_MAX(stage->back[a], most - (axis->in - 1));
         }

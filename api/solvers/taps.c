@@ -6,21 +6,43 @@
 
 int64_t upc_taps_stride(const upc_axis *axis)
 {
-    if (axis->in == 1 && axis->kernel > 1 && axis->kernel * axis->dilation <= 4096)
+    if (axis->in == 1 && axis->kernel > 1 && axis->step == 1 && axis->kernel * axis->dilation <= 4096)
         return UPC_MAX(axis->stride, axis->kernel * axis->dilation);
     return axis->stride;
 }
 
+void upc_taps_range(const upc_axis *axis, int64_t *first, int64_t *last)
+{
+    const int64_t stride = upc_taps_stride(axis), origin = upc_axis_origin(axis);
+    *first = upc_floor_div(origin, stride);
+    *last = upc_floor_div(axis->out - 1 + origin, stride);
+}
+
+void upc_taps_reach(const upc_axis *axis, int64_t first, int64_t last, int64_t *least, int64_t *most)
+{
+    // Of the taps of a position q, the one with the number k reads q - floor(k * dilation / stride).
+    const int64_t before = (axis->kernel - 1) * axis->dilation / upc_taps_stride(axis);
+    const int64_t ahead = axis->pad - upc_axis_origin(axis);
+    *least = first * axis->step + ahead - before;
+    *most = last * axis->step + ahead;
+}
+
+bool upc_taps_stepped(const upc_problem *problem)
+{
+    return problem->axis[0].step > 1 || problem->axis[1].step > 1 || problem->axis[2].step > 1;
+}
+
 // o = q * s + r - pad and o = i * s + k * d - pad give i = q + (r - k * d) / s, so k * d = r mod s. With g = gcd(s, d) there is
 // no such k unless g divides r, and else one class of taps mod s / g, along which the input steps by d / g.
-static void fill_residues(upc_tap_axis *axis, int64_t kernel, int64_t dilation)
+// Where there is a step, s is 1, and o * step = i + k * d - pad gives i = o * step + pad - k * d.
+static void fill_residues(upc_tap_axis *axis, int64_t kernel, int64_t dilation, int64_t ahead)
 {
     const int64_t stride = axis->stride;
     for (int64_t k = 0; k < kernel; k++) {
         upc_residue *residue = &axis->residue[k * dilation % stride];
         if (residue->count++ == 0) {
             residue->tap = (int32_t)k;
-            residue->input = (int32_t)((k * dilation % stride - k * dilation) / stride);
+            residue->input = (int32_t)((k * dilation % stride - k * dilation) / stride + ahead);
         }
     }
     int32_t before = 0;
@@ -53,7 +75,7 @@ upconv_status upc_taps_init(upc_taps *taps, const upc_env *env, const upc_proble
             upc_taps_finish(taps);
             return upc_no_memory((size_t)axis->stride * sizeof *axis->residue);
         }
-        fill_residues(axis, problem->axis[i].kernel, dilation);
+        fill_residues(axis, problem->axis[i].kernel, dilation, problem->axis[i].pad - upc_axis_origin(&problem->axis[i]));
     }
     return UPCONV_OK;
 }
@@ -133,10 +155,11 @@ upconv_status upc_taps_pack(const upc_taps *taps, const upc_problem *problem, co
         status = upc_no_memory((size_t)all * sizeof *tap + (size_t)columns * sizeof *column);
         goto finish;
     }
-    for (int64_t k = 0; k < all; k++) {
+    for (int64_t n = 0; n < all; n++) {
+        const int64_t k = strides.tap[2] < 0 ? all - 1 - n : n; // in the order of the source
         const int64_t at[3] = {k / (kh * kw), k / kw % kh, k % kw};
-        tap[k].from = at[0] * strides.tap[0] + at[1] * strides.tap[1] + at[2] * strides.tap[2];
-        tap[k].to = upc_taps_position(taps, problem, at) * size;
+        tap[n].from = strides.first + at[0] * strides.tap[0] + at[1] * strides.tap[1] + at[2] * strides.tap[2];
+        tap[n].to = upc_taps_position(taps, problem, at) * size;
     }
     for (int64_t c = 0; c < columns; c++)
         column[c] = c < problem->ocg ? c * strides.out : -1;

@@ -5,10 +5,14 @@
 
 #include "../solver.h"
 
-// One residue r of one axis: the outputs o with (o + pad) mod stride == r, at the position q = floor((o + pad) / stride).
+// Where positions begin to count, on an axis: the position q of an output is floor((o + origin) / stride). Outputs that are more than
+// one step apart are positions themselves.
+static inline int64_t upc_axis_origin(const upc_axis *axis) { return axis->step > 1 ? 0 : axis->pad; }
+
+// One residue r of one axis: the outputs o with (o + origin) mod stride == r, at the position q = floor((o + origin) / stride).
 typedef struct upc_residue {
     int32_t count;  // taps that land here
-    int32_t input;  // tap t reads the input q + input - t * input_step
+    int32_t input;  // tap t reads the input q * step + input - t * input_step
     int32_t before; // taps of the residues before this one
     int32_t tap;    // its first tap; tap t is tap + t * tap_step
 } upc_residue;
@@ -33,6 +37,13 @@ enum {
 // The stride that the phases of an axis are made for. On an axis with a single input position the stride has no meaning, and
 // kernel * dilation gives every output a phase of its own with one tap instead of one phase with every tap.
 int64_t upc_taps_stride(const upc_axis *axis);
+// The first and the last position that outputs have, over all phases.
+void upc_taps_range(const upc_axis *axis, int64_t *first, int64_t *last);
+// What all taps of the positions `first` to `last` read, and so from where to where an input would have to reach: the least is below 0
+// where it lies before the input.
+void upc_taps_reach(const upc_axis *axis, int64_t first, int64_t last, int64_t *least, int64_t *most);
+// Whether any axis has a step above 1.
+bool upc_taps_stepped(const upc_problem *problem);
 // Whether two taps of an output read different inputs: not so where kernel = stride.
 bool upc_taps_overlap(const upc_problem *problem);
 

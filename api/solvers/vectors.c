@@ -37,16 +37,15 @@ const char *upc_vector_refuse(const upc_problem *problem, const upc_facts *facts
     return upc_gather_refuse(problem, true, sentence);
 }
 
-// Of the taps of a position q, the one with the number k reads q - floor(k * dilation / stride).
 void upc_vector_surround(const upc_problem *problem, int64_t tile, int64_t front[3], int64_t back[3])
 {
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
-        const int64_t stride = upc_taps_stride(axis);
-        const int64_t q0 = upc_floor_div(axis->pad, stride), q1 = upc_floor_div(axis->out - 1 + axis->pad, stride);
-        const int64_t last = a == 2 ? q0 + upc_ceil_div(q1 - q0 + 1, tile) * tile - 1 : q1;
-        front[a] = UPC_MAX(0, (axis->kernel - 1) * axis->dilation / stride - q0);
-        back[a] = UPC_MAX(0, last - (axis->in - 1));
+        int64_t q0, q1, least, most;
+        upc_taps_range(axis, &q0, &q1);
+        upc_taps_reach(axis, q0, a == 2 ? q0 + upc_ceil_div(q1 - q0 + 1, tile) * tile - 1 : q1, &least, &most);
+        front[a] = UPC_MAX(0, -least);
+        back[a] = UPC_MAX(0, most - (axis->in - 1));
     }
 }
 

@@ -54,6 +54,10 @@ void upc_winograd_fill(const upc_problem *problem, int64_t m, int64_t tile, int6
 
 static const char *refuse_shape(const upc_problem *problem, char *sentence)
 {
+    if (upc_taps_stepped(problem)) {
+        snprintf(sentence, UPC_SENTENCE, "outputs a step apart: windows of inputs would hardly overlap");
+        return sentence;
+    }
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
         const int64_t most = a ? 3 : 1;
@@ -264,6 +268,7 @@ static upconv_status pack(const upc_env *env, const upc_problem *problem, const 
 }
 
 const upc_solver upc_solver_winograd = {
-    .name = "winograd", .version = 1, .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
+    .name = "winograd", .version = 1, .ops = 1u << UPCONV_CONV_TRANSPOSE | 1u << UPCONV_CONV,
+    .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse, .guess = guess,
     .legal = legal, .cost_us = cost_us, .cook = cook, .block = block, .pack = pack,
 };

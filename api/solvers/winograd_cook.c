@@ -257,7 +257,10 @@ static upconv_status weights_steps(cooking *c)
     define(&program, defines, UPC_COUNT(defines));
     upc_program_arg(&program, "Z_N");
     upc_program_arg(&program, "Z_0");
+    const named first = {"RAW_FIRST", raw.first};
     upconv_status status = tabulate(c, &program, values, UPC_COUNT(values));
+    if (!status && raw.first)
+        status = tabulate(c, &program, &first, 1);
     if (!status &&
         ((int64_t)raw_bytes > c->room || groups_of(items[0], local[0]) > most || groups_of(items[1], local[1]) > most))
         return upc_fail(UPCONV_ERROR_UNSUPPORTED,

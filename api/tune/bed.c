@@ -33,7 +33,7 @@ static upconv_status make_values(upc_bed *bed)
         {&bed->input, (uint64_t)p->in.elements, p->type},
         {&w, upc_weights_elements(p), UPCONV_F32},
         {&b, (uint64_t)(p->groups * p->ocg), UPCONV_F32},
-        {&bed->residual, p->residual ? (uint64_t)p->out.elements : 0, p->type},
+        {&bed->residual, p->residual || bed->gradient ? (uint64_t)p->out.elements : 0, p->type},
     };
     upconv_status status = UPCONV_OK;
     for (size_t i = 0; i < UPC_COUNT(arrays) && !status; i++) {
@@ -66,22 +66,27 @@ static upconv_status make_buffer(upc_bed *bed, upconv_role role, int index, cons
 static upconv_status make_buffers(upc_bed *bed)
 {
     const uint64_t in = upc_input_bytes(&bed->problem), out = upc_output_bytes(&bed->problem);
+    const upconv_role other = bed->gradient ? UPCONV_OUTPUT_GRAD : UPCONV_RESIDUAL;
     const uint64_t most = bed->context->facts.info.limits.alloc_bytes;
     bed->guard = UPC_MAX(in, out) + 2 * GUARD > most ? 0 : GUARD;
     bed->io.struct_size = sizeof bed->io;
     upconv_status status = make_buffer(bed, UPCONV_INPUT, 0, bed->input, in);
+    if (!upc_op_takes(bed->problem.op, UPCONV_INPUT))
+        bed->io.at[UPCONV_INPUT] = (upconv_binding){0};
     if (!status && bed->residual)
-        status = make_buffer(bed, UPCONV_RESIDUAL, 1, bed->residual, out);
+        status = make_buffer(bed, other, 1, bed->residual, out);
     if (!status)
-        status = make_buffer(bed, UPCONV_OUTPUT, 2, NULL, out);
+        status = make_buffer(bed, UPCONV_OUTPUT, 2, NULL, upc_output_bytes(&bed->shape));
     return status;
 }
 
 static void sample(upc_bed *bed)
 {
-    const upc_problem *p = &bed->problem;
-    const upc_host_arg arg = {.problem = p, .order = UPCONV_FILTER_IOK};
-    const void *const pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, NULL, bed->residual};
+    const upc_problem *p = &bed->shape;
+    const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK};
+    const void *pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, NULL, bed->residual};
+    if (bed->gradient)
+        pointers[UPC_HOST_OUTPUT_GRAD] = bed->residual;
     const int64_t ow = p->axis[2].out, oh = p->axis[1].out, od = p->axis[0].out, channels = p->groups * p->ocg;
     const uint64_t count = upc_output_elements(p);
     uint64_t at = 0;
@@ -98,10 +103,12 @@ static void sample(upc_bed *bed)
 // Everything by the definition, as f32 and dense.
 static upconv_status define(upc_bed *bed)
 {
-    upc_problem plain = bed->problem;
+    const upc_problem plain = bed->shape;
     const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK};
     void *const outputs = upc_alloc(&bed->context->env, upc_output_bytes(&plain));
-    void *const pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, outputs, bed->residual};
+    void *pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, outputs, bed->residual};
+    if (bed->gradient)
+        pointers[UPC_HOST_OUTPUT_GRAD] = bed->residual;
     if (!outputs)
         return upc_no_memory(upc_output_bytes(&plain));
     const upconv_status status = upc_reference_all(&bed->context->env, &arg, pointers);
@@ -115,8 +122,10 @@ static upconv_status define(upc_bed *bed)
 static upconv_status expect(upc_bed *bed, bool whole)
 {
     const upc_problem *p = &bed->problem;
-    const uint64_t bytes = (uint64_t)p->out.elements * sizeof(float);
-    const double terms = (double)p->icg * (double)(p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel);
+    const uint64_t bytes = (uint64_t)bed->shape.out.elements * sizeof(float);
+    double terms = (double)p->icg * (double)(p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel);
+    if (bed->gradient)
+        terms = (double)p->batch * (double)(p->axis[0].out * p->axis[1].out * p->axis[2].out);
     bed->scale = 6.7 * sqrt(terms); // of a sum of products of numbers from -4 to 4
     sample(bed);
     if (bytes > expected_most)
@@ -134,6 +143,8 @@ upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem
         return upc_no_memory(sizeof *made);
     made->context = context;
     made->problem = *problem;
+    made->gradient = upc_op_takes(problem->op, UPCONV_OUTPUT_GRAD);
+    upc_result_shape(problem, &made->shape);
     made->run_timeout_ns = run_timeout_ns;
     upconv_status status = make_values(made);
     if (!status)

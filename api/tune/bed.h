@@ -9,7 +9,8 @@ enum { UPC_BED_SAMPLES = 400 };
 
 typedef struct upc_bed {
     upconv_context *context;
-    upc_problem problem;
+    upc_problem problem, shape; // shape: upc_result_shape
+    bool gradient;              // it reads the gradient of an output: `residual` is that
     int64_t run_timeout_ns;
     float *weights, *bias;     // small integers: sums are exact
     void *input, *residual;    // as the tensors lie

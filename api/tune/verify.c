@@ -12,7 +12,7 @@ static const unsigned char canary = 0xa5; // around them: what is computed from 
 // one at least, which only long sums in f16 can hide.
 static double bound(const upc_bed *bed, double expected)
 {
-    const upc_problem *p = &bed->problem;
+    const upc_problem *p = &bed->shape;
     const double rounding = p->type == UPCONV_F16 ? 1e-3 : 1e-5; // of a driver that truncates
     const double summing = p->sum_type == UPCONV_F16 ? 2e-3 : p->type == UPCONV_F16 ? 5e-4 : 2e-6;
     const double slope = p->act == UPCONV_ACT_PRELU        ? 4
@@ -23,7 +23,7 @@ static double bound(const upc_bed *bed, double expected)
 
 static bool close_enough(const upc_bed *bed, double found, double expected)
 {
-    const bool beyond = bed->problem.type == UPCONV_F16 && fabs(expected) > 65000; // f16 ends there
+    const bool beyond = bed->shape.type == UPCONV_F16 && fabs(expected) > 65000; // f16 ends there
     return beyond || fabs(found - expected) <= bound(bed, expected);
 }
 
@@ -60,7 +60,7 @@ static bool complain(char reason[UPC_SENTENCE], const row *r, int64_t w, double 
 // Every element is a number, and the right one where all are known; *hash is of them.
 static bool elements_right(const upc_bed *bed, const void *out, char reason[UPC_SENTENCE], uint64_t *hash)
 {
-    const upc_problem *p = &bed->problem;
+    const upc_problem *p = &bed->shape;
     const float *expected = bed->trusted ? bed->expected : NULL;
     int64_t index = 0;
     uint64_t sum = 0;
@@ -85,7 +85,7 @@ static bool samples_right(const upc_bed *bed, const void *out, char reason[UPC_S
 {
     for (int i = 0; i < UPC_BED_SAMPLES; i++) {
         const int64_t *where = bed->where[i];
-        const double found = upc_host_load(out, bed->problem.type, upc_output_at(&bed->problem, where));
+        const double found = upc_host_load(out, bed->shape.type, upc_output_at(&bed->shape, where));
         const row r = {{where[0], where[1], where[2], where[3]}, 0, 0, 0};
         if (!close_enough(bed, found, bed->sample[i]))
             return complain(reason, &r, where[4], found, bed->sample[i]);
@@ -105,7 +105,7 @@ static bool all(unsigned char value, const unsigned char *bytes, uint64_t count)
 // channel.
 static bool gaps_untouched(const upc_bed *bed, const unsigned char *out)
 {
-    const upc_problem *p = &bed->problem;
+    const upc_problem *p = &bed->shape;
     const size_t size = upc_type_bytes(p->type);
     const uint64_t outputs = upc_output_elements(p);
     uint64_t written = 0;
@@ -118,7 +118,7 @@ static bool gaps_untouched(const upc_bed *bed, const unsigned char *out)
 
 static bool look(const upc_bed *bed, const unsigned char *bytes, char reason[UPC_SENTENCE], uint64_t *hash)
 {
-    const uint64_t count = upc_output_bytes(&bed->problem);
+    const uint64_t count = upc_output_bytes(&bed->shape);
     const unsigned char *out = bytes + bed->guard;
     if (!elements_right(bed, out, reason, hash) || !samples_right(bed, out, reason))
         return false;
@@ -137,8 +137,8 @@ static bool look(const upc_bed *bed, const unsigned char *bytes, char reason[UPC
 // The first right result is what the others must give too, where nobody computed all of it.
 static void trust(upc_bed *bed, const void *out)
 {
-    for (int64_t i = 0; i < bed->problem.out.elements; i++)
-        ((float *)bed->expected)[i] = upc_host_load(out, bed->problem.type, i);
+    for (int64_t i = 0; i < bed->shape.out.elements; i++)
+        ((float *)bed->expected)[i] = upc_host_load(out, bed->shape.type, i);
     bed->trusted = true;
 }
 
@@ -153,7 +153,7 @@ upconv_status upc_verify(upc_bed *bed, upconv_plan *plan, bool *right, char reas
         upconv_status status = upconv_buffer_map(output, UPCONV_MAP_WRITE, &pointer);
         if (status)
             return status;
-        const uint64_t bytes = upc_output_bytes(&bed->problem);
+        const uint64_t bytes = upc_output_bytes(&bed->shape);
         memset(pointer, canary, bytes + 2 * bed->guard);
         memset((char *)pointer + bed->guard, poison, bytes);
         if ((status = upconv_buffer_unmap(output)) || (status = upc_bed_run(bed, plan, 1, &took)) ||

@@ -66,12 +66,15 @@ UPCONV_API const char *upconv_version(void);
 
 typedef enum upconv_op {
     UPCONV_CONV_TRANSPOSE = 0, // y[o] = act(bias + sum x[i] * w[k]), o = i * stride + k * dilation - pad, on every axis
-    UPCONV_CONV,
+    UPCONV_CONV,               // y[o] = act(bias + sum x[i] * w[k]), i = o * stride + k * dilation - pad: the same geometry, read the
+                               // other way
     UPCONV_RESIZE,        // y[o] = the input between its samples, at the place that o comes from; see upconv_resize_mode
     UPCONV_ZERO_INSERT,   // "bed of nails": y[i * stride - pad] = x[i], zeros elsewhere
     UPCONV_PIXEL_SHUFFLE, // depth to space: blocks of channels become blocks of positions; see upconv_channel_order
     UPCONV_MAX_POOL,
     UPCONV_MAX_UNPOOL,
+    UPCONV_GRAD_FILTER,        // dw[k] = sum x[i] * dy[o] over images and inputs, o = i * stride + k * dilation - pad
+    UPCONV_GRAD_BIAS,          // db = sum dy[o] over images and outputs
     UPCONV_OP_COUNT // operations that this build lacks are refused with UPCONV_ERROR_INVALID
 } upconv_op;
 
@@ -204,8 +207,33 @@ typedef struct upconv_problem {
     upconv_channel_order channel_order; // UPCONV_PIXEL_SHUFFLE, whose blocks are the strides
 } upconv_problem;
 
+// The other operations that read these fields:
+//
+// UPCONV_CONV, convolution as networks have it (no correlation flip): w[k] meets x[o * stride + k * dilation - pad]. pad is what is
+// added in front (negative: cut off); what is added behind follows from out, so padding need not be the same on both sides. out
+// 0 means floor((in + 2*pad - (kernel-1)*dilation - 1) / stride) + 1; any positive size is legal, and beyond the input there are zeros.
+//
+// UPCONV_GRAD_FILTER and UPCONV_GRAD_BIAS, gradients of the UPCONV_CONV_TRANSPOSE whose fields are the same, without activation and
+// residual. UPCONV_OUTPUT_GRAD is the gradient of its output (of what is before the activation), with the output's layout and pitches.
+// UPCONV_GRAD_FILTER reads its input too, and writes the filter's gradient to UPCONV_OUTPUT: f32 (also where type is F16), in the order
+// that the plan's params name. UPCONV_GRAD_BIAS writes out_channels f32. Sums over batch and positions are f32; long ones are cut into
+// shares that are added up afterwards (workspace), always in the same order. The gradient of the input is a convolution:
+// upconv_problem_grad_input.
+
 // The most bytes a tensor may have, 2^40; larger products are UPCONV_ERROR_INVALID.
 #define UPCONV_MAX_TENSOR_BYTES ((uint64_t)1 << 40)
+
+// The order of a filter tensor's axes, slowest first. I: input channels, O: output channels, k: the kernel's axes. Of the two, the one
+// that stands first or (behind k) last is counted over all groups, the other within one.
+typedef enum upconv_filter_order {
+    UPCONV_FILTER_IOK = 0, // PyTorch's and ONNX's transposed convolution: [in_channels][out_channels / groups][k...]
+    UPCONV_FILTER_KOI,     // TensorFlow's and Keras' transposed convolution: [k...][out_channels / groups][in_channels]
+    UPCONV_FILTER_OIK,     // PyTorch's and ONNX's convolution: [out_channels][in_channels / groups][k...]
+    UPCONV_FILTER_KIO,     // TensorFlow's and Keras' convolution: [k...][in_channels / groups][out_channels]
+    UPCONV_FILTER_OKI,     // TFLite: [out_channels][k...][in_channels / groups]
+    UPCONV_FILTER_IKO,     // [in_channels][k...][out_channels / groups]
+    UPCONV_FILTER_COUNT
+} upconv_filter_order;
 
 typedef struct upconv_sizes {
     size_t struct_size;
@@ -214,7 +242,8 @@ typedef struct upconv_sizes {
     uint64_t weights_elements, bias_elements;     // in_channels * out_channels / groups * kernel; out_channels
     uint64_t input_bytes, output_bytes;           // from the first element to the last, as layout, pitches and type have them
     uint64_t weights_bytes, bias_bytes;           // in f32; weights of type F16 take half
-    double flops;                                 // 2 * batch * in extents * kernel * in_channels * out_channels / groups
+    double flops;                                 // 2 * batch * in extents * kernel * in_channels * out_channels / groups;
+                                                  // of UPCONV_CONV with out extents; 0 for operations without a filter
 } upconv_sizes;
 
 // Checks a problem against every rule above and gives its sizes. Set sizes->struct_size (or zero) before the call.
@@ -246,6 +275,15 @@ UPCONV_API upconv_status upconv_problem_keras(upconv_problem *problem, const cha
 // ONNX ConvTranspose: auto_pad "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID" or NULL; output_shape has spatial sizes only.
 UPCONV_API upconv_status upconv_problem_onnx(upconv_problem *problem, const char *auto_pad, const int32_t *pads,
                                              const int32_t *output_padding, const int32_t *output_shape);
+
+// The gradient of the input: of a transposed convolution a convolution with the same numbers and the filter as it is, of a convolution
+// a transposed convolution. Gives its problem in *gradient (set struct_size, or zero, before the call): UPCONV_INPUT is then the
+// gradient of `problem`'s output, UPCONV_OUTPUT that of its input, in the layouts and pitches that `problem` has for those tensors, without
+// activation and residual. The filter tensor stays what it is; what the plan's params call its order changes, because I and O change
+// places: *gradient_order (may be NULL) gets what `order` becomes, IOK OIK, OIK IOK, KOI KIO, KIO KOI, OKI IKO, IKO OKI.
+// Errors: INVALID (also where `problem` is neither).
+UPCONV_API upconv_status upconv_problem_grad_input(const upconv_problem *problem, upconv_filter_order order,
+                                                   upconv_problem *gradient, upconv_filter_order *gradient_order);
 
 // How many products meet in an output. They are the same everywhere where every axis is even; where one is not, the
 // layer tends to draw its pattern over what it makes ("checkerboard", docs/checkerboard.md). Of an input that goes on
@@ -304,9 +342,9 @@ UPCONV_API upconv_status upconv_problem_tflite_resize(upconv_problem *problem, i
 
 // The problem notation: one line of text, oneDNN benchdnn's for deconvolution, with suffixes for what that has not:
 //
-//     [gG][mbN]icNocN_[idN][odN][kdN][sdN][pdN][ddN]_ihN ..._iwN ...[+ACT[:a[:b]]][+...]      e.g. ic64oc32_ih32oh64kh4sh2ph1
+//     [OP:][gG][mbN]icNocN_[idN][odN][kdN][sdN][pdN][ddN]_ihN ..._iwN ...[+ACT[:a[:b]]][+...]      e.g. ic64oc32_ih32oh64kh4sh2ph1
 //
-// g groups, mb batch, ic and oc channels; i input, o output, k kernel, s stride, p front padding (may be negative),
+// OP names another operation than transposed convolution: conv, gradfilter, gradbias. g groups, mb batch, ic and oc channels; i input, o output, k kernel, s stride, p front padding (may be negative),
 // d dilation minus one, each followed by d, h or w. Underscores may stand between any two fields. Where only h is given, w
 // is the same; with id, ih and iw the problem is 3-D, with ih (and iw) 2-D, with iw alone 1-D. Left out: g1, mb1, s1, p0, d0, and o
 // as in upconv_problem. ACT: relu leaky:a prelu clamp:a:b sigmoid tanh hardswish silu gelu gelu_tanh. After it, or in any order
@@ -469,13 +507,6 @@ UPCONV_API upconv_status upconv_device_peaks(upconv_context *context, upconv_pea
 
 // -------------------------------------------------------------------------------------------------------------- plans
 
-// The order of a filter tensor's axes, slowest first. I: input channels, O: output channels, k: the kernel's axes.
-typedef enum upconv_filter_order {
-    UPCONV_FILTER_IOK = 0, // PyTorch, ONNX: [in_channels][out_channels / groups][k...]
-    UPCONV_FILTER_KOI,     // TensorFlow, Keras: [k...][out_channels / groups][in_channels]
-    UPCONV_FILTER_OIK,     // [out_channels][in_channels / groups][k...]
-} upconv_filter_order;
-
 typedef enum upconv_effort {
     UPCONV_ESTIMATE = 0, // tuning records, else a cost model; runs nothing on the device, except that the record of another
                          // driver (UPCONV_TIER_DRIVER) is run once to see whether it is right under this one
@@ -488,12 +519,13 @@ typedef struct upconv_plan_params {
     const void *weights;         // host memory, packed into the plan; NULL: given at each execution (UPCONV_WEIGHTS)
     const void *bias;            // host memory, out_channels f32; NULL: none, or given at execution (UPCONV_BIAS)
     const void *slopes;          // host memory, out_channels f32, for PRELU; NULL: given at execution (UPCONV_SLOPES)
-    upconv_filter_order order;   // of weights, here or at execution
+    upconv_filter_order order;   // of weights, here or at execution; of UPCONV_GRAD_FILTER's output
     upconv_effort effort;
     int64_t time_limit_ns;       // of UPCONV_MEASURE, kept to between two candidates; 0: 2 s
     uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output and 4 MB, and
                                  // beside it what weights given at execution need in packed form; where kernel = stride, only
-                                 // the latter (unless `solver` is given)
+                                 // the latter (unless `solver` is given). For UPCONV_GRAD_FILTER: twice input and output in f32,
+                                 // the filter, and 16 MB
     const char *solver;          // NULL: any; "phase"; or with a configuration: "phase:tile=4,oc=8"
     upconv_type weights_type;    // of weights, here or at execution; F16 or F32 for a problem of either type
 } upconv_plan_params;
@@ -662,8 +694,8 @@ UPCONV_API upconv_status upconv_buffer_unmap(upconv_buffer *buffer);
 
 // What a plan reads and writes, by name.
 typedef enum upconv_role {
-    UPCONV_INPUT = 0,  // batch x in_channels x in
-    UPCONV_OUTPUT,     // batch x out_channels x out; all elements are written; must not overlap anything else between its first
+    UPCONV_INPUT = 0,  // batch x in_channels x in; UPCONV_GRAD_BIAS has none
+    UPCONV_OUTPUT,     // batch x out_channels x out (or a gradient, see upconv_problem); all elements are written; must not overlap anything else between its first
                        // byte and its last, but may be the residual itself (the same buffer and offset), unless the limits are
                        // so small that the sums of an output are cut over several dispatches, which are then written here
     UPCONV_WEIGHTS,    // only where the plan was made without
@@ -672,6 +704,7 @@ typedef enum upconv_role {
     UPCONV_RESIDUAL,   // like the output; only where the problem has a residual
     UPCONV_INDICES,    // reserved: no operation of this version uses it
     UPCONV_WORKSPACE,  // plan_info.workspace_bytes of scratch, offset a multiple of 256; optional except where a call says so
+    UPCONV_OUTPUT_GRAD, // for UPCONV_GRAD_FILTER and UPCONV_GRAD_BIAS: like the output of the transposed convolution
     UPCONV_ROLE_COUNT
 } upconv_role;
 

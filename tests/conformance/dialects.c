@@ -1,4 +1,5 @@
 #include "dialects.h"
+#include "gradients.h"
 #include "sampling.h"
 
 #include <stdio.h>
@@ -508,7 +509,7 @@ case_verdict case_map(corpus_case *item, mapping *map)
 {
     memset(map, 0, sizeof *map);
     case_verdict verdict;
-    if (sampling_map(item, map, &verdict))
+    if (sampling_map(item, map, &verdict) || gradient_map(item, map, &verdict))
         return verdict;
     const dialect_op *operation = operation_find(item);
     if (!operation) {

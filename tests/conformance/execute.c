@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gradients.h"
 #include "tensors.h"
 
 // A copy of `array` with its axes in another order of the same letters; NULL: no memory.
@@ -149,6 +150,8 @@ static bool run(corpus_case *item, const mapping *map, const case_runner *runner
 
 bool case_execute(corpus_case *item, const mapping *map, const case_runner *runner)
 {
+    if (map->gradient)
+        return gradient_execute(item, map, runner);
     if (!tensor_load(item, map->input) || (map->weights && !tensor_load(item, map->weights)) ||
         !tensor_load(item, map->output) || (map->bias && !tensor_load(item, map->bias)))
         return false;

@@ -21,7 +21,7 @@ static bool complete(corpus_case *item, const upconv_problem *given, laid_case *
 }
 
 // A gap behind every part that may have one: more than four elements, and not the same everywhere.
-static void add_gaps(const upconv_problem *p, bool in, upconv_pitch *pitch)
+void case_gaps(const upconv_problem *p, bool in, upconv_pitch *pitch)
 {
     const upconv_layout layout = in ? p->in_layout : p->out_layout;
     const int32_t *extent = in ? p->in : p->out;
@@ -136,8 +136,8 @@ bool laid_init(laid_case *laid, corpus_case *item, const mapping *map, const cas
     if (!complete(item, &asked, laid))
         return false;
     if (runner->gaps) {
-        add_gaps(&laid->problem, true, &laid->problem.in_pitch);
-        add_gaps(&laid->problem, false, &laid->problem.out_pitch);
+        case_gaps(&laid->problem, true, &laid->problem.in_pitch);
+        case_gaps(&laid->problem, false, &laid->problem.out_pitch);
         if (upconv_problem_sizes(&laid->problem, &laid->sizes))
             return case_wrong(item, "refused: %s", upconv_last_error());
     }

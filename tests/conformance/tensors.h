@@ -12,6 +12,9 @@ typedef struct laid_case {
     double *rounding;       // for each element of the output: what storing inputs and weights in the type may change
 } laid_case;
 
+// Pitches of the input or output that leave gaps everywhere.
+void case_gaps(const upconv_problem *p, bool in, upconv_pitch *pitch);
+
 // input: dense NCHW. weights: in the order that the plan is made with. iok: the same in UPCONV_FILTER_IOK. false:
 // item->why; laid_finish is due in either case.
 bool laid_init(laid_case *laid, corpus_case *item, const mapping *map, const case_runner *runner, const float *input,
