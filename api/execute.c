@@ -19,7 +19,8 @@ static int takes(const upconv_plan *plan, upconv_role role, const char **why)
     switch (role) {
     case UPCONV_INPUT:
     case UPCONV_OUTPUT:
-    case UPCONV_OUTPUT_GRAD: return REQUIRED;
+    case UPCONV_OUTPUT_GRAD:
+    case UPCONV_INDICES: return REQUIRED;
     case UPCONV_WORKSPACE: return OPTIONAL;
     case UPCONV_WEIGHTS:
         *why = "the plan was made with its weights";
@@ -49,20 +50,23 @@ static uint64_t role_bytes(const upconv_plan *plan, upconv_role role)
     case UPCONV_RESIDUAL: return upc_output_bytes(&plan->problem);
     case UPCONV_WEIGHTS: return upc_weights_elements(&plan->problem) * upc_type_bytes(plan->request.weights_type);
     case UPCONV_WORKSPACE: return plan->recipe.workspace_bytes;
+    case UPCONV_INDICES: return upc_indices_bytes(&plan->problem);
     default: return (uint64_t)(plan->problem.groups * plan->problem.ocg) * sizeof(float);
     }
 }
 
 static bool is_tensor(const upconv_plan *plan, upconv_role role)
 {
-    return role == UPCONV_INPUT || role == UPCONV_RESIDUAL || role == UPCONV_OUTPUT_GRAD ||
+    return role == UPCONV_INPUT || role == UPCONV_RESIDUAL || role == UPCONV_OUTPUT_GRAD || role == UPCONV_INDICES ||
            (role == UPCONV_OUTPUT && upc_op_of(plan->problem.op)->result == UPC_RESULT_TENSOR);
 }
 
 static const upc_tensor *role_tensor(const upconv_plan *plan, upconv_role role, upc_tensor_form *form)
 {
-    const bool in = role == UPCONV_INPUT;
+    const bool in = role == UPCONV_INPUT || (role == UPCONV_INDICES && upc_indices_in(&plan->problem));
     upc_problem_form(&plan->problem, in, form);
+    if (role == UPCONV_INDICES)
+        form->element_bytes = sizeof(int32_t);
     return in ? &plan->problem.in : &plan->problem.out;
 }
 

@@ -44,10 +44,11 @@ const char *upc_act_name(upconv_act act)
 
 // What a suffix says; each may be said once.
 enum { SAYS_ACT, SAYS_TYPE, SAYS_SUM, SAYS_IN, SAYS_OUT, SAYS_RESIDUAL, SAYS_IN_PITCH, SAYS_OUT_PITCH,
-       SAYS_MODE, SAYS_COORDINATES, SAYS_ROUNDING, SAYS_COEFFICIENT, SAYS_EXCLUDE, SAYS_STEPS, SAYS_SCALE, SAYS_ORDER, SAYINGS };
+       SAYS_MODE, SAYS_COORDINATES, SAYS_ROUNDING, SAYS_COEFFICIENT, SAYS_EXCLUDE, SAYS_STEPS, SAYS_SCALE, SAYS_ORDER,
+       SAYS_INDEX, SAYS_SPACE, SAYINGS };
 
 // Numbers that follow a suffix, each behind a colon.
-typedef enum number_kind { NO_NUMBERS, PITCHES, FLOATS, DOUBLES } number_kind;
+typedef enum number_kind { NO_NUMBERS, PITCHES, FLOATS, DOUBLES, EXTENTS } number_kind;
 
 // A suffix writes `value`, an enum's, or the numbers that follow it to a field of the problem.
 static const struct {
@@ -92,6 +93,14 @@ static const struct {
     {"crd", OF(PIXEL_SHUFFLE, ORDER, UPCONV_CRD, channel_order)},
     {"dcr", OF(PIXEL_SHUFFLE, ORDER, UPCONV_DCR, channel_order)},
 #undef OF
+#define POOLS (1u << UPCONV_MAX_POOL | 1u << UPCONV_MAX_UNPOOL)
+    {"index:plane", SAYS_INDEX, UPCONV_INDEX_PLANE, FIELD(index), POOLS},
+    {"index:tensor", SAYS_INDEX, UPCONV_INDEX_TENSOR, FIELD(index), POOLS},
+    {"index:image", SAYS_INDEX, UPCONV_INDEX_IMAGE, FIELD(index), POOLS},
+    {"index:window", SAYS_INDEX, UPCONV_INDEX_WINDOW, FIELD(index), POOLS},
+    {"index:window_columns", SAYS_INDEX, UPCONV_INDEX_WINDOW_COLUMNS, FIELD(index), POOLS},
+    {"space", SAYS_SPACE, 0, FIELD(index_space), POOLS, EXTENTS, 3},
+#undef POOLS
 #undef FIELD
 };
 
@@ -283,7 +292,8 @@ static upconv_status say(reader *r, int what, size_t at)
                                                "the input's layout",  "the output's layout", "the residual",
                                                "the input's pitches", "the output's pitches",
                                                "the mode", "the coordinates", "the rounding", "the coefficient",
-                                               "exclude_outside", "f32_steps", "the scale", "the order of channels"};
+                                               "exclude_outside", "f32_steps", "the scale", "the order of channels",
+                                               "the index", "the index space"};
     if (r->said[what])
         return fail_at(r, at, "%s stands here a second time", names[what]);
     r->said[what] = true;
@@ -349,6 +359,17 @@ static upconv_status read_real(reader *r, number_kind kind, void *field)
     return UPCONV_OK;
 }
 
+static upconv_status read_extent(reader *r, int32_t *extent)
+{
+    const size_t start = r->at;
+    int64_t value = 0;
+    const upconv_status status = read_pitch(r, &value);
+    if (status == UPCONV_OK && value > INT32_MAX)
+        return fail_at(r, start, "the number is too large; at most %d fits here", INT32_MAX);
+    *extent = (int32_t)value;
+    return status;
+}
+
 static upconv_status read_numbers(reader *r, int suffix)
 {
     char *field = (char *)&r->suffix + suffixes[suffix].field;
@@ -356,9 +377,10 @@ static upconv_status read_numbers(reader *r, int suffix)
     for (; i < suffixes[suffix].most && r->text[r->at] == ':'; i++) {
         r->at++;
         const number_kind kind = suffixes[suffix].numbers;
-        const upconv_status status = kind == PITCHES  ? read_pitch(r, (int64_t *)field + i)
-                                     : kind == FLOATS ? read_real(r, kind, (float *)field + i)
-                                                      : read_real(r, kind, (double *)field + i);
+        const upconv_status status = kind == PITCHES   ? read_pitch(r, (int64_t *)(void *)field + i)
+                                     : kind == EXTENTS ? read_extent(r, (int32_t *)(void *)field + i)
+                                     : kind == FLOATS  ? read_real(r, kind, (float *)field + i)
+                                                       : read_real(r, kind, (double *)field + i);
         if (status != UPCONV_OK)
             return status;
     }

@@ -1,6 +1,7 @@
 #include "ops.h"
 
 #include "host.h"
+#include "pooling.h"
 #include "sample.h"
 
 // Roles as sets.
@@ -53,8 +54,6 @@ static const upc_op ops[UPCONV_OP_COUNT] = {
         .read = upc_shuffle_read, .out = upc_shuffle_out, .give = upc_shuffle_give, .print = upc_shuffle_print,
         .reference = upc_host_sample, .point = upc_host_sample_point,
     },
-    [UPCONV_MAX_POOL] = {.name = "max pooling", .word = "pool"},
-    [UPCONV_MAX_UNPOOL] = {.name = "max unpooling", .word = "unpool"},
     [UPCONV_GRAD_FILTER] = {
         .name = "gradient of a filter", .word = "gradfilter", .built = true, .fields = UPC_FIELD_GROUPS | GEOMETRY,
         .roles = TENSORS | 1 << UPCONV_OUTPUT_GRAD, .writes = 1 << UPCONV_OUTPUT, .result = UPC_RESULT_FILTER,
@@ -64,6 +63,22 @@ static const upc_op ops[UPCONV_OP_COUNT] = {
         .name = "gradient of a bias", .word = "gradbias", .built = true, .fields = UPC_FIELD_GROUPS | GEOMETRY,
         .roles = 1 << UPCONV_OUTPUT | 1 << UPCONV_OUTPUT_GRAD, .writes = 1 << UPCONV_OUTPUT, .result = UPC_RESULT_BIAS,
         .out = transposed_out, .reference = upc_host_grad_bias, .point = upc_host_grad_bias_point,
+    },
+    [UPCONV_MAX_POOL] = {
+        .name = "max pooling", .word = "pool", .built = true,
+        .fields = GEOMETRY | UPC_FIELD_INDEX,
+        .roles = TENSORS | 1 << UPCONV_INDICES, .writes = 1 << UPCONV_OUTPUT | 1 << UPCONV_INDICES,
+        .channels = UPC_CHANNELS_SAME,
+        .read = upc_pool_read, .out = upc_pool_out, .check = upc_pool_check, .give = upc_pool_give,
+        .print = upc_pool_print, .reference = upc_host_pool, .point = upc_host_pool_point,
+    },
+    [UPCONV_MAX_UNPOOL] = {
+        .name = "max unpooling", .word = "unpool", .built = true,
+        .fields = GEOMETRY | UPC_FIELD_INDEX,
+        .roles = TENSORS | 1 << UPCONV_INDICES, .writes = 1 << UPCONV_OUTPUT,
+        .channels = UPC_CHANNELS_SAME,
+        .read = upc_pool_read, .out = transposed_out, .check = upc_pool_check, .give = upc_pool_give,
+        .print = upc_pool_print, .reference = upc_host_unpool, .point = upc_host_unpool_point,
     },
 };
 

@@ -16,6 +16,7 @@ typedef enum upc_field {
     UPC_FIELD_ACT = 1 << 5,
     UPC_FIELD_RESIDUAL = 1 << 6,
     UPC_FIELD_SUM_TYPE = 1 << 7,
+    UPC_FIELD_INDEX = 1 << 8, // and index_space
 } upc_field;
 
 // How out_channels follows from in_channels; where it does, 0 stands for it.
@@ -49,6 +50,8 @@ typedef struct upc_op {
     int64_t (*out)(const upconv_problem *given, int i, const upc_axis *axis);
     // Makes of the axes as the app gives them, complete, those that solvers see. NULL: they are the same.
     void (*turn)(upc_problem *problem);
+    // What can be checked, and filled in, once all else is known. NULL: nothing.
+    upconv_status (*check)(upc_problem *problem);
     // The way back of `read` and `turn`, and what it means in the notation: suffixes. NULL as above.
     void (*give)(const upc_problem *problem, upconv_problem *given);
     void (*print)(const upc_problem *problem, upc_text *text);

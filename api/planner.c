@@ -1,5 +1,6 @@
 // Which solver, with which configuration: records first, then the cost model. Pure but for the tuning records: no device call.
 #include "internal.h"
+#include "ops.h"
 
 #include <stdio.h>
 #include <stdlib.h>

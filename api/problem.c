@@ -65,6 +65,7 @@ static upconv_status read_arrays(const upc_op *op, const upconv_problem *given, 
         {"stride", UPC_FIELD_STRIDE, given->stride, &read->stride, 1},
         {"dilation", UPC_FIELD_DILATION, given->dilation, &read->dilation, 1},
         {"pad", UPC_FIELD_PAD, given->pad, NULL, 0},
+        {"index_space", UPC_FIELD_INDEX, given->index_space, NULL, 0},
     };
     upconv_status status = UPCONV_OK;
     for (size_t i = 0; i < UPC_COUNT(all) && status == UPCONV_OK; i++) {
@@ -286,6 +287,7 @@ static upconv_status check_enums(const upconv_problem *given, upc_problem *probl
         {"in_layout", (int)given->in_layout, UPCONV_LAYOUT_COUNT},
         {"out_layout", (int)given->out_layout, UPCONV_LAYOUT_COUNT},
         {"residual", (int)given->residual, UPCONV_RESIDUAL_COUNT},
+        {"index", (int)given->index, UPCONV_INDEX_COUNT},
     };
     upconv_status status = UPCONV_OK;
     for (size_t i = 0; i < UPC_COUNT(enums) && status == UPCONV_OK; i++)
@@ -314,6 +316,7 @@ static upconv_status check_op(const upconv_problem *given)
         {"act", UPC_FIELD_ACT, (int)given->act},
         {"residual", UPC_FIELD_RESIDUAL, (int)given->residual},
         {"sum_type", UPC_FIELD_SUM_TYPE, (int)given->sum_type},
+        {"index", UPC_FIELD_INDEX, (int)given->index},
     };
     if (!op->built)
         return upc_fail(UPCONV_ERROR_INVALID, "op is %d, %s, which this version does not have", (int)given->op, op->name);
@@ -339,7 +342,9 @@ static upconv_status check_all(const upconv_problem *given, upc_problem *problem
         status = fill_in_out(given, problem);
     if (status == UPCONV_OK)
         status = check_act(given, problem);
-    return status ? status : check_tensors(given, problem);
+    if (status == UPCONV_OK)
+        status = check_tensors(given, problem);
+    return status || !upc_op_of(given->op)->check ? status : upc_op_of(given->op)->check(problem);
 }
 
 upconv_status upc_problem_from(const upconv_problem *given, upc_problem *problem)
@@ -457,6 +462,10 @@ upconv_status upconv_problem_sizes(const upconv_problem *problem, upconv_sizes *
     ours.weights_bytes = ours.weights_elements * sizeof(float);
     ours.bias_bytes = ours.bias_elements * sizeof(float);
     ours.flops = 2 * upc_problem_macs(&checked);
+    if (upc_op_takes(checked.op, UPCONV_INDICES)) {
+        ours.indices_elements = upc_indices_in(&checked) ? ours.input_elements : ours.output_elements;
+        ours.indices_bytes = upc_indices_bytes(&checked);
+    }
     upc_params_return(sizes, &ours, sizeof ours, sizeof ours);
     return UPCONV_OK;
 }

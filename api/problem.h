@@ -79,6 +79,8 @@ typedef struct upc_problem {
     upconv_residual residual;
     upc_resize resize;                  // zeros for all other operations
     upconv_channel_order channel_order; // UPCONV_PIXEL_SHUFFLE
+    upconv_index index;
+    int64_t space[3]; // index_space, complete
 } upc_problem;
 
 // Checks every rule of upconv_problem. INVALID with a sentence that names the value and the rule.
@@ -113,6 +115,13 @@ uint64_t upc_filter_elements(const upc_problem *problem);  // of the filter that
 // Multiply-adds as GFLOPS counts them: batch * in extents * kernel * in_channels * out_channels / groups; of a convolution with its
 // output's extents.
 double upc_problem_macs(const upc_problem *problem);
+
+// The tensor that UPCONV_INDICES lies like: unpooling's input, pooling's output.
+static inline bool upc_indices_in(const upc_problem *problem) { return problem->op == UPCONV_MAX_UNPOOL; }
+static inline uint64_t upc_indices_bytes(const upc_problem *problem)
+{
+    return (uint64_t)(upc_indices_in(problem) ? problem->in.elements : problem->out.elements) * sizeof(int32_t);
+}
 
 // Whether the filter is read back to front: a convolution's, so that what is left is a transposed convolution (see upc_axis).
 static inline bool upc_filter_flipped(const upc_problem *problem) { return problem->op == UPCONV_CONV; }

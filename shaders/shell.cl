@@ -66,6 +66,15 @@
 #define DST_OUT4(slot, name)  UPC_RESULT(slot, UPC_CAT(UPC_ITEM, OUT_STORE), name)
 #define W_IN4(slot, name)     UPC_FROM(slot, UPC_CAT(UPC_ITEM, W_STORE), name)
 #define W_OUT4(slot, name)    UPC_TO(slot, UPC_CAT(UPC_ITEM, W_STORE), name)
+// Integers; INTS: read and written.
+#define INTS_IN(slot, name)   UPC_FROM(slot, int, name)
+#define INTS(slot, name)      UPC_TO(slot, int, name)
+#define INTS4(slot, name)     UPC_TO(slot, int, name)
+#define INT_LOAD(b, i)        b[i]
+#define INT_LOAD4(b, i)       vload4(i, b)
+#define INT_STORE(b, i, v)    b[i] = (v)
+#define INT_STORE4(b, i, x, y, z, w) vstore4((int4)(x, y, z, w), i, b)
+#define INT_MAX(b, i, v)      atomic_max((b) + (i), v)
 #define LOAD(b, i)            b[i]
 #define LOAD4(b, i)           vload4(i, b)
 #define STORE(b, i, v)        b[i] = (v)

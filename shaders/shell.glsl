@@ -97,6 +97,16 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define DST_OUT4(slot, name)  UPC_RESULT(slot, UPC_BOTH, UPC_CAT(UPC_ITEM4_, OUT_STORE), name)
 #define DST_IN4(slot, name)   UPC_RESULT(slot, readonly, UPC_CAT(UPC_ITEM4_, OUT_STORE), name)
 #define W_OUT4(slot, name)    UPC_BUFFER(slot, writeonly, UPC_CAT(UPC_ITEM4_, W_STORE), name)
+// Integers; INTS: read and written.
+#define INTS_IN(slot, name)   UPC_BUFFER(slot, readonly, int, name)
+#define INTS(slot, name)      layout(binding = slot, std430) restrict buffer upc_b##slot { int name[]; };
+#define INTS4(slot, name)     layout(binding = slot, std430) restrict buffer upc_b##slot { ivec4 name[]; };
+#define INT_LOAD(b, i)        b[i]
+#define INT_LOAD4(b, i)       b[i]
+#define INT_STORE(b, i, v)    b[i] = (v)
+#define INT_STORE4(b, i, x, y, z, w) b[i] = ivec4(x, y, z, w)
+#define INT_MAX(b, i, v)      atomicMax(b[i], v)
+#define int4                  ivec4
 #define LOAD(b, i)            b[i]
 #define LOAD4(b, i)           b[i]
 #define STORE(b, i, v)        b[i] = (v)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conformance/execute.h"
+#include "conformance/unpool.h"
 
 static const char usage[] =
     "usage: conformance --corpus DIR --backend vulkan|opencl|cpu [--device D] [--solver S] [--match TEXT] "
@@ -174,10 +175,10 @@ static bool matches(const cJSON *entry, const char *text)
     return false;
 }
 
-static void list_case(const corpus_case *item, const mapping *map)
+static void list_case(const corpus_case *item, const upconv_problem *problem)
 {
     char text[512] = "";
-    if (upconv_problem_print(&map->problem, text, sizeof text, NULL) != UPCONV_OK)
+    if (upconv_problem_print(problem, text, sizeof text, NULL) != UPCONV_OK)
         snprintf(text, sizeof text, "%s", upconv_last_error());
     printf("%-60s %-12s %-24s %s\n", item->id, item->dialect, item->op, text);
 }
@@ -186,14 +187,19 @@ static void run_case(const char *corpus, const char *path, const case_runner *ru
 {
     corpus_case item;
     mapping map;
-    const case_verdict verdict = case_load(corpus, path, &item) ? case_map(&item, &map) : CASE_WRONG;
+    const bool loaded = case_load(corpus, path, &item), unpool = loaded && unpool_case(&item);
+    case_verdict verdict = CASE_WRONG;
+    if (unpool)
+        verdict = runner ? unpool_execute(&item, runner) : unpool_map(&item, &map.problem) ? CASE_RUNS : CASE_WRONG;
+    else if (loaded)
+        verdict = case_map(&item, &map);
     bool good = verdict == CASE_RUNS;
     if (verdict == CASE_SKIPPED)
         count_skipped(totals, item.why);
     else if (good && runner)
-        good = case_execute(&item, &map, runner);
+        good = unpool || case_execute(&item, &map, runner);
     else if (good)
-        list_case(&item, &map);
+        list_case(&item, &map.problem);
     totals->passed += good;
     if (!good && verdict != CASE_SKIPPED) {
         totals->failed++;

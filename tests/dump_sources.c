@@ -24,6 +24,11 @@ static const char *const problems[] = {
     "ic8oc8_ih9oh18kh4sh2ph1+f16", "ic8oc16_ih9oh18kh2sh2ph0+nhwc", "g2ic12oc8_ih9oh18kh3sh2ph1+f16+nc4hw4",
     "ic8oc16_ih9oh18kh4sh2ph1+f16+sum16",
     "ic6oc7_ih9oh18kh4sh2ph1+f16+in:nhwc+out:nc4hw4+residual_after",
+    "pool:ic5_ih9kh3sh2ph1", "pool:ic8_ih9kh2sh2+nhwc+f16+index:tensor", "pool:ic8_id3kd2_ih9kh2sh2+nc4hw4+index:image",
+    "pool:ic6_iw40kw3sw2+in:nc4hw4+index:window", "pool:ic6_iw40kw3sw2+f16+index:window_columns",
+    "unpool:ic5_ih9oh18kh2sh2", "unpool:ic5_ih9oh18kh2sh2+nhwc+index:image", "unpool:ic8_ih9kh2sh2+nc4hw4+f16+index:tensor",
+    "unpool:ic8_id3kd2_ih9kh2sh2+f16+out:nhwc+index:window", "unpool:ic6_iw40kw3sw2+in:nc4hw4+index:window_columns",
+    "unpool:ic6_ih9oh19kh2sh2+space:18:20",
 };
 
 static bool is_new(dump *d, const char *text, size_t length)

@@ -71,6 +71,7 @@ solvers_of() {
     *) echo "phase direct lanes splitk" ;;
     esac
 }
+unpool_solvers() { [ "$1" = cpu ] || echo "unpool owners"; }
 limits=(f16=0 binding=4096 binding=1024,groups=3 groups=3,macs=5000 size=32,shared=4096)
 
 # ---- the main build: everything on, gcc
@@ -88,6 +89,12 @@ for backend in "${backends[@]}"; do
         [ "$backend" = cpu ] || [ "$backend $limit" = "opencl f16=0" ] && continue
         tested build "random: $backend $limit" build/tests/random --backend "$backend" --count "$limited" --seed 500000 \
             --configs $configs --variety $variety --tries $tries --limits "$limit"
+    done
+    tested build "random pooling: $backend" build/tests/random_pool --backend "$backend" --count $((count / 2)) --seed 2000
+    for limit in "${limits[@]}"; do
+        [ "$backend" = cpu ] || [ "$backend $limit" = "opencl f16=0" ] && continue
+        tested build "random pooling: $backend $limit" build/tests/random_pool --backend "$backend" --count $((limited / 2)) \
+            --seed 700000 --limits "$limit"
     done
     tested build "random: $backend, sums in f16" build/tests/random --backend "$backend" --count 40 --seed 240000 --sums f16 \
         --tries 1
@@ -118,6 +125,18 @@ for backend in "${backends[@]}"; do
         else
             tested build "$name" build/tests/conformance --corpus "$shared/conformance" --backend "$backend" --solver "$solver"
         fi
+    done
+    for solver in $(unpool_solvers "$backend"); do
+        for kind in "" "--type f16 --layout nhwc --gaps" "--layout nc4hw4"; do
+            name="conformance: $backend $solver${kind:+ $kind}"
+            if [ -z "$shared" ] || [ ! -d "$shared/conformance" ]; then
+                skip "$name" "no conformance folder (--shared)"
+            else
+                # shellcheck disable=SC2086
+                tested build "$name" build/tests/conformance --corpus "$shared/conformance" --backend "$backend" \
+                    --solver "$solver" --match npool $kind
+            fi
+        done
     done
     # what the planner takes by itself, solvers among it that take some problems only and cannot be asked for all
     name="conformance: $backend by choice"
@@ -162,6 +181,10 @@ else
     tested build "validation: the layers see a hazard" bash "$here/validation.sh" --expect-messages build/tests/control_vulkan
     tested build "validation: random" bash "$here/validation.sh" build/tests/random --backend vulkan --count 150 --seed 7000 \
         --tries 1
+    tested build "validation: random pooling" bash "$here/validation.sh" build/tests/random_pool --backend vulkan --count 60 \
+        --seed 7500
+    tested build "validation: random pooling, limits" bash "$here/validation.sh" build/tests/random_pool --backend vulkan \
+        --count 30 --seed 8500 --limits binding=2048,groups=3,macs=20000
     tested build "validation: random, limits" bash "$here/validation.sh" build/tests/random --backend vulkan --count 60 \
         --seed 8000 --tries 1 --limits binding=2048,groups=3,macs=20000
     meson_tests build validation vulkan bash "$here/validation.sh"
@@ -211,6 +234,10 @@ else
     tested build "oclgrind: it sees faults" bash "$here/oclgrind.sh" --expect-messages build/tests/control_opencl
     tested build "oclgrind: random" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $number --seed 40 \
         --size $size
+    tested build "oclgrind: random pooling" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl --count $number \
+        --seed 50 --size $size
+    tested build "oclgrind: random pooling, limits" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl \
+        --count $number --seed 80 --size 300 --limits binding=1024,groups=3,macs=1000
     for solver in phase direct; do
         tested build "oclgrind: random, limits $solver" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
             --count $((number * 3 / 2)) --seed 90 --size 500 --limits binding=1024,groups=3,macs=1000 --solver $solver

@@ -175,11 +175,12 @@ static void check_recipe(const upc_recipe *recipe, const upc_problem *problem, c
     upc_problem shape;
     upc_result_shape(problem, &shape);
     const uint64_t sizes[UPC_PLACE_COUNT] = {
-        [UPC_INPUT] = upc_input_elements(problem) * 4,     [UPC_OUTPUT] = upc_output_elements(&shape) * 4,
-        [UPC_OUTPUT_GRAD] = upc_output_elements(problem) * 4,
+        [UPC_INPUT] = upc_input_bytes(problem),            [UPC_OUTPUT] = upc_output_bytes(&shape),
+        [UPC_OUTPUT_GRAD] = upc_output_bytes(problem),
         [UPC_WEIGHTS] = upc_weights_elements(problem) * 4, [UPC_BIAS] = (uint64_t)(problem->groups * problem->ocg) * 4,
         [UPC_SLOPES] = (uint64_t)(problem->groups * problem->ocg) * 4, [UPC_WORKSPACE] = recipe->workspace_bytes,
         [UPC_PACKED] = recipe->packed_bytes,               [UPC_TABLE] = recipe->table_count * 4,
+        [UPC_INDICES] = upc_op_takes(problem->op, UPCONV_INDICES) ? upc_indices_bytes(problem) : 0,
     };
     for (size_t i = 0; i < recipe->program_count; i++) {
         const upc_program_desc *program = &recipe->programs[i];
@@ -248,6 +249,57 @@ static void recipes_keep_to_limits(void **state)
             assert_true(strlen(upc_last_error()) > 20);
         }
         upc_recipe_finish(&recipe);
+    }
+    assert_true(cooked > 700);
+}
+
+// The same for pooling and unpooling, in every layout: all solvers, all values of all knobs.
+static void pools_keep_to_limits(void **state)
+{
+    (void)state;
+    static const char *const problems[] = {
+        "pool:mb2ic5_ih19kh3sh2ph1_iw40kw2sw2",          "pool:mb2ic12_id5kd2sd2_ih19kh3sh1dh1_iw40kw5sw3pw2+nhwc",
+        "pool:mb3ic9_ih9kh4sh4_iw31kw2sw2+nc4hw4",       "unpool:mb2ic5_ih19kh3sh2ph1_iw40kw2sw2+index:image",
+        "unpool:mb3ic12_ih9oh30kh2sh2+nhwc+index:window", "unpool:mb1ic9_id3kd2sd2_ih9kh2sh2_iw31kw2sw2+nc4hw4+index:tensor",
+    };
+    uint32_t seed = 11;
+    int cooked = 0;
+    for (int i = 0; i < 600; i++) {
+        upc_problem problem;
+        upc_facts facts;
+        char sentence[UPC_SENTENCE];
+        problem_of(problems[(size_t)i % UPC_COUNT(problems)], &problem);
+        facts_of(&devices[(size_t)i / UPC_COUNT(problems) % UPC_COUNT(devices)], &facts);
+        if (i % 3) {
+            facts.info.limits.binding_bytes = (uint64_t)within(&seed, 1000, 20000);
+            facts.info.limits.group_count = (uint32_t)within(&seed, 2, 100);
+            facts.info.limits.dispatch_macs = (uint64_t)within(&seed, 2000, 1000000);
+        }
+        for (int s = 0; s < upc_solver_count; s++) {
+            const upc_solver *solver = upc_solvers[s];
+            if (upc_solver_refuse(solver, &problem, &facts, sentence))
+                continue;
+            upc_config config;
+            upc_recipe recipe;
+            const upc_request request = {false, UPCONV_FILTER_IOK};
+            solver->guess(&problem, &facts, &config);
+            assert_null(solver->legal(&problem, &facts, &config, sentence));
+            assert_true(solver->cost_us(&problem, &facts, &config) > 0);
+            const int knob = (int)(next(&seed) % (uint32_t)solver->knob_count);
+            const upc_config guess = config;
+            config.value[knob] = solver->knobs[knob].values[next(&seed) % (uint32_t)solver->knobs[knob].count];
+            if (solver->legal(&problem, &facts, &config, sentence))
+                config = guess;
+            upc_recipe_init(&recipe, &env);
+            const upconv_status status = solver->cook(&problem, &facts, &config, &request, &recipe);
+            if (status == UPCONV_OK) {
+                check_recipe(&recipe, &problem, &facts);
+                cooked++;
+            } else {
+                assert_int_equal(status, UPCONV_ERROR_UNSUPPORTED);
+            }
+            upc_recipe_finish(&recipe);
+        }
     }
     assert_true(cooked > 700);
 }
@@ -528,7 +580,7 @@ int main(void)
     upc_env_init(&env, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_recipes),
-        cmocka_unit_test(recipes_keep_to_limits),
+        cmocka_unit_test(recipes_keep_to_limits), cmocka_unit_test(pools_keep_to_limits),
         cmocka_unit_test(beyond_counting),
         cmocka_unit_test(late_weights_are_no_texels),
         cmocka_unit_test(bindings_beside_tensors),

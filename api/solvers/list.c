@@ -7,7 +7,8 @@
 #include <string.h>
 
 extern const upc_solver upc_solver_phase, upc_solver_lanes, upc_solver_wide, upc_solver_rows, upc_solver_splitk, upc_solver_direct,
-    upc_solver_gemm, upc_solver_winograd, upc_solver_reference, upc_solver_sample, upc_solver_dots, upc_solver_outer, upc_solver_sums;
+    upc_solver_gemm, upc_solver_winograd, upc_solver_reference, upc_solver_sample, upc_solver_dots, upc_solver_outer, upc_solver_sums,
+    upc_solver_pool, upc_solver_unpool, upc_solver_owners;
 
 const upc_solver *const upc_solvers[] = {
     &upc_solver_phase,
@@ -21,6 +22,9 @@ const upc_solver *const upc_solvers[] = {
     &upc_solver_dots,
     &upc_solver_outer,
     &upc_solver_sums,
+    &upc_solver_pool,
+    &upc_solver_unpool,
+    &upc_solver_owners,
     &upc_solver_reference,
     &upc_solver_sample,
 };

@@ -34,7 +34,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 {
     (void)facts;
     (void)config;
-    return upc_problem_macs(problem) / 500 + 1;
+    return upc_problem_macs(problem) / 500 + 1; // what has no products has no other solver there
 }
 
 upconv_status upc_host_cook(const char *name, const upc_problem *problem, const upc_request *request,
@@ -60,6 +60,8 @@ upconv_status upc_host_cook(const char *name, const upc_problem *problem, const 
         step.bind[UPC_HOST_BIAS] = (upc_bind){UPC_BIAS, 0, channels};
     if (slopes || bias)
         step.bind[UPC_HOST_SLOPES] = (upc_bind){slopes ? UPC_SLOPES : UPC_BIAS, 0, channels};
+    if (upc_op_takes(problem->op, UPCONV_INDICES))
+        step.bind[UPC_HOST_INDICES] = (upc_bind){UPC_INDICES, 0, upc_indices_bytes(problem)};
     if (problem->residual)
         step.bind[UPC_HOST_RESIDUAL] = (upc_bind){UPC_RESIDUAL, 0, upc_output_bytes(problem)};
     recipe->packed_bytes = request->dynamic_weights ? 0 : weights;
@@ -88,7 +90,8 @@ static upconv_status pack(const upc_env *env, const upc_problem *problem, const 
 
 const upc_solver upc_solver_reference = {
     .name = "reference", .version = 1,
-    .ops = 1u << UPCONV_CONV_TRANSPOSE | 1u << UPCONV_CONV | 1u << UPCONV_GRAD_FILTER | 1u << UPCONV_GRAD_BIAS,
+    .ops = 1u << UPCONV_CONV_TRANSPOSE | 1u << UPCONV_CONV | 1u << UPCONV_GRAD_FILTER | 1u << UPCONV_GRAD_BIAS |
+           1u << UPCONV_MAX_POOL | 1u << UPCONV_MAX_UNPOOL,
     .refuse = refuse, .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook, .pack = pack,
 };
 

@@ -71,10 +71,10 @@ typedef enum upconv_op {
     UPCONV_RESIZE,        // y[o] = the input between its samples, at the place that o comes from; see upconv_resize_mode
     UPCONV_ZERO_INSERT,   // "bed of nails": y[i * stride - pad] = x[i], zeros elsewhere
     UPCONV_PIXEL_SHUFFLE, // depth to space: blocks of channels become blocks of positions; see upconv_channel_order
-    UPCONV_MAX_POOL,
-    UPCONV_MAX_UNPOOL,
-    UPCONV_GRAD_FILTER,        // dw[k] = sum x[i] * dy[o] over images and inputs, o = i * stride + k * dilation - pad
-    UPCONV_GRAD_BIAS,          // db = sum dy[o] over images and outputs
+    UPCONV_MAX_POOL,      // the largest of each window, and where it was (role UPCONV_INDICES); see upconv_index
+    UPCONV_MAX_UNPOOL,    // the way back
+    UPCONV_GRAD_FILTER,   // dw[k] = sum x[i] * dy[o] over images and inputs, o = i * stride + k * dilation - pad
+    UPCONV_GRAD_BIAS,     // db = sum dy[o] over images and outputs
     UPCONV_OP_COUNT // operations that this build lacks are refused with UPCONV_ERROR_INVALID
 } upconv_op;
 
@@ -164,6 +164,35 @@ typedef enum upconv_act {
     UPCONV_ACT_COUNT
 } upconv_act;
 
+// What the indices of max pooling and unpooling are, int32 each: numbers of the position (d, h, w) in channel c of image n, or of the
+// tap (kd, kh, kw) that leads there. D x H x W are problem.index_space where it is set; else the input's extents for pooling, the
+// output's for unpooling. C: channels; K: kernel. Missing axes have the extent 1.
+typedef enum upconv_index {
+    UPCONV_INDEX_PLANE = 0,      // (d * H + h) * W + w: PyTorch
+    UPCONV_INDEX_TENSOR,         // (((n * C + c) * D + d) * H + h) * W + w: ONNX
+    UPCONV_INDEX_IMAGE,          // ((d * H + h) * W + w) * C + c: TFLite's MaxUnpooling2D, tf.nn.max_pool_with_argmax
+    UPCONV_INDEX_WINDOW,         // (kd * KH + kh) * KW + kw: TFLite's GPU delegate
+    UPCONV_INDEX_WINDOW_COLUMNS, // (kw * KH + kh) * KD + kd: XNNPACK
+    UPCONV_INDEX_COUNT
+} upconv_index;
+
+// Max pooling, UPCONV_MAX_POOL: y[o] is the largest x[i] of its window, i = o * stride - pad + k * dilation and 0 <= i < in on every
+// axis, and the index says which: the first of equal ones in raster order (kd, kh, kw). A NaN is larger than any number. A
+// window that no input lies in gives minus infinity and the index -1. out: 0 means floor((in + 2 * pad - (kernel - 1) * dilation - 1)
+// / stride) + 1.
+//
+// Max unpooling, UPCONV_MAX_UNPOOL: y is 0 but where an index leads: y[place of x[i]'s index] = x[i], in the same image and channel.
+// The indices of a window count from i * stride - pad + k * dilation; the others lead anywhere in the channel, for which kernel, stride,
+// dilation and pad give the default of out alone: (in - 1) * stride + (kernel - 1) * dilation + 1 - 2 * pad. Where several lead
+// to one place (windows that overlap do that), the last in raster order (d, h, w) of the input wins, on every device. One that leads
+// nowhere (below 0, beyond index_space, the window or the output, or into another image or channel) is passed over.
+//
+// Both read neither groups nor anything of activations, residuals and sums; out_channels is in_channels (0 stands for it). Values are
+// copied and never computed with. Indices other than a window's must fit int32: batch * channels * index_space (TENSOR), channels *
+// index_space (IMAGE), index_space (PLANE) and kernel are at most 2^31 - 1. ONNX's MaxUnpool with an output_shape larger than what
+// kernel, strides and pads imply has two readings: its own tests count indices in the implied extents (index_space), ONNX Runtime's in
+// output_shape.
+
 // A transposed convolution. Axes are in tensor order, slowest first, as in every framework: {w}, {h, w} or {d, h, w}.
 // Each axis is computed by itself:
 //
@@ -205,6 +234,9 @@ typedef struct upconv_problem {
                                     // instead of dividing, as PyTorch and TFLite do; 0: in double precision, as ONNX
     double scale[3];                // outputs an input; each: 0 means out / in. out of 0 then means floor(in * scale)
     upconv_channel_order channel_order; // UPCONV_PIXEL_SHUFFLE, whose blocks are the strides
+    upconv_index index;               // MAX_POOL, MAX_UNPOOL
+    int32_t index_space[3];           // of unpooling: the extents that indices other than a window's count in, where these are
+                                      // not the output's; each: 0 means out
 } upconv_problem;
 
 // The other operations that read these fields:
@@ -244,6 +276,7 @@ typedef struct upconv_sizes {
     uint64_t weights_bytes, bias_bytes;           // in f32; weights of type F16 take half
     double flops;                                 // 2 * batch * in extents * kernel * in_channels * out_channels / groups;
                                                   // of UPCONV_CONV with out extents; 0 for operations without a filter
+    uint64_t indices_elements, indices_bytes;     // of MAX_POOL and MAX_UNPOOL; bytes from the first element to the last
 } upconv_sizes;
 
 // Checks a problem against every rule above and gives its sizes. Set sizes->struct_size (or zero) before the call.
@@ -340,6 +373,10 @@ UPCONV_API upconv_status upconv_problem_onnx_resize(upconv_problem *problem, con
 UPCONV_API upconv_status upconv_problem_tflite_resize(upconv_problem *problem, int linear, const int32_t *size,
                                                       int align_corners, int half_pixel_centers);
 
+// Indices of 64 bits, as PyTorch and ONNX have them, to int32: those beyond int32 become -1, which leads nowhere. `to` may be
+// `from`. Errors: INVALID.
+UPCONV_API upconv_status upconv_indices_narrow(const int64_t *from, size_t count, int32_t *to);
+
 // The problem notation: one line of text, oneDNN benchdnn's for deconvolution, with suffixes for what that has not:
 //
 //     [OP:][gG][mbN]icNocN_[idN][odN][kdN][sdN][pdN][ddN]_ihN ..._iwN ...[+ACT[:a[:b]]][+...]      e.g. ic64oc32_ih32oh64kh4sh2ph1
@@ -358,6 +395,8 @@ UPCONV_API upconv_status upconv_problem_tflite_resize(upconv_problem *problem, i
 //                                     +coefficient:a +exclude_outside +f32_steps
 //     zeros:ic3_ih9sh2ph0             zero insertion
 //     shuffle:ic12_ih9sh2+dcr         pixel shuffle; +crd (or nothing) or +dcr
+//     pool:ic8_ih9kh2sh2              max pooling; +index:plane (or nothing), +index:tensor, :image, :window or :window_columns
+//     unpool:ic8_ih4oh9kh2sh2         max unpooling; +index as for pooling, +space:d:h:w (as many as there are axes): index_space
 // oc may be left out where it follows from ic.
 //
 // upconv_problem_parse: set problem->struct_size (or zero) before the call. On UPCONV_ERROR_INVALID *error_at (may be NULL)
@@ -702,7 +741,8 @@ typedef enum upconv_role {
     UPCONV_BIAS,       // out_channels f32; optional, only where the plan was made without
     UPCONV_SLOPES,     // out_channels f32; only for PRELU, where the plan was made without
     UPCONV_RESIDUAL,   // like the output; only where the problem has a residual
-    UPCONV_INDICES,    // reserved: no operation of this version uses it
+    UPCONV_INDICES,    // int32, an element for each of the pooled tensor (MAX_POOL's output, MAX_UNPOOL's input), whose layout and
+                       // pitches (in elements) it has; MAX_POOL writes it, MAX_UNPOOL reads it
     UPCONV_WORKSPACE,  // plan_info.workspace_bytes of scratch, offset a multiple of 256; optional except where a call says so
     UPCONV_OUTPUT_GRAD, // for UPCONV_GRAD_FILTER and UPCONV_GRAD_BIAS: like the output of the transposed convolution
     UPCONV_ROLE_COUNT

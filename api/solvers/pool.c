@@ -1,0 +1,238 @@
+// Max pooling that says where (shaders/pool.kernel).
+#include "gather.h"
+#include "slabs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { GROUP_X, GROUP_Y, RUN, SPEC };
+
+static const int32_t runs[] = {1, 2, 4, 8, 16, 32, 64}, yes_no[] = {0, 1};
+
+static const upc_knob knobs[] = {
+    [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES}, // work-group
+    [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
+    [RUN] = {"run", runs, UPC_COUNT(runs)},              // outputs of an item, along w
+    [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},        // 1: the geometry is compiled in
+};
+
+static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
+{
+    if (facts->info.backend != UPCONV_BACKEND_CPU)
+        return upc_slab_refuse(problem, sentence);
+    snprintf(sentence, UPC_SENTENCE, "it is for devices with work-groups");
+    return sentence;
+}
+
+// Four channels at a time where they lie side by side, here and there.
+static bool fours(const upc_problem *problem)
+{
+    upc_tensor_form in, out;
+    upc_problem_form(problem, true, &in);
+    upc_problem_form(problem, false, &out);
+    return upc_tensor_fours(&in, &problem->in) && upc_tensor_fours(&out, &problem->out);
+}
+
+static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
+{
+    const bool processor = facts->info.kind == UPCONV_DEVICE_CPU;
+    memset(config, 0, sizeof *config);
+    config->value[RUN] = processor ? 16 : 1;
+    config->value[SPEC] = !processor;
+    const int64_t inner = upc_slab_inner(&problem->out) ? problem->icg / (fours(problem) ? 4 : 1) : 1;
+    const int64_t items[3] = {upc_ceil_div(problem->axis[2].out, config->value[RUN]) * UPC_MAX(inner, 1),
+                              problem->axis[0].out * problem->axis[1].out, 1};
+    uint32_t local[2];
+    upc_group_guess(facts, items, 64, local);
+    config->value[GROUP_X] = (int32_t)local[0];
+    config->value[GROUP_Y] = (int32_t)local[1];
+}
+
+static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
+{
+    (void)problem;
+    return upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
+}
+
+static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
+{
+    const upc_axis *a = problem->axis;
+    const double outputs = (double)upc_output_elements(problem);
+    const double taps = (double)(a[0].kernel * a[1].kernel) * (double)a[2].kernel;
+    const double items = outputs / (double)config->value[RUN];
+    const double processor = facts->info.kind == UPCONV_DEVICE_CPU;
+    return (outputs * (2 + taps) + items * 4) / (processor ? 1e3 : 1e4) / upc_gather_busy(facts, items) + 5;
+}
+
+// ----------------------------------------------------------------------------------------------------------- the recipe
+
+typedef struct cooking {
+    const upc_config *config;
+    upc_recipe *recipe;
+    upc_program_desc program;
+    upc_tensor in, out; // with blocks of four channels where they lie so
+    bool fours, inner;
+} cooking;
+
+// Positions that the slab's outputs read with the slab's taps, clipped; an empty range becomes one position.
+static void sources(const upc_problem *p, const upc_slab *slab, int64_t first[3], int64_t last[3])
+{
+    for (int a = 0; a < 3; a++) {
+        const upc_axis *axis = &p->axis[a];
+        const int64_t o = slab->first[UPC_SLAB_OUT + a], k = slab->first[UPC_SLAB_BY + a];
+        const int64_t from = o * axis->stride - axis->pad + k * axis->dilation;
+        const int64_t to = from + (slab->count[UPC_SLAB_OUT + a] - 1) * axis->stride +
+                           (slab->count[UPC_SLAB_BY + a] - 1) * axis->dilation;
+        first[a] = UPC_MIN(UPC_MAX(from, 0), axis->in - 1);
+        last[a] = UPC_MAX(UPC_MIN(to, axis->in - 1), first[a]);
+    }
+}
+
+static void outputs(const upc_slab *slab, int64_t first[3], int64_t last[3])
+{
+    for (int a = 0; a < 3; a++) {
+        first[a] = slab->first[UPC_SLAB_OUT + a];
+        last[a] = first[a] + slab->count[UPC_SLAB_OUT + a] - 1;
+    }
+}
+
+static void grid(const cooking *c, const upc_slab *slab, int64_t items[3])
+{
+    const int64_t channels = upc_ceil_div(slab->count[UPC_SLAB_C], c->fours ? 4 : 1);
+    items[0] = upc_ceil_div(slab->count[UPC_SLAB_OUT + 2], c->config->value[RUN]) * (c->inner ? channels : 1);
+    items[1] = slab->count[UPC_SLAB_OUT] * slab->count[UPC_SLAB_OUT + 1];
+    items[2] = slab->count[UPC_SLAB_N] * (c->inner ? 1 : channels);
+}
+
+static double taps_of(const upc_slab *slab)
+{
+    const int64_t *k = &slab->count[UPC_SLAB_BY];
+    return (double)(k[0] * k[1]) * (double)k[2];
+}
+
+static int check(const upc_slabs *slabs, const upc_slab *slab, const char **why)
+{
+    enum { N = UPC_SLAB_N, C = UPC_SLAB_C, D = UPC_SLAB_OUT, H, W, KD = UPC_SLAB_BY, KH, KW, NEVER = UPC_SLAB_NEVER };
+    static const int outer[] = {N, C, D, H, W, KD, KH, KW, NEVER}, inner[] = {N, D, H, W, C, KD, KH, KW, NEVER};
+    static const int for_y[] = {D, H, NEVER}, for_z[] = {N, C, NEVER}, for_x[] = {W, C, NEVER}, taps[] = {KD, KH, KW, NEVER};
+    const cooking *c = slabs->user;
+    const upconv_limits *limits = &slabs->facts->info.limits;
+    const int64_t room = upc_slab_room(slabs->facts), element = (int64_t)upc_type_bytes(slabs->problem->type);
+    int64_t first[3], last[3], items[3];
+    *why = "the output's window"; // of the indices, which are never smaller
+    outputs(slab, first, last);
+    if (upc_slab_window(&c->out, slab, first, last).count * 4 > room)
+        return upc_slab_choose(slabs, slab, c->inner ? inner : outer);
+    *why = "the input's window";
+    sources(slabs->problem, slab, first, last);
+    if (upc_slab_window(&c->in, slab, first, last).count * element > room)
+        return upc_slab_choose(slabs, slab, upc_slab_inner(&c->in) ? inner : outer);
+    *why = "the grid";
+    grid(c, slab, items);
+    if (upc_ceil_div(items[0], c->config->value[GROUP_X]) > limits->group_count)
+        return upc_slab_choose(slabs, slab, for_x);
+    if (upc_ceil_div(items[1], c->config->value[GROUP_Y]) > limits->group_count)
+        return upc_slab_choose(slabs, slab, for_y);
+    if (items[2] > limits->group_count)
+        return upc_slab_choose(slabs, slab, for_z);
+    *why = "the loops of an item";
+    const double rounds = (1 + 3 * taps_of(slab)) * c->config->value[RUN];
+    if (slabs->facts->loop_rounds && rounds > slabs->facts->loop_rounds)
+        return upc_slab_choose(slabs, slab, taps);
+    const double work = (double)items[0] * (double)items[1] * (double)items[2] * taps_of(slab) * c->config->value[RUN];
+    const int cut = work > (double)limits->dispatch_macs ? upc_slab_choose(slabs, slab, outer) : NEVER;
+    return cut == NEVER ? UPC_SLAB_FITS : cut;
+}
+
+static const char *const arg_names[] = {"N_N", "C_N", "N_0", "C_0", "OD_0", "OH_0", "OH_N", "OW_0", "OW_N", "LINES", "KD_0", "KD_END",
+                                        "KH_0", "KH_END", "KW_0", "KW_END", "SRC_0", "DST_0", "FIRST", "IN_C0", "OUT_C0"};
+
+static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
+{
+    cooking *c = slabs->user;
+    const int64_t *f = slab->first, *n = slab->count, element = (int64_t)upc_type_bytes(slabs->problem->type);
+    const int o = UPC_SLAB_OUT, k = UPC_SLAB_BY;
+    int64_t first[3], last[3], items[3];
+    sources(slabs->problem, slab, first, last);
+    const upc_window in = upc_slab_window(&c->in, slab, first, last);
+    outputs(slab, first, last);
+    const upc_window out = upc_slab_window(&c->out, slab, first, last);
+    grid(c, slab, items);
+    const bool again = f[k] || f[k + 1] || f[k + 2];
+    const int64_t values[] = {
+        n[UPC_SLAB_N], upc_ceil_div(n[UPC_SLAB_C], c->fours ? 4 : 1), f[UPC_SLAB_N], f[UPC_SLAB_C], f[o], f[o + 1], n[o + 1],
+        f[o + 2], n[o + 2], n[o] * n[o + 1], f[k], f[k] + n[k], f[k + 1], f[k + 1] + n[k + 1], f[k + 2], f[k + 2] + n[k + 2],
+        upc_slab_start(&c->in, slab, &in), upc_slab_start(&c->out, slab, &out), !again,
+        f[UPC_SLAB_C] % c->in.pack, f[UPC_SLAB_C] % c->out.pack,
+    };
+    upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = again, .bind_count = 4};
+    for (size_t i = 0; i < UPC_COUNT(values); i++)
+        step.args[i] = (int32_t)values[i];
+    for (int i = 0; i < 3; i++)
+        step.groups[i] = (uint32_t)upc_ceil_div(items[i], c->program.local[i]);
+    step.bind[0] = (upc_bind){UPC_INPUT, (uint64_t)(in.first * element), (uint64_t)(in.count * element)};
+    step.bind[1] = (upc_bind){UPC_OUTPUT, (uint64_t)(out.first * element), (uint64_t)(out.count * element)};
+    step.bind[2] = (upc_bind){UPC_INDICES, (uint64_t)out.first * 4, (uint64_t)out.count * 4};
+    step.bind[3] = (upc_bind){UPC_TABLE, 0, c->recipe->table_count * 4};
+    const upconv_status status = upc_recipe_program(c->recipe, &c->program, &step.program);
+    return status ? status : upc_recipe_step(c->recipe, &step);
+}
+
+static upconv_status describe(cooking *c, const upc_problem *p, const upc_facts *facts)
+{
+    const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
+    const uint32_t local[3] = {(uint32_t)c->config->value[GROUP_X], (uint32_t)c->config->value[GROUP_Y], 1};
+    const upc_number defines[] = {
+        {"IN_STORE", upc_store_of(facts, p->type)}, {"OUT_STORE", upc_store_of(facts, p->type)}, {"IN_PACK", c->in.pack},
+        {"OUT_PACK", c->out.pack}, {"FOURS", c->fours}, {"INNER", c->inner}, {"INDEX", (int)p->index},
+        {"RUN", c->config->value[RUN]},
+    }, fixed[] = {
+        {"DI", d->in}, {"HI", h->in}, {"WI", w->in}, {"KD", d->kernel}, {"KH", h->kernel}, {"KW", w->kernel}, {"SD", d->stride},
+        {"SH", h->stride}, {"SW", w->stride}, {"DD", d->dilation}, {"DH", h->dilation}, {"DW", w->dilation}, {"PD", d->pad},
+        {"PH", h->pad}, {"PW", w->pad}, {"IN_N", c->in.image}, {"IN_C", c->in.channel}, {"IN_D", c->in.axis[0]},
+        {"IN_H", c->in.axis[1]}, {"IN_W", c->in.axis[2]}, {"OUT_N", c->out.image}, {"OUT_C", c->out.channel},
+        {"OUT_D", c->out.axis[0]}, {"OUT_H", c->out.axis[1]}, {"OUT_W", c->out.axis[2]}, {"CHANNELS", p->icg},
+    };
+    upc_program_desc_init(&c->program, "pool", local, 4);
+    upc_program_defines(&c->program, defines, UPC_COUNT(defines));
+    const upconv_status status = upc_program_fixed(c->recipe, &c->program, fixed, UPC_COUNT(fixed), c->config->value[SPEC]);
+    if (!c->recipe->table_count && !status) // a binding must have something
+        return upc_recipe_table(c->recipe, 0);
+    return status;
+}
+
+static void use_fours(upc_tensor *tensor)
+{
+    if (tensor->pack == 1)
+        tensor->channel = tensor->pack = 4;
+}
+
+static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
+{
+    (void)request;
+    cooking c = {.config = config, .recipe = recipe, .in = problem->in, .out = problem->out, .fours = fours(problem)};
+    if (c.fours) {
+        use_fours(&c.in);
+        use_fours(&c.out);
+    }
+    c.inner = upc_slab_inner(&c.out);
+    const upconv_status status = describe(&c, problem, facts);
+    if (status)
+        return status;
+    for (size_t i = 0; i < UPC_COUNT(arg_names); i++)
+        upc_program_arg(&c.program, arg_names[i]);
+    upc_slabs slabs = {.problem = problem, .facts = facts, .check = check, .emit = emit, .user = &c,
+                       .step = c.fours ? 4 : 1};
+    upc_slab whole = {.count = {problem->batch, problem->icg}};
+    for (int a = 0; a < 3; a++) {
+        whole.count[UPC_SLAB_OUT + a] = problem->axis[a].out;
+        whole.count[UPC_SLAB_BY + a] = problem->axis[a].kernel;
+    }
+    return upc_slabs_run(&slabs, &whole);
+}
+
+const upc_solver upc_solver_pool = {
+    .name = "pool", .version = 1, .ops = 1u << UPCONV_MAX_POOL, .knobs = knobs, .knob_count = UPC_COUNT(knobs),
+    .refuse = refuse, .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook,
+};
