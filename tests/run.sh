@@ -209,8 +209,10 @@ else
     number=16 size=600
     $full && number=60 size=2000
     tested build "oclgrind: it sees faults" bash "$here/oclgrind.sh" --expect-messages build/tests/control_opencl
-    tested build "oclgrind: random" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $number --seed 40 \
-        --size $size
+    for half in 0 1; do # side by side
+        tested build "oclgrind: random, half $half" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
+            --count $((number / 2)) --seed $((40 + half * number / 2)) --size $size
+    done
     for solver in phase direct; do
         tested build "oclgrind: random, limits $solver" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
             --count $((number * 3 / 2)) --seed 90 --size 500 --limits binding=1024,groups=3,macs=1000 --solver $solver
