@@ -60,8 +60,8 @@ mkdir -p "$logs"
 rm -rf "$logs/drivers"
 mkdir -p "$logs/drivers/pocl" "$logs/drivers/mesa"
 export POCL_CACHE_DIR=$logs/drivers/pocl MESA_SHADER_CACHE_DIR=$logs/drivers/mesa
-count=400 limited=60 configs=2 variety=few tries=1 large=
-$full && count=20000 limited=2000 configs=0 variety=any tries=0 large=--large
+count=300 limited=40 configs=2 variety=few tries=1 large= every=3
+$full && count=20000 limited=2000 configs=0 variety=any tries=0 large=--large every=1
 
 backends=(cpu vulkan opencl)
 solvers_of() {
@@ -81,7 +81,7 @@ meson_tests build
 for backend in "${backends[@]}"; do
     # OpenCL's programs take half a second each to build; it sees half as many configurations and fewer problems, of which the cut
     # ones are cut before any backend has them
-    [ "$backend" = opencl ] && ! $full && configs=1 count=200 limited=30
+    [ "$backend" = opencl ] && ! $full && configs=1 count=150 limited=30
     tested build "random: $backend" build/tests/random --backend "$backend" --count "$count" --seed 1000 --configs $configs \
         --variety $variety --tries $tries
     for limit in "${limits[@]}"; do
@@ -100,7 +100,7 @@ for backend in "${backends[@]}"; do
         --tries 1
     # these take few problems, so that others come in place of most
     for solver in rows winograd; do
-        [ "$backend" = cpu ] || tested build "random: $backend $solver" build/tests/random --backend "$backend" --count 25 \
+        [ "$backend" = cpu ] || tested build "random: $backend $solver" build/tests/random --backend "$backend" --count 15 \
             --seed 250000 --solver $solver --variety $variety
     done
 done
@@ -159,7 +159,7 @@ for backend in "${backends[@]}"; do
 done
 
 # ---- kernels in both languages, and on the compilers of mobile GPUs
-tested build "kernels: GLSL and OpenCL C" bash "$here/kernels.sh" build
+tested build "kernels: GLSL and OpenCL C" bash "$here/kernels.sh" build $every
 if [ -z "$shared" ] || [ ! -x "$shared/mobile-compilers/run" ]; then
     skip "kernels: mobile compilers" "no mobile-compilers folder (--shared)"
 else
@@ -179,7 +179,7 @@ if ! bash "$here/validation.sh" --present; then
     skip "validation layers" "VK_LAYER_KHRONOS_validation is not installed"
 else
     tested build "validation: the layers see a hazard" bash "$here/validation.sh" --expect-messages build/tests/control_vulkan
-    tested build "validation: random" bash "$here/validation.sh" build/tests/random --backend vulkan --count 150 --seed 7000 \
+    tested build "validation: random" bash "$here/validation.sh" build/tests/random --backend vulkan --count 100 --seed 7000 \
         --tries 1
     tested build "validation: random pooling" bash "$here/validation.sh" build/tests/random_pool --backend vulkan --count 60 \
         --seed 7500
@@ -232,8 +232,10 @@ else
     number=16 size=600
     $full && number=60 size=2000
     tested build "oclgrind: it sees faults" bash "$here/oclgrind.sh" --expect-messages build/tests/control_opencl
-    tested build "oclgrind: random" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $number --seed 40 \
-        --size $size
+    for half in 0 1; do # side by side
+        tested build "oclgrind: random, half $half" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
+            --count $((number / 2)) --seed $((40 + half * number / 2)) --size $size
+    done
     tested build "oclgrind: random pooling" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl --count $number \
         --seed 50 --size $size
     tested build "oclgrind: random pooling, limits" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl \

@@ -11,6 +11,8 @@
 
 #include <upconv/upconv_tune.h>
 
+#include "leaks.h"
+
 enum { LAYERS = 2 };
 
 static const char *const layers[LAYERS] = {"ic16oc8_ih16oh32kh4sh2ph1+relu", "ic8oc16_ih24oh48kh2sh2"};
@@ -200,6 +202,7 @@ int main(int argc, char **argv)
         printf("SKIPPED %s\n0 passed, 0 failed, 1 skipped\n", upconv_last_error());
         return 0;
     }
+    test_leaks_keep_drivers();
     upconv_context_destroy(context);
     cancelled();
     resumed();

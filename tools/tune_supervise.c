@@ -49,6 +49,7 @@ typedef struct watch {
     double allowed;    // seconds, of the step at hand
     double since;      // when the worker last said something else than what it is about
     int asked;         // signals that were passed on
+    double end;        // asked: when the worker has ended at the latest
     bool begun, ended; // begun: the worker has its journal, and what stands open there is its doing
     int idle, outside, same;
     char last[256]; // the candidate at which a worker was killed by others
@@ -90,6 +91,8 @@ static void allow(watch *w, double seconds)
 {
     w->allowed = seconds;
     w->deadline = session_seconds() + seconds;
+    if (w->asked) // what it was still about to do when it was asked gives it no more time
+        w->deadline = fmin(w->deadline, w->end);
 }
 
 // A file without a name. Where the system has none to give, what drivers print goes nowhere.
@@ -219,6 +222,7 @@ static void pause_both(watch *w)
     raise(SIGSTOP);
     kill(-w->worker, SIGCONT);
     w->deadline += session_seconds() - since;
+    w->end += session_seconds() - since;
     w->since += session_seconds() - since;
 }
 
@@ -235,8 +239,8 @@ static bool pass_signals(watch *w)
     if (again)
         return false;
     send(w->line, "s", 1, MSG_NOSIGNAL);
-    const double end = session_seconds() + grace;
-    w->deadline = fmin(w->deadline, end);
+    w->end = session_seconds() + grace;
+    w->deadline = fmin(w->deadline, w->end);
     tune_show_nothing(&w->options);
     fprintf(stderr, "upconv tune: ending after what runs now; once more ends it at once\n");
     return true;

@@ -334,6 +334,14 @@ static const char *const arg_names[] = {"Y_N", "Z_N", "QD_0", "QD_N", "QH_0", "Q
 
 static int32_t clamp32(int64_t value) { return value > INT32_MAX ? 0 : (int32_t)value; }
 
+// What a kernel reads is an int.
+static upconv_status check32(const char *name, int64_t value)
+{
+    return value == (int32_t)value ? UPCONV_OK
+                                   : upc_fail(UPCONV_ERROR_UNSUPPORTED, "rows: %s comes to %lld; kernels count in 32 bits", name,
+                                              (long long)value);
+}
+
 static upconv_status table(cooking *c)
 {
     const upc_problem *p = c->problem;
@@ -357,7 +365,9 @@ static upconv_status table(cooking *c)
     };
     for (size_t i = 0; i < TABLE_ENTRIES; i++) {
         upc_program_param(&c->program, fixed[i].name, UPC_PARAM_TABLE, (int32_t)i);
-        const upconv_status status = upc_recipe_table(c->recipe, (int32_t)fixed[i].value);
+        upconv_status status = check32(fixed[i].name, fixed[i].value);
+        if (!status)
+            status = upc_recipe_table(c->recipe, (int32_t)fixed[i].value);
         if (status)
             return status;
     }
@@ -437,8 +447,12 @@ static upconv_status cook_strip(cooking *c, strip *s)
         c->rows.staged ? -s->stage.origin : 0, clamp32(in->image), clamp32(in->channel), in->axis[0], in->axis[1],
     };
     upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = c->recipe->step_count > 0};
-    for (size_t i = 0; i < UPC_COUNT(values); i++)
+    for (size_t i = 0; i < UPC_COUNT(values) && !status; i++) {
+        status = check32(arg_names[i], values[i]);
         step.args[i] = (int32_t)values[i];
+    }
+    if (status)
+        return status;
     for (int i = 0; i < 3; i++)
         step.groups[i] = (uint32_t)upc_ceil_div(items[i], c->program.local[i]);
     bind(c, s, &step);

@@ -224,9 +224,10 @@ bool upc_search_next(upc_search *search, upc_proposal *proposal, upconv_tune_sto
     }
     if (next_climber(search, proposal))
         return true;
-    *stop = UPCONV_TUNE_STOP_BUDGET;
-    if (search->closed || (search->most && search->count >= search->most))
+    if (search->closed || (search->most && search->count >= search->most)) {
+        *stop = search->closed ? UPCONV_TUNE_STOP_BUDGET : UPCONV_TUNE_STOP_MOST;
         return false;
+    }
     *proposal = (upc_proposal){.rung = search->strategy->rung};
     return search->strategy->propose(search, &proposal->candidate, stop);
 }

@@ -9,7 +9,7 @@ static const char *const event_names[UPCONV_TUNE_EVENT_COUNT] = {
     "run begin", "problem begin", "compiling", "running", "tried", "best", "listed", "problem end", "run end",
 };
 static const char *const stop_names[UPCONV_TUNE_STOP_COUNT] = {
-    "none", "budget", "no improvement", "roofline", "exhausted", "cancelled", "failed", "refused",
+    "none", "budget", "no improvement", "roofline", "exhausted", "cancelled", "failed", "refused", "enough tried",
 };
 
 const char *upconv_tune_event_name(upconv_tune_event_kind kind)

@@ -35,6 +35,7 @@ typedef enum upconv_tune_stop {
     UPCONV_TUNE_STOP_CANCELLED,      // the callback said so
     UPCONV_TUNE_STOP_FAILED,         // the device was lost or hangs, or memory ran out: see the status
     UPCONV_TUNE_STOP_REFUSED,        // every solver refuses the problem
+    UPCONV_TUNE_STOP_MOST,           // as many candidates as upconv_tune_params.most were tried
     UPCONV_TUNE_STOP_COUNT
 } upconv_tune_stop;
 UPCONV_API const char *upconv_tune_stop_name(upconv_tune_stop stop); // "budget", "no improvement", ...
