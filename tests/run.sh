@@ -60,7 +60,7 @@ mkdir -p "$logs"
 rm -rf "$logs/drivers"
 mkdir -p "$logs/drivers/pocl" "$logs/drivers/mesa"
 export POCL_CACHE_DIR=$logs/drivers/pocl MESA_SHADER_CACHE_DIR=$logs/drivers/mesa
-count=300 limited=40 configs=2 variety=few tries=1 large= every=3
+count=240 limited=40 configs=2 variety=few tries=1 large= every=4
 $full && count=20000 limited=2000 configs=0 variety=any tries=0 large=--large every=1
 
 backends=(cpu vulkan opencl)
