@@ -1,5 +1,5 @@
 // Filters to begin with: interpolation, the random ones of He and of Glorot, and a batch normalisation folded in.
-#include "problem.h"
+#include "ops.h"
 
 #include <math.h>
 
@@ -11,8 +11,22 @@ static upconv_status begin(const upconv_problem *given, upconv_filter_order orde
     if (!weights)
         return upc_fail(UPCONV_ERROR_INVALID, "weights is NULL; it is required");
     if (order < UPCONV_FILTER_IOK || order >= UPCONV_FILTER_COUNT)
-        return upc_fail(UPCONV_ERROR_INVALID, "order is %d; it must be from 0 to 2", (int)order);
-    return upc_problem_from(given, problem);
+        return upc_fail(UPCONV_ERROR_INVALID, "order is %d; it must be from 0 to %d", (int)order, UPCONV_FILTER_COUNT - 1);
+    const upconv_status status = upc_problem_from(given, problem);
+    if (status == UPCONV_OK && !upc_op_takes(problem->op, UPCONV_WEIGHTS))
+        return upc_fail(UPCONV_ERROR_INVALID, "op is %d; %s has no filter", (int)problem->op, upc_op_of(problem->op)->name);
+    return status;
+}
+
+// Of the tensor as it lies: which taps a solver reads first is nothing to these.
+static upc_filter_strides strides_of(const upc_problem *problem, upconv_filter_order order)
+{
+    upc_filter_strides strides;
+    upc_filter_strides_get(problem, order, &strides);
+    for (int a = 0; a < 3; a++)
+        strides.tap[a] = UPC_MAX(strides.tap[a], -strides.tap[a]);
+    strides.first = 0;
+    return strides;
 }
 
 // An element of a filter: group, channels within it, taps of the three axes.
@@ -39,7 +53,7 @@ static bool next(const upc_problem *problem, element *e)
 
 static int64_t place(const upc_filter_strides *strides, const element *e)
 {
-    return strides->first + e->g * strides->group + e->ic * strides->in + e->oc * strides->out + e->tap[0] * strides->tap[0] +
+    return e->g * strides->group + e->ic * strides->in + e->oc * strides->out + e->tap[0] * strides->tap[0] +
            e->tap[1] * strides->tap[1] + e->tap[2] * strides->tap[2];
 }
 
@@ -84,8 +98,9 @@ static upconv_status interpolate(const upconv_problem *given, upconv_filter_orde
     const upconv_status status = begin(given, order, weights, &problem);
     if (status != UPCONV_OK)
         return status;
-    upc_filter_strides strides;
-    upc_filter_strides_get(&problem, order, &strides);
+    if (problem.op != UPCONV_CONV_TRANSPOSE)
+        return upc_fail(UPCONV_ERROR_INVALID, "op is %d; only transposed convolution interpolates", (int)problem.op);
+    const upc_filter_strides strides = strides_of(&problem, order);
     element e = {0};
     do
         weights[place(&strides, &e)] = 0;
@@ -128,16 +143,20 @@ static double taps_of(const upc_problem *problem)
     return (double)a[0].kernel * (double)a[1].kernel * (double)a[2].kernel;
 }
 
+// In a convolution it is an input that takes part in fewer products than there are taps.
 static void fans_of(const upc_problem *problem, upconv_fan fan, double *in, double *out)
 {
-    double met = 1; // taps that meet in an output
+    double met = 1; // taps that meet in an output; of a convolution, in an input
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
-        met *= fmax(1, (double)axis->kernel * (double)upc_gcd(axis->stride, axis->dilation) / (double)axis->stride);
+        const int64_t apart = UPC_MAX(axis->stride, axis->step);
+        met *= fmax(1, (double)axis->kernel * (double)upc_gcd(apart, axis->dilation) / (double)apart);
     }
-    const bool layer = fan == UPCONV_FAN_LAYER;
-    *in = layer ? (double)problem->icg * met : (double)problem->ocg * taps_of(problem);
-    *out = (double)(layer ? problem->ocg : problem->groups * problem->icg) * taps_of(problem);
+    const bool layer = fan == UPCONV_FAN_LAYER, transposed = problem->op == UPCONV_CONV_TRANSPOSE;
+    const double taps = taps_of(problem), groups = (double)problem->groups;
+    const double icg = (double)problem->icg, ocg = (double)problem->ocg;
+    *in = layer ? icg * (transposed ? met : taps) : (transposed ? ocg : icg) * taps;
+    *out = layer ? ocg * (transposed ? taps : met) : groups * (transposed ? icg : ocg) * taps;
 }
 
 static upconv_status check_fan(upconv_fan fan)
@@ -152,9 +171,10 @@ upconv_status upconv_filter_fans(const upconv_problem *given, upconv_fan fan, do
     if (!fan_in || !fan_out)
         return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL; it is required", fan_in ? "fan_out" : "fan_in");
     upc_problem problem;
+    const float unused = 0;
     upconv_status status = check_fan(fan);
     if (status == UPCONV_OK)
-        status = upc_problem_from(given, &problem);
+        status = begin(given, UPCONV_FILTER_IOK, &unused, &problem);
     if (status == UPCONV_OK)
         fans_of(&problem, fan, fan_in, fan_out);
     return status;
@@ -180,8 +200,7 @@ static double uniform_value(uint64_t seed, uint64_t n) { return 2 * uniform(seed
 static void fill(const upc_problem *problem, upconv_filter_order order, double (*value)(uint64_t seed, uint64_t n),
                  double scale, uint64_t seed, float *weights)
 {
-    upc_filter_strides strides;
-    upc_filter_strides_get(problem, order, &strides);
+    const upc_filter_strides strides = strides_of(problem, order);
     element e = {0};
     uint64_t n = 0;
     do
@@ -265,8 +284,7 @@ upconv_status upconv_fold_batch_norm(const upconv_problem *given, upconv_filter_
         status = check_norm(given_norm, problem.groups * problem.ocg, &norm);
     if (status != UPCONV_OK)
         return status;
-    upc_filter_strides strides;
-    upc_filter_strides_get(&problem, order, &strides);
+    const upc_filter_strides strides = strides_of(&problem, order);
     element e = {0};
     do {
         float *const w = &weights[place(&strides, &e)];

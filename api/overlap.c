@@ -47,12 +47,20 @@ static upconv_overlap_axis overlap_of(const upc_axis *axis)
     return it;
 }
 
+static upconv_status begin(const upconv_problem *given, upc_problem *problem)
+{
+    const upconv_status status = upc_problem_from(given, problem);
+    if (status == UPCONV_OK && problem->op != UPCONV_CONV_TRANSPOSE)
+        return upc_fail(UPCONV_ERROR_INVALID, "op is %d; taps overlap in transposed convolution only", (int)problem->op);
+    return status;
+}
+
 upconv_status upconv_problem_overlap(const upconv_problem *given, upconv_overlap *overlap)
 {
     if (!overlap)
         return upc_fail(UPCONV_ERROR_INVALID, "overlap is NULL; it is required");
     upc_problem problem;
-    const upconv_status status = upc_problem_from(given, &problem);
+    const upconv_status status = begin(given, &problem);
     if (status != UPCONV_OK)
         return status;
     upconv_overlap ours;
@@ -71,7 +79,7 @@ upconv_status upconv_problem_overlap_taps(const upconv_problem *given, int32_t a
     if (!taps)
         return upc_fail(UPCONV_ERROR_INVALID, "taps is NULL; it is required");
     upc_problem problem;
-    const upconv_status status = upc_problem_from(given, &problem);
+    const upconv_status status = begin(given, &problem);
     if (status != UPCONV_OK)
         return status;
     if (axis < 0 || axis >= problem.dims)
@@ -118,6 +126,6 @@ static void explain_axis(const upc_axis *axis, char letter, upc_text *text)
 
 void upc_overlap_explain(const upc_problem *problem, upc_text *text)
 {
-    for (int a = 3 - problem->dims; a < 3; a++)
+    for (int a = 3 - problem->dims; a < 3 && problem->op == UPCONV_CONV_TRANSPOSE; a++)
         explain_axis(&problem->axis[a], "dhw"[a], text);
 }

@@ -125,19 +125,14 @@ static void test_bicubic(void **state)
 // taps.
 static int at(upconv_filter_order order, int g, int ic, int oc, int h, int w)
 {
+    const int tap = h * 2 + w, in = g * 2 + ic, out = g * 3 + oc; // of all groups
     switch (order) {
-    case UPCONV_FILTER_IOK:
-        return (((g * 2 + ic) * 3 + oc) * 3 + h) * 2 + w;
-    case UPCONV_FILTER_KOI:
-        return ((h * 2 + w) * 3 + oc) * 4 + g * 2 + ic;
-    case UPCONV_FILTER_KIO:
-        return ((h * 2 + w) * 2 + ic) * 6 + g * 3 + oc;
-    case UPCONV_FILTER_OKI:
-        return (((g * 3 + oc) * 3 + h) * 2 + w) * 2 + ic;
-    case UPCONV_FILTER_IKO:
-        return (((g * 2 + ic) * 3 + h) * 2 + w) * 3 + oc;
-    default:
-        return (((g * 3 + oc) * 2 + ic) * 3 + h) * 2 + w;
+    case UPCONV_FILTER_IOK: return (in * 3 + oc) * 6 + tap;
+    case UPCONV_FILTER_KOI: return (tap * 3 + oc) * 4 + in;
+    case UPCONV_FILTER_OIK: return (out * 2 + ic) * 6 + tap;
+    case UPCONV_FILTER_KIO: return (tap * 2 + ic) * 6 + out;
+    case UPCONV_FILTER_OKI: return (out * 6 + tap) * 2 + ic;
+    default: return (in * 6 + tap) * 3 + oc;
     }
 }
 
@@ -323,13 +318,46 @@ static void test_refused(void **state)
     assert_true(w[0] == 1 && w[3] == 4 && bias[0] == 5);
 }
 
+// Convolution: no interpolation; what meets and what takes part change places; filters as they lie.
+static void test_convolution(void **state)
+{
+    (void)state;
+    upconv_problem p = grouped(), reshaped = grouped();
+    float w[GROUPED], other[GROUPED], bias[6] = {0};
+    double in = 0, out = 0;
+    p.op = UPCONV_CONV;
+    p.in[0] = p.in[1] = 9;
+    refused(upconv_filter_bilinear(&p, UPCONV_FILTER_IOK, w), "only transposed convolution");
+    assert_int_equal(upconv_filter_fans(&p, UPCONV_FAN_LAYER, &in, &out), UPCONV_OK);
+    assert_true(in == 2 * 6 && out == 3 * 1.5 * 2);
+    assert_int_equal(upconv_filter_fans(&p, UPCONV_FAN_TENSOR, &in, &out), UPCONV_OK);
+    assert_true(in == 2 * 6 && out == 6 * 6);
+    // the numbers of a transposed convolution with the same fan
+    assert_int_equal(upconv_filter_he_normal(&p, UPCONV_FILTER_OIK, UPCONV_FAN_LAYER, 1, 3, w), UPCONV_OK);
+    reshaped.stride[0] = 1;
+    assert_int_equal(upconv_filter_he_normal(&reshaped, UPCONV_FILTER_OIK, UPCONV_FAN_LAYER, 1, 3, other), UPCONV_OK);
+    assert_memory_equal(w, other, sizeof w);
+    const float gamma[] = {1, 2, 3, 4, 5, 6};
+    const upconv_batch_norm norm = {.struct_size = sizeof norm, .gamma = gamma};
+    assert_int_equal(upconv_fold_batch_norm(&p, UPCONV_FILTER_OIK, &norm, w, bias), UPCONV_OK);
+    for (int i = 0; i < GROUPED; i++)
+        assert_true(w[i] == other[i] * gamma[i / 12]);
+    p.op = UPCONV_PIXEL_SHUFFLE;
+    p.groups = 1;
+    p.out_channels = 0;
+    p.kernel[0] = p.kernel[1] = 1;
+    refused(upconv_filter_he_normal(&p, UPCONV_FILTER_OIK, UPCONV_FAN_LAYER, 1, 3, w), "pixel shuffle has no filter");
+    upconv_overlap overlap = {sizeof overlap};
+    refused(upconv_problem_overlap(&p, &overlap), "transposed convolution only");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bilinear), cmocka_unit_test(test_reproduces), cmocka_unit_test(test_bicubic),
         cmocka_unit_test(test_channels), cmocka_unit_test(test_fans),       cmocka_unit_test(test_generator),
         cmocka_unit_test(test_random),   cmocka_unit_test(test_orders),     cmocka_unit_test(test_fold),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_convolution),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

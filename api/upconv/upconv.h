@@ -337,7 +337,7 @@ typedef struct upconv_overlap {
 
 // Tap k of an axis reaches outputs of phase (k * dilation - pad) mod stride. With g = gcd(stride, dilation), one phase
 // in g can be reached at all, and those have floor or ceil(kernel * g / stride) taps; so an axis is even where g is 1
-// and the kernel a multiple of the stride. Set overlap->struct_size (or zero) before the call. Errors: INVALID.
+// and the kernel a multiple of the stride. Set overlap->struct_size (or zero) before the call. Errors: INVALID, also for other operations.
 UPCONV_API upconv_status upconv_problem_overlap(const upconv_problem *problem, upconv_overlap *overlap);
 
 // The taps of one phase: how many k there are with o + pad - k * dilation divisible by the stride, for every output o
@@ -645,8 +645,9 @@ UPCONV_API upconv_status upconv_explain(upconv_context *context, const upconv_pr
 // ----------------------------------------------------------------------------------------------------------- filters
 
 // Filters to begin with, for networks to be trained and for enlarging. Each fills upconv_sizes.weights_elements f32 in
-// the given order; it reads channels, groups, kernel, stride and dilation of the problem. Nothing is written unless all
-// is right. Errors: INVALID.
+// the given order; it reads op, channels, groups, kernel, stride and dilation of the problem. Nothing is written unless
+// all is right. Errors: INVALID. What computes interpolation is for transposed convolution, the rest also for
+// convolution.
 //
 // Interpolation. On an axis with P = stride / gcd(stride, dilation) let x = (k - (kernel - 1) / 2) / P: how far tap k
 // is from the kernel's middle, in input positions. w[k] = f(x), divided by the sum over the taps of its phase (k mod
@@ -667,9 +668,11 @@ UPCONV_API upconv_status upconv_filter_bicubic(const upconv_problem *problem, up
 typedef enum upconv_fan {
     UPCONV_FAN_LAYER = 0, // of the layer as it computes: in, the products that meet in an output that is reached, on average:
                           // in_channels / groups times, for each axis, max(1, kernel / P); out, the products that an
-                          // input takes part in: out_channels / groups * kernel
+                          // input takes part in: out_channels / groups * kernel. Of convolution: in_channels / groups *
+                          // kernel, and out_channels / groups times max(1, kernel / P) for each axis
     UPCONV_FAN_TENSOR,    // as PyTorch and Keras read them off the filter tensor, which they take for a convolution's: in,
-                          // out_channels / groups * kernel; out, in_channels * kernel
+                          // out_channels / groups * kernel; out, in_channels * kernel. Of convolution: in_channels /
+                          // groups * kernel, and out_channels * kernel
     UPCONV_FAN_COUNT
 } upconv_fan;
 UPCONV_API upconv_status upconv_filter_fans(const upconv_problem *problem, upconv_fan fan, double *fan_in,
