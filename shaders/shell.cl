@@ -74,7 +74,7 @@
 #define INT_LOAD4(b, i)       vload4(i, b)
 #define INT_STORE(b, i, v)    b[i] = (v)
 #define INT_STORE4(b, i, x, y, z, w) vstore4((int4)(x, y, z, w), i, b)
-#define INT_MAX(b, i, v)      atomic_max((b) + (i), v)
+#define INT_RAISE(b, i, v)    atomic_max((b) + (i), v)
 #define LOAD(b, i)            b[i]
 #define LOAD4(b, i)           vload4(i, b)
 #define STORE(b, i, v)        b[i] = (v)

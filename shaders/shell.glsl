@@ -105,7 +105,7 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define INT_LOAD4(b, i)       b[i]
 #define INT_STORE(b, i, v)    b[i] = (v)
 #define INT_STORE4(b, i, x, y, z, w) b[i] = ivec4(x, y, z, w)
-#define INT_MAX(b, i, v)      atomicMax(b[i], v)
+#define INT_RAISE(b, i, v)    atomicMax(b[i], v)
 #define int4                  ivec4
 #define LOAD(b, i)            b[i]
 #define LOAD4(b, i)           b[i]

@@ -27,6 +27,18 @@ static const char *const awkward[] = {
     "fcn32=ic21oc21_ih11oh384kh64sh32ph0_iw9ow320",
 };
 
+// Other operations, each with the solvers that it has.
+static const char *const others[] = {
+    "pool=pool:ic64_ih64kh2sh2=pool",
+    "pool3=pool:ic64_ih64kh3sh2ph1+nc4hw4+f16=pool",
+    "poolhwc=pool:ic64_ih64kh3sh2ph1+nhwc+index:image=pool",
+    "unpool=unpool:ic64_ih32kh2sh2=unpool",
+    "unpoolhwc=unpool:ic64_ih32kh3sh2ph1+nhwc+index:image=unpool",
+    "owners=unpool:ic64_ih32kh2sh2=owners",
+    "ownershwc=unpool:ic64_ih32kh3sh2ph1+nhwc+f16+index:image=owners",
+    "ownersspace=unpool:ic6_id3kd2sd2_ih9kh3sh2+nc4hw4+index:window=owners",
+};
+
 // Where the device adds up in f16.
 static const char *const f16_sums[] = {
     "sum16=ic64oc32_ih32oh64kh4sh2ph1_iw32ow64+f16+sum16=phase",
@@ -58,7 +70,7 @@ static bool check(upconv_context *context, const char *name, const upconv_proble
         printf("FAILED %s: %s\n", name, upconv_last_error());
         return false;
     }
-    float *weights = frozen ? calloc(1, (size_t)sizes.weights_bytes) : NULL;
+    float *weights = frozen && sizes.weights_bytes ? calloc(1, (size_t)sizes.weights_bytes) : NULL;
     params.weights = weights;
     fprintf(stderr, "plan %s %s %s\n", name, solver, frozen ? "frozen" : "given"); // the drivers' own lines follow
     const upconv_status status = upconv_plan_create(context, problem, &params, &plan);
@@ -73,7 +85,7 @@ static bool check(upconv_context *context, const char *name, const upconv_proble
         at.step = step;
         if (upconv_plan_statistics(plan, step, print_statistic, &at))
             break;
-        if (step >= 1) // the packing of weights and the first of the others; further ones repeat programs
+        if (step >= 3) // the packing of weights and the first of the others; further ones repeat programs
             break;
     }
     printf("plan %s %s:%s %s: %u dispatches, %d statistics, %.1f ms in the compiler\n", name, info.solver, info.config,
@@ -203,6 +215,8 @@ int main(int argc, char **argv)
     const bool only = argc > 1 && strcmp(argv[1], "--only") == 0;
     for (size_t i = 0; i < UPC_COUNT(awkward) && !only; i++)
         check_notation(context, awkward[i]) ? passed++ : failed++;
+    for (size_t i = 0; i < UPC_COUNT(others) && !only; i++)
+        check_notation(context, others[i]) ? passed++ : failed++;
     for (size_t i = 0; i < UPC_COUNT(f16_sums) && info.f16_math && !only; i++)
         check_notation(context, f16_sums[i]) ? passed++ : failed++;
     for (int i = large || only ? 2 : 1; i < argc; i++)
