@@ -165,6 +165,27 @@ static bool next(int64_t at[3], const int64_t extent[3])
     return false;
 }
 
+void upc_pool_example(const upc_problem *problem, int32_t *indices)
+{
+    const upc_axis *axis = problem->axis;
+    const int64_t in[3] = {axis[0].in, axis[1].in, axis[2].in};
+    uint32_t seed = 1;
+    for (int64_t plane = 0; plane < problem->batch * problem->icg; plane++) {
+        const int64_t n = plane / problem->icg, c = plane % problem->icg;
+        int64_t from[3] = {0, 0, 0};
+        do {
+            int64_t k[3], to[3];
+            for (int a = 0; a < 3; a++) {
+                const int64_t space = problem->space[a];
+                seed = seed * 1664525u + 1013904223u;
+                k[a] = (seed >> 8) % axis[a].kernel;
+                to[a] = ((from[a] * axis[a].stride - axis[a].pad + k[a] * axis[a].dilation) % space + space) % space;
+            }
+            indices[upc_tensor_at(&problem->in, n, c, from[0], from[1], from[2])] = upc_pool_index(problem, n, c, to, k);
+        } while (next(from, in));
+    }
+}
+
 // The largest of a window; *index gets which.
 static float largest(const upc_problem *p, const void *input, const int64_t o[5], int32_t *index)
 {

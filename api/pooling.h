@@ -22,6 +22,9 @@ int32_t upc_pool_index(const upc_problem *problem, int64_t n, int64_t c, const i
 // Unpooling: where the index of input position `from` leads. false: nowhere.
 bool upc_pool_place(const upc_problem *problem, int64_t n, int64_t c, const int64_t from[3], int32_t index, int64_t to[3]);
 
+// Unpooling: indices to measure with. Each source's leads to a tap of its window, moved into the space where that lies outside.
+void upc_pool_example(const upc_problem *problem, int32_t *indices);
+
 upconv_status upc_host_pool(const upc_env *env, const void *arg, void *const *pointers);
 upconv_status upc_host_unpool(const upc_env *env, const void *arg, void *const *pointers);
 double upc_host_pool_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);

@@ -113,6 +113,14 @@ static void awkward_sizes(void **state)
         "ic8oc8_ih9oh30kh3sh2ph-2dh2+residual+outpitch:0:0:0:40",
         "ic100oc512_ih1oh4kh4sh1ph0",
         "mb8_ic256oc256_ih14oh28kh2sh2ph0+prelu",
+        "conv:ic64oc32_ih64oh32kh4sh2ph1",
+        "gradfilter:g4ic64oc32_ih16kh3sh2ph1+f16+nhwc",
+        "resize:ic64_ih64oh128+linear",
+        "resize:ic64_ih64oh21+scale:0.33+cubic+nc4hw4",
+        "shuffle:ic64_ih64sh4+dcr",
+        "zeros:ic64_ih64sh2ph1+relu",
+        "pool:ic64_ih64kh3sh2ph1",
+        "unpool:ic64_ih64oh130kh2sh2+index:image",
     };
     for (size_t i = 0; i < UPC_COUNT(texts); i++) {
         const upc_problem problem = canonical(texts[i]);

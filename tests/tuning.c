@@ -121,6 +121,36 @@ static void measured_kinds(void **state)
     upconv_context_destroy(context);
 }
 
+// Of every operation, and nothing that was measured of one is used for another, or for another kind of it.
+static void measured_operations(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "conv:ic8oc8_ih9kh2sh2", "conv:ic8oc8_ih9kh2sh1", "gradfilter:ic8oc8_ih9kh2sh2", "gradbias:ic8oc8_ih9kh2sh2",
+        "zeros:ic8_ih9sh2", "shuffle:ic8_ih9sh2", "shuffle:ic8_ih9sh2+dcr", "resize:ic8_ih9oh19+linear", "resize:ic8_ih9oh19+cubic",
+        "pool:ic8_ih9kh2sh2", "pool:ic6_ih9oh9kh2sh2ph1+index:image+nc4hw4+f16", // windows without an input, too
+        "unpool:ic8_ih9kh2sh2", "unpool:ic5_ih9oh20kh3sh2+index:tensor+nhwc", "unpool:ic8_ih9kh2sh2+index:window",
+    };
+    upconv_context *context = quiet_context();
+    for (size_t i = 0; i < UPC_COUNT(texts); i++) {
+        const upconv_problem problem = test_problem(texts[i]);
+        const upconv_plan_params known = {sizeof known, .effort = UPCONV_KNOWN},
+                                 measure = {sizeof measure, .effort = UPCONV_MEASURE};
+        upconv_plan *plan = NULL;
+        upconv_plan_info info = {sizeof info};
+        assert_int_equal(upconv_plan_create(context, &problem, &known, &plan), UPCONV_ERROR_UNSUPPORTED);
+        ok(upconv_plan_create(context, &problem, &measure, &plan));
+        ok(upconv_plan_info_get(plan, &info));
+        assert_int_equal(info.tier, UPCONV_TIER_MEASURED);
+        upconv_plan_destroy(plan);
+        ok(upconv_plan_create(context, &problem, &known, &plan));
+        ok(upconv_plan_info_get(plan, &info));
+        assert_int_equal(info.tier, UPCONV_TIER_EXACT);
+        upconv_plan_destroy(plan);
+    }
+    upconv_context_destroy(context);
+}
+
 static void imported(void **state)
 {
     (void)state;
@@ -222,6 +252,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(measured), cmocka_unit_test(measured_kinds),
+        cmocka_unit_test(measured_operations),
         cmocka_unit_test(imported), cmocka_unit_test(other_driver),
         cmocka_unit_test(damaged),
     };

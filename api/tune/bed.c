@@ -1,4 +1,5 @@
 #include "../ops.h"
+#include "../pooling.h"
 #include "bed.h"
 
 #include <math.h>
@@ -19,6 +20,18 @@ static void fill_integers(void *values, upconv_type type, uint64_t count, uint32
         seed = seed * 1664525u + 1013904223u;
         upc_host_store(values, type, (int64_t)i, (float)((int)(seed >> 24) % 9 - 4));
     }
+}
+
+// Unpooling's: those that pooling of what comes out could have given, as far as they lie within it.
+static upconv_status make_indices(upc_bed *bed)
+{
+    if (bed->problem.op != UPCONV_MAX_UNPOOL)
+        return UPCONV_OK;
+    bed->indices = upc_alloc(&bed->context->env, upc_indices_bytes(&bed->problem));
+    if (!bed->indices)
+        return upc_no_memory(upc_indices_bytes(&bed->problem));
+    upc_pool_example(&bed->problem, bed->indices);
+    return UPCONV_OK;
 }
 
 static upconv_status make_values(upc_bed *bed)
@@ -46,7 +59,7 @@ static upconv_status make_values(upc_bed *bed)
     }
     bed->weights = w;
     bed->bias = b;
-    return status;
+    return status ? status : make_indices(bed);
 }
 
 // Between guards of NaN, so that what reads too far is seen in the results.
@@ -68,7 +81,8 @@ static upconv_status make_buffers(upc_bed *bed)
     const uint64_t in = upc_input_bytes(&bed->problem), out = upc_output_bytes(&bed->problem);
     const upconv_role other = bed->gradient ? UPCONV_OUTPUT_GRAD : UPCONV_RESIDUAL;
     const uint64_t most = bed->context->facts.info.limits.alloc_bytes;
-    bed->guard = UPC_MAX(in, out) + 2 * GUARD > most ? 0 : GUARD;
+    const uint64_t indices = upc_op_takes(bed->problem.op, UPCONV_INDICES) ? upc_indices_bytes(&bed->problem) : 0;
+    bed->guard = UPC_MAX(UPC_MAX(in, out), indices) + 2 * GUARD > most ? 0 : GUARD;
     bed->io.struct_size = sizeof bed->io;
     upconv_status status = make_buffer(bed, UPCONV_INPUT, 0, bed->input, in);
     if (!upc_op_takes(bed->problem.op, UPCONV_INPUT))
@@ -77,6 +91,8 @@ static upconv_status make_buffers(upc_bed *bed)
         status = make_buffer(bed, other, 1, bed->residual, out);
     if (!status)
         status = make_buffer(bed, UPCONV_OUTPUT, 2, NULL, upc_output_bytes(&bed->shape));
+    if (!status && indices)
+        status = make_buffer(bed, UPCONV_INDICES, 3, bed->indices, indices);
     return status;
 }
 
@@ -84,7 +100,8 @@ static void sample(upc_bed *bed)
 {
     const upc_problem *p = &bed->shape;
     const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK};
-    const void *pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, NULL, bed->residual};
+    const void *pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, NULL, bed->residual,
+                                               bed->indices};
     if (bed->gradient)
         pointers[UPC_HOST_OUTPUT_GRAD] = bed->residual;
     const int64_t ow = p->axis[2].out, oh = p->axis[1].out, od = p->axis[0].out, channels = p->groups * p->ocg;
@@ -106,7 +123,8 @@ static upconv_status define(upc_bed *bed)
     const upc_problem plain = bed->shape;
     const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK};
     void *const outputs = upc_alloc(&bed->context->env, upc_output_bytes(&plain));
-    void *pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, outputs, bed->residual};
+    void *pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, outputs, bed->residual,
+                                         bed->indices};
     if (bed->gradient)
         pointers[UPC_HOST_OUTPUT_GRAD] = bed->residual;
     if (!outputs)
@@ -123,7 +141,8 @@ static upconv_status expect(upc_bed *bed, bool whole)
 {
     const upc_problem *p = &bed->problem;
     const uint64_t bytes = (uint64_t)bed->shape.out.elements * sizeof(float);
-    double terms = (double)p->icg * (double)(p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel);
+    const double taps = (double)p->axis[0].kernel * (double)(p->axis[1].kernel * p->axis[2].kernel);
+    double terms = (double)p->icg * taps;
     if (bed->gradient)
         terms = (double)p->batch * (double)(p->axis[0].out * p->axis[1].out * p->axis[2].out);
     bed->scale = 6.7 * sqrt(terms); // of a sum of products of numbers from -4 to 4
@@ -132,7 +151,12 @@ static upconv_status expect(upc_bed *bed, bool whole)
         return UPCONV_OK;
     if (!(bed->expected = upc_alloc(&bed->context->env, bytes)))
         return upc_no_memory(bytes);
-    return whole || upc_problem_macs(p) <= definition_macs ? define(bed) : UPCONV_OK;
+    if (p->op == UPCONV_MAX_POOL && !(bed->indices = upc_alloc(&bed->context->env, bytes)))
+        return upc_no_memory(bytes);
+    // what has no products takes the values that it reads, of interpolation up to 64 an output
+    const double reads = ((double)upc_input_elements(p) + (double)upc_output_elements(p)) * UPC_MAX(taps, 8);
+    const double work = upc_problem_macs(p) > 0 ? upc_problem_macs(p) : reads;
+    return whole || work <= definition_macs ? define(bed) : UPCONV_OK;
 }
 
 upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem, const upconv_plan_params *given,
@@ -177,6 +201,7 @@ void upc_bed_destroy(upc_bed *bed)
     upc_free(env, bed->input);
     upc_free(env, bed->residual);
     upc_free(env, bed->expected);
+    upc_free(env, bed->indices);
     upc_free(env, bed);
 }
 

@@ -14,14 +14,15 @@ typedef struct upc_bed {
     int64_t run_timeout_ns;
     float *weights, *bias;     // small integers: sums are exact
     void *input, *residual;    // as the tensors lie
-    upconv_buffer *buffers[3]; // input, residual (or NULL), output; each between guards
+    int32_t *indices;          // unpooling's; of pooling those that must come out, as they lie: NULL where there are too many
+    upconv_buffer *buffers[4]; // input, residual (or NULL), output, indices (or NULL); each between guards
     uint64_t guard;            // bytes before and behind
     upconv_plan_params params; // for plans: with these weights
     upconv_io io;
     int64_t where[UPC_BED_SAMPLES][5]; // some outputs
     double sample[UPC_BED_SAMPLES];    // and what they must be
     void *expected;                    // all outputs, in f32, in order; NULL where there are too many
-    bool trusted;                      // expected is filled in
+    bool trusted;                      // expected is filled in, and pooling's indices
     double scale;                      // of the sums, for the bound of errors
 } upc_bed;
 

@@ -1,4 +1,5 @@
 // Whether a plan is right: every byte of the output, and what lies around it, after two runs.
+#include "../ops.h"
 #include "bed.h"
 
 #include <math.h>
@@ -24,7 +25,7 @@ static double bound(const upc_bed *bed, double expected)
 static bool close_enough(const upc_bed *bed, double found, double expected)
 {
     const bool beyond = bed->shape.type == UPCONV_F16 && fabs(expected) > 65000; // f16 ends there
-    return beyond || fabs(found - expected) <= bound(bed, expected);
+    return beyond || found == expected || fabs(found - expected) <= bound(bed, expected); // equal: infinities, of pooling
 }
 
 // Calls visit for each row of the output: where it begins, and its number of elements apart.
@@ -116,6 +117,32 @@ static bool gaps_untouched(const upc_bed *bed, const unsigned char *out)
     return written == outputs;
 }
 
+// Pooling's indices, and what lies around them; *hash takes them in.
+static bool indices_right(const upc_bed *bed, const unsigned char *bytes, char reason[UPC_SENTENCE], uint64_t *hash)
+{
+    const upc_problem *p = &bed->problem;
+    const unsigned char *indices = bytes + bed->guard;
+    int64_t index = 0;
+    row r;
+    while (next_row(p, &index, &r))
+        for (int64_t w = 0; w < r.count; w++) {
+            const int64_t at = r.first + w * r.step;
+            int32_t found;
+            memcpy(&found, indices + (size_t)at * sizeof found, sizeof found);
+            *hash = (*hash ^ (uint32_t)found) * 0x9e3779b97f4a7c15u;
+            if (!bed->trusted || found == bed->indices[at])
+                continue;
+            snprintf(reason, UPC_SENTENCE, "the index at image %lld, channel %lld, position %lld, %lld, %lld is %d; it must be %d",
+                     (long long)r.at[0], (long long)r.at[1], (long long)r.at[2], (long long)r.at[3], (long long)w, found,
+                     bed->indices[at]);
+            return false;
+        }
+    if (all(canary, bytes, bed->guard) && all(canary, indices + upc_indices_bytes(p), bed->guard))
+        return true;
+    snprintf(reason, UPC_SENTENCE, "it writes around the indices");
+    return false;
+}
+
 static bool look(const upc_bed *bed, const unsigned char *bytes, char reason[UPC_SENTENCE], uint64_t *hash)
 {
     const uint64_t count = upc_output_bytes(&bed->shape);
@@ -142,30 +169,55 @@ static void trust(upc_bed *bed, const void *out)
     bed->trusted = true;
 }
 
+static upconv_status prepare(const upc_bed *bed, upconv_buffer *buffer, uint64_t bytes)
+{
+    void *pointer;
+    const upconv_status status = upconv_buffer_map(buffer, UPCONV_MAP_WRITE, &pointer);
+    if (status)
+        return status;
+    memset(pointer, canary, bytes + 2 * bed->guard);
+    memset((char *)pointer + bed->guard, poison, bytes);
+    return upconv_buffer_unmap(buffer);
+}
+
+// Of what pooling writes beside its output. believe: it is right where nobody knows better.
+static upconv_status look_at_indices(upc_bed *bed, bool believe, bool *right, char reason[UPC_SENTENCE], uint64_t *hash)
+{
+    void *pointer;
+    const upconv_status status = upconv_buffer_map(bed->buffers[3], UPCONV_MAP_READ, &pointer);
+    if (status)
+        return status;
+    *right = indices_right(bed, pointer, reason, hash);
+    if (*right && believe)
+        memcpy(bed->indices, (const char *)pointer + bed->guard, upc_indices_bytes(&bed->problem));
+    return upconv_buffer_unmap(bed->buffers[3]);
+}
+
 upconv_status upc_verify(upc_bed *bed, upconv_plan *plan, bool *right, char reason[UPC_SENTENCE], double *us)
 {
     upconv_buffer *output = bed->buffers[2];
+    const bool indices = upc_op_of(bed->problem.op)->writes >> UPCONV_INDICES & 1;
     uint64_t hash[2] = {0, 0};
     *right = true;
     for (int run = 0; run < 2 && *right; run++) {
         void *pointer;
         double took = 0;
-        upconv_status status = upconv_buffer_map(output, UPCONV_MAP_WRITE, &pointer);
-        if (status)
-            return status;
-        const uint64_t bytes = upc_output_bytes(&bed->shape);
-        memset(pointer, canary, bytes + 2 * bed->guard);
-        memset((char *)pointer + bed->guard, poison, bytes);
-        if ((status = upconv_buffer_unmap(output)) || (status = upc_bed_run(bed, plan, 1, &took)) ||
+        const bool believe = run == 1 && bed->expected && !bed->trusted;
+        upconv_status status = prepare(bed, output, upc_output_bytes(&bed->shape));
+        if (!status && indices)
+            status = prepare(bed, bed->buffers[3], upc_indices_bytes(&bed->problem));
+        if (status || (status = upc_bed_run(bed, plan, 1, &took)) ||
             (status = upconv_buffer_map(output, UPCONV_MAP_READ, &pointer)))
             return status;
         *us = run == 0 || took < *us ? took : *us;
         *right = look(bed, pointer, reason, &hash[run]);
+        if (*right && indices && (status = look_at_indices(bed, believe, right, reason, &hash[run])))
+            return status;
         if (run == 1 && *right && hash[0] != hash[1]) {
             snprintf(reason, UPC_SENTENCE, "two runs give different results");
             *right = false;
         }
-        if (run == 1 && *right && bed->expected && !bed->trusted)
+        if (*right && believe)
             trust(bed, (const char *)pointer + bed->guard);
         if ((status = upconv_buffer_unmap(output)))
             return status;
@@ -185,6 +237,16 @@ static const struct {
     {1, 2, 0, 0, {2, 7, 29}},
 };
 
+// With as much behind it as the problem's own.
+static int32_t awkward_out(upconv_op op, const upc_axis *axis, int64_t in)
+{
+    const int64_t more = in - axis->in;
+    int64_t out = axis->out + (op == UPCONV_MAX_POOL ? upc_floor_div(more, axis->stride) : upc_floor_div(more * axis->stride, axis->step));
+    if (op == UPCONV_RESIZE)
+        out = in * axis->out / axis->in;
+    return (int32_t)UPC_MIN(UPC_MAX(out, 1), INT32_MAX);
+}
+
 bool upc_awkward(const upc_problem *problem, int index, upc_problem *awkward)
 {
     upconv_problem given;
@@ -195,18 +257,25 @@ bool upc_awkward(const upc_problem *problem, int index, upc_problem *awkward)
     const int32_t icg =
         shapes[index].icg ? shapes[index].icg : (int32_t)UPC_MIN(depthwise ? problem->groups : problem->icg, 64);
     const int32_t ocg = shapes[index].ocg ? shapes[index].ocg : (int32_t)UPC_MIN(problem->ocg, 64);
+    const upc_op *op = upc_op_of(problem->op);
+    const int64_t blocks = op->channels == UPC_CHANNELS_BLOCKS ? problem->icg / problem->ocg : 1;
+    if (blocks > 1024)
+        return false; // not small
     given.batch = shapes[index].batch;
     // depthwise problems have their channels as groups
     given.groups = depthwise ? icg : problem->groups > 1 ? shapes[index].groups : 1;
-    given.in_channels = given.groups * (depthwise ? 1 : icg);
+    given.in_channels = op->channels == UPC_CHANNELS_BLOCKS ? (int32_t)blocks * ocg : given.groups * (depthwise ? 1 : icg);
     given.out_channels = given.groups * (depthwise ? (int32_t)UPC_MIN(problem->ocg, 2) : ocg);
+    if (op->channels != UPC_CHANNELS_FREE)
+        given.out_channels = 0;
     for (int i = 0; i < given.dims; i++) {
-        const int axis = 3 - given.dims + i;
-        const int64_t most = UPC_MAX(256 / problem->axis[axis].stride, 2); // few outputs also of large strides
-        const int32_t in = (int32_t)UPC_MIN(shapes[index].in[axis], most);
-        const int64_t out = problem->axis[axis].out + (in - problem->axis[axis].in) * problem->axis[axis].stride;
-        given.in[i] = problem->axis[axis].in == 1 && problem->axis[axis].kernel == 1 ? 1 : in;
-        given.out[i] = given.in[i] == 1 ? given.out[i] : (int32_t)UPC_MIN(UPC_MAX(out, 1), INT32_MAX);
+        const upc_axis *axis = &problem->axis[3 - given.dims + i];
+        const int64_t most = UPC_MAX(256 / axis->stride, 2); // few outputs also of large strides
+        const int32_t in = (int32_t)UPC_MIN(shapes[index].in[3 - given.dims + i], most);
+        given.in[i] = axis->in == 1 && axis->kernel == 1 ? 1 : in;
+        given.out[i] = given.in[i] == 1 ? given.out[i] : awkward_out(problem->op, axis, in);
+        if (op->channels == UPC_CHANNELS_BLOCKS)
+            given.out[i] = 0;
     }
     given.in_pitch = given.out_pitch = (upconv_pitch){0};
     return upc_problem_from(&given, awkward) == UPCONV_OK;
