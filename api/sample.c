@@ -54,9 +54,7 @@ static double place_f32(const upc_problem *p, int a, int64_t o, double shift)
         at = at - 0.5f;
     if (p->resize.coordinates == UPCONV_HALF_PIXEL_SYMMETRIC)
         at = at + (float)((double)axis->in / 2 * (1 - (double)axis->out * (double)step / (double)axis->in));
-    if (!half && shift != 0)
-        at = at + (float)shift;
-    return at;
+    return half ? (double)at : (double)at + shift; // in f32 the sum could round up to the next input
 }
 
 static double place_of(const upc_problem *p, int a, int64_t o, double shift)

@@ -148,6 +148,15 @@ static void test_tflite(void **state)
     assert_int_equal(upconv_problem_tflite_resize(&p, 1, ONE(3), 0, 0), UPCONV_OK);
     weights(&p, 1, (const double[]){1 / 3.0, 2 / 3.0});
     refused(upconv_problem_tflite_resize(&p, 1, ONE(3), 1, 1), "both set");
+    // 41 times the f32 nearest to 1 / 82 is the last f32 below a half, and TFLite rounds that down
+    p = line(2);
+    assert_int_equal(upconv_problem_tflite_resize(&p, 0, ONE(83), 1, 0), UPCONV_OK);
+    const upc_problem problem = canonical(&p);
+    upc_sample sample;
+    upc_sample_get(&problem, 2, 41, &sample);
+    assert_int_equal(sample.first, 0);
+    upc_sample_get(&problem, 2, 42, &sample);
+    assert_int_equal(sample.first, 1);
     refused(upconv_problem_tflite_resize(&p, 1, NULL, 0, 0), "size is NULL");
 }
 

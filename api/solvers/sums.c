@@ -73,7 +73,9 @@ static int choose_cut(const cooking *c, const box *b, const char **why)
 {
     static const int64_t of_channels[RANGES] = {[C] = 1}, of_rounds[RANGES] = {1, 0, 1, 1, 1};
     const upc_tensor *t = &c->problem->out;
-    const int64_t distance[RANGES] = {t->image, UPC_MAX(t->channel / t->pack, 1), t->axis[0], t->axis[1], t->axis[2]};
+    // the channels of a block are read together, so that none of them can be left out of a window
+    const int64_t channel = b->count[C] > t->pack || t->pack == 1 ? UPC_MAX(t->channel / t->pack, 1) : 0;
+    const int64_t distance[RANGES] = {t->image, channel, t->axis[0], t->axis[1], t->axis[2]};
     const int64_t room = upc_grad_room(c->facts), most = c->facts->info.limits.group_count;
     *why = "the gradient's window";
     if (window_of(c, b).count > room / (int64_t)upc_type_bytes(c->problem->type))
