@@ -38,7 +38,7 @@ static const upc_op ops[UPCONV_OP_COUNT] = {
         .point = upc_host_reference_point,
     },
     [UPCONV_RESIZE] = {
-        .name = "resizing", .word = "resize", .built = true, .fields = EPILOGUE,
+        .name = "resizing", .word = "resize", .built = true, .fields = EPILOGUE | UPC_FIELD_RESIZE,
         .roles = TENSORS | FINISH, .writes = 1 << UPCONV_OUTPUT, .channels = UPC_CHANNELS_SAME,
         .read = upc_resize_read, .out = upc_resize_out, .give = upc_resize_give, .print = upc_resize_print,
         .reference = upc_host_sample, .point = upc_host_sample_point,
@@ -49,7 +49,8 @@ static const upc_op ops[UPCONV_OP_COUNT] = {
         .out = upc_zeros_out, .reference = upc_host_sample, .point = upc_host_sample_point,
     },
     [UPCONV_PIXEL_SHUFFLE] = {
-        .name = "pixel shuffle", .word = "shuffle", .built = true, .fields = UPC_FIELD_STRIDE | EPILOGUE,
+        .name = "pixel shuffle", .word = "shuffle", .built = true,
+        .fields = UPC_FIELD_STRIDE | UPC_FIELD_CHANNEL_ORDER | EPILOGUE,
         .roles = TENSORS | FINISH, .writes = 1 << UPCONV_OUTPUT, .channels = UPC_CHANNELS_BLOCKS,
         .read = upc_shuffle_read, .out = upc_shuffle_out, .give = upc_shuffle_give, .print = upc_shuffle_print,
         .reference = upc_host_sample, .point = upc_host_sample_point,

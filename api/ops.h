@@ -17,6 +17,8 @@ typedef enum upc_field {
     UPC_FIELD_RESIDUAL = 1 << 6,
     UPC_FIELD_SUM_TYPE = 1 << 7,
     UPC_FIELD_INDEX = 1 << 8, // and index_space
+    UPC_FIELD_CHANNEL_ORDER = 1 << 14,
+    UPC_FIELD_RESIZE = 1 << 15, // resize_mode to scale
 } upc_field;
 
 // How out_channels follows from in_channels; where it does, 0 stands for it.

@@ -317,13 +317,27 @@ static upconv_status check_op(const upconv_problem *given)
         {"residual", UPC_FIELD_RESIDUAL, (int)given->residual},
         {"sum_type", UPC_FIELD_SUM_TYPE, (int)given->sum_type},
         {"index", UPC_FIELD_INDEX, (int)given->index},
+        {"channel_order", UPC_FIELD_CHANNEL_ORDER, (int)given->channel_order},
+        {"resize_mode", UPC_FIELD_RESIZE, (int)given->resize_mode},
+        {"coordinates", UPC_FIELD_RESIZE, (int)given->coordinates},
+        {"rounding", UPC_FIELD_RESIZE, (int)given->rounding},
+        {"exclude_outside", UPC_FIELD_RESIZE, (int)given->exclude_outside},
+        {"f32_steps", UPC_FIELD_RESIZE, (int)given->f32_steps},
     };
+    const double numbers[] = {(double)given->cubic_coefficient, given->scale[0], given->scale[1], given->scale[2]};
     if (!op->built)
         return upc_fail(UPCONV_ERROR_INVALID, "op is %d, %s, which this version does not have", (int)given->op, op->name);
     for (size_t i = 0; i < UPC_COUNT(fields); i++)
         if (fields[i].value && !(op->fields & fields[i].field))
             return upc_fail(UPCONV_ERROR_INVALID, "%s is %d; %s has none, leave it zero", fields[i].name,
                             fields[i].value, op->name);
+    for (size_t i = 0; i < UPC_COUNT(numbers) && !(op->fields & UPC_FIELD_RESIZE); i++)
+        if (!(numbers[i] == 0)) {
+            char number[32];
+            upc_print_double(number, sizeof number, numbers[i]);
+            return upc_fail(UPCONV_ERROR_INVALID, "%s is %s; %s has none, leave it zero",
+                            i ? "a scale" : "cubic_coefficient", number, op->name);
+        }
     return UPCONV_OK;
 }
 

@@ -246,7 +246,7 @@ upconv_status upc_resize_read(const upconv_problem *given, upc_problem *problem)
 int64_t upc_resize_out(const upconv_problem *given, int i, const upc_axis *axis)
 {
     const double out = floor((double)axis->in * given->scale[i]);
-    return out <= INT32_MAX ? (int64_t)out : INT64_MAX;
+    return out > INT32_MAX ? INT64_MAX : out >= 0 ? (int64_t)out : -1; // asked before the scale is checked, too
 }
 
 void upc_resize_give(const upc_problem *problem, upconv_problem *given)

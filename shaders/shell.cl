@@ -5,6 +5,7 @@
 #define REAL(x)     ((float)(x##f))
 #define ABS(x)      fabs(x)
 #define AS_FLOAT(i) as_float(i)
+#define AS_INT(x)   as_int(x)
 // What a kernel adds up: f32, or f16 where SUM is 16.
 #if SUM == 16
 #pragma OPENCL EXTENSION cl_khr_fp16 : enable

@@ -16,6 +16,7 @@
 #define REAL(x)     float(x)
 #define ABS(x)      abs(x)
 #define AS_FLOAT(i) intBitsToFloat(i)
+#define AS_INT(x)   floatBitsToInt(x)
 // What a kernel adds up: f32, or f16 where SUM is 16.
 #if SUM == 16
 #define sum1        float16_t

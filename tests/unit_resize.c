@@ -190,7 +190,12 @@ static void test_rules(void **state)
     RULE(pad[0] = 1, "pad[0] is 1");
     RULE(groups = 2, "groups is 2");
     RULE(sum_type = UPCONV_F16, "sum_type is F16");
-    upconv_problem p = good;
+    RULE(channel_order = UPCONV_DCR, "channel_order is 1; resizing has none");
+    upconv_problem p = {0};
+    size_t at;
+    refused(upconv_problem_parse("resize:ic3_ih9+scale:-1e300", &p, &at), "scale[0] is -1e+300");
+    refused(upconv_problem_parse("resize:ic3_ih9+scale:1e300", &p, &at), "scale[0] is 1e+300");
+    p = good;
     p.resize_mode = UPCONV_RESIZE_LINEAR;
     p.rounding = UPCONV_ROUND_CEIL;
     refused(upconv_problem_sizes(&p, &sizes), "only NEAREST");
@@ -214,6 +219,13 @@ static void test_rules(void **state)
     refused(upconv_problem_sizes(&p, &sizes), "divisible by the product of the strides, 6");
     p.stride[0] = p.stride[1] = INT32_MAX;
     refused(upconv_problem_sizes(&p, &sizes), "divisible");
+    const upconv_problem transposed = {.dims = 1, .batch = 1, .in_channels = 2, .out_channels = 2, .in = {4}, .kernel = {2}};
+    p = transposed;
+    p.scale[0] = 2;
+    refused(upconv_problem_sizes(&p, &sizes), "a scale is 2; transposed convolution has none");
+    p = transposed;
+    p.resize_mode = UPCONV_RESIZE_LINEAR;
+    refused(upconv_problem_sizes(&p, &sizes), "resize_mode is 1; transposed convolution has none");
 #undef RULE
 }
 

@@ -206,7 +206,7 @@ typedef struct upconv_problem {
     int32_t dims;         // number of axes: 1, 2 or 3; 0 means 2
     int32_t batch;        // required, above 0
     int32_t in_channels;  // required, above 0, divisible by groups
-    int32_t out_channels; // required, above 0, divisible by groups
+    int32_t out_channels; // required, above 0, divisible by groups; where it follows from in_channels, 0 stands for it
     int32_t groups;       // 0 means 1; in_channels for depthwise
     int32_t in[3];        // required, above 0
     int32_t kernel[3];    // required, above 0
@@ -239,7 +239,15 @@ typedef struct upconv_problem {
                                       // not the output's; each: 0 means out
 } upconv_problem;
 
-// The other operations that read these fields:
+// What an operation does not read must be zero (or ones: kernel, stride, dilation; or 1: groups). The other operations and these fields:
+//
+// UPCONV_RESIZE reads neither kernel, stride, dilation, pad nor groups. out_channels is in_channels. out 0 means floor(in * scale).
+//
+// UPCONV_ZERO_INSERT reads stride and pad (in front; negative: zeros are added there). out_channels is in_channels. out 0 means
+// in * stride - 2 * pad, as if stride - 1 zeros followed each input; any positive size is legal.
+//
+// UPCONV_PIXEL_SHUFFLE reads stride, the blocks' extents. out_channels is in_channels over their product, out is in * stride. (0 stands
+// for both.) These three take activations, slopes and residuals like a transposed convolution; without, they copy what is not computed.
 //
 // UPCONV_CONV, convolution as networks have it (no correlation flip): w[k] meets x[o * stride + k * dilation - pad]. pad is what is
 // added in front (negative: cut off); what is added behind follows from out, so padding need not be the same on both sides. out
