@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../ops.h"
 #include "tune.h"
 
 enum { SEEDS = 6, SKIP_AFTER = 2, TRIED_FIRST = 24 };
@@ -73,10 +74,17 @@ static void describe(job *j)
     upconv_tune_summary *summary = j->summary;
     const upc_problem *p = &j->problem;
     const upconv_peaks *peaks = &j->run->peaks;
-    const double outputs = (double)upc_output_elements(p) * (p->residual ? 2 : 1);
+    const double inputs = upc_op_takes(p->op, UPCONV_INPUT) ? (double)upc_input_elements(p) : 0;
+    const double outputs = (double)upc_output_elements(p) * (p->residual ? 2 : 1); // or their gradient
+    upc_problem result;
+    upc_result_shape(p, &result);
+    double others = 0; // of 4 bytes
+    if (upc_op_takes(p->op, UPCONV_INDICES))
+        others += (double)(upc_indices_in(p) ? upc_input_elements(p) : upc_output_elements(p));
+    if (upc_op_of(p->op)->result != UPC_RESULT_TENSOR)
+        others += (double)upc_output_elements(&result);
     summary->flops = 2 * upc_problem_macs(p);
-    summary->bytes =
-        ((double)upc_input_elements(p) + outputs + (double)upc_weights_elements(p)) * (double)upc_type_bytes(p->type);
+    summary->bytes = (inputs + outputs + (double)upc_weights_elements(p)) * (double)upc_type_bytes(p->type) + others * 4;
     const double gflops = p->sum_type == UPCONV_F16 && peaks->f16_gflops > 0 ? peaks->f16_gflops : peaks->f32_gflops;
     if (gflops > 0 && peaks->copy_gbytes > 0)
         summary->roofline_us = UPC_MAX(summary->flops / gflops, summary->bytes / peaks->copy_gbytes) / 1e3;
