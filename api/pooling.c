@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-// ------------------------------------------------------------------------------------------------------- the front door
+// ------------------------------------------------------------------------------------------------------ the front door
 
 static const char *const index_names[UPCONV_INDEX_COUNT] = {"plane", "tensor", "image", "window", "window_columns"};
 
@@ -15,11 +15,13 @@ upconv_status upc_pool_read(const upconv_problem *given, upc_problem *problem)
     for (int i = 0; i < 3; i++) {
         const int32_t extent = i < missing ? 1 : given->index_space[i - missing];
         if (extent < 0)
-            return upc_fail(UPCONV_ERROR_INVALID, "index_space[%d] is %d; it must be above 0 (0 stands for the output's)",
-                            i - missing, extent);
+            return upc_fail(UPCONV_ERROR_INVALID,
+                            "index_space[%d] is %d; it must be above 0 (0 stands for the output's)", i - missing,
+                            extent);
         if (extent && i >= missing && given->op == UPCONV_MAX_POOL && extent != problem->axis[i].in)
-            return upc_fail(UPCONV_ERROR_INVALID, "index_space[%d] is %d; pooling counts in the input's extents, leave it zero",
-                            i - missing, extent);
+            return upc_fail(UPCONV_ERROR_INVALID,
+                            "index_space[%d] is %d; pooling counts in the input's extents, leave it zero", i - missing,
+                            extent);
         if (extent && i >= missing && upc_pool_windowed(problem))
             return upc_fail(UPCONV_ERROR_INVALID, "index_space[%d] is %d; indices of a window have none, leave it zero",
                             i - missing, extent);
@@ -52,8 +54,10 @@ upconv_status upc_pool_check(upc_problem *problem)
     }
     if (fits)
         return UPCONV_OK;
-    return upc_fail(UPCONV_ERROR_INVALID, "indices of the kind %s would go beyond 2147483647 (batch %lld, channels %lld, %s "
-                    "%lld x %lld x %lld)", index_names[problem->index], (long long)problem->batch, (long long)channels,
+    return upc_fail(UPCONV_ERROR_INVALID,
+                    "indices of the kind %s would go beyond 2147483647 (batch %lld, channels %lld, %s "
+                    "%lld x %lld x %lld)",
+                    index_names[problem->index], (long long)problem->batch, (long long)channels,
                     upc_pool_windowed(problem) ? "kernel" : "space",
                     (long long)(upc_pool_windowed(problem) ? problem->axis[0].kernel : problem->space[0]),
                     (long long)(upc_pool_windowed(problem) ? problem->axis[1].kernel : problem->space[1]),
@@ -98,18 +102,23 @@ upconv_status upconv_indices_narrow(const int64_t *from, size_t count, int32_t *
     return UPCONV_OK;
 }
 
-// -------------------------------------------------------------------------------------------------------------- indices
+// ------------------------------------------------------------------------------------------------------------- indices
 
 int32_t upc_pool_index(const upc_problem *problem, int64_t n, int64_t c, const int64_t at[3], const int64_t k[3])
 {
     const upc_axis *axis = problem->axis;
     const int64_t *space = problem->space, flat = (at[0] * space[1] + at[1]) * space[2] + at[2];
     switch (problem->index) {
-    case UPCONV_INDEX_TENSOR: return (int32_t)((n * problem->icg + c) * space[0] * space[1] * space[2] + flat);
-    case UPCONV_INDEX_IMAGE: return (int32_t)(flat * problem->icg + c);
-    case UPCONV_INDEX_WINDOW: return (int32_t)((k[0] * axis[1].kernel + k[1]) * axis[2].kernel + k[2]);
-    case UPCONV_INDEX_WINDOW_COLUMNS: return (int32_t)((k[2] * axis[1].kernel + k[1]) * axis[0].kernel + k[0]);
-    default: return (int32_t)flat;
+    case UPCONV_INDEX_TENSOR:
+        return (int32_t)((n * problem->icg + c) * space[0] * space[1] * space[2] + flat);
+    case UPCONV_INDEX_IMAGE:
+        return (int32_t)(flat * problem->icg + c);
+    case UPCONV_INDEX_WINDOW:
+        return (int32_t)((k[0] * axis[1].kernel + k[1]) * axis[2].kernel + k[2]);
+    case UPCONV_INDEX_WINDOW_COLUMNS:
+        return (int32_t)((k[2] * axis[1].kernel + k[1]) * axis[0].kernel + k[0]);
+    default:
+        return (int32_t)flat;
     }
 }
 
@@ -123,7 +132,8 @@ static bool digits(int64_t number, const int64_t extent[3], const int order[3], 
     return number == 0;
 }
 
-bool upc_pool_place(const upc_problem *problem, int64_t n, int64_t c, const int64_t from[3], int32_t index, int64_t to[3])
+bool upc_pool_place(const upc_problem *problem, int64_t n, int64_t c, const int64_t from[3], int32_t index,
+                    int64_t to[3])
 {
     static const int rows[3] = {0, 1, 2}, columns[3] = {2, 1, 0};
     const upc_axis *axis = problem->axis;
@@ -152,7 +162,28 @@ bool upc_pool_place(const upc_problem *problem, int64_t n, int64_t c, const int6
     return true;
 }
 
-// ------------------------------------------------------------------------------------------------------ the definitions
+void upc_pool_lead(const upc_problem *problem, int32_t *indices)
+{
+    const upc_axis *axis = problem->axis;
+    uint32_t seed = 1;
+    for (int64_t i = 0; i < problem->batch * problem->icg * axis[0].in * axis[1].in * axis[2].in; i++) {
+        const int64_t line = i / axis[2].in, plane = line / axis[1].in / axis[0].in;
+        const int64_t from[3] = {line / axis[1].in % axis[0].in, line % axis[1].in, i % axis[2].in};
+        int64_t k[3], at[3];
+        bool inside = true;
+        for (int a = 0; a < 3; a++) {
+            seed = seed * 1664525u + 1013904223u;
+            k[a] = (int64_t)(seed >> 8) % axis[a].kernel;
+            at[a] = from[a] * axis[a].stride - axis[a].pad + k[a] * axis[a].dilation;
+            inside = inside && at[a] >= 0 && at[a] < UPC_MIN(axis[a].out, problem->space[a]);
+        }
+        const int64_t n = plane / problem->icg, c = plane % problem->icg;
+        indices[upc_tensor_at(&problem->in, n, c, from[0], from[1], from[2])] =
+            inside ? upc_pool_index(problem, n, c, at, k) : -1;
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------- the definitions
 
 // Goes on to the next position in raster order; false behind the last.
 static bool next(int64_t at[3], const int64_t extent[3])

@@ -53,8 +53,10 @@ static void draw_problem(test_random *random, int size, upconv_problem *p)
 {
     static const int most[3] = {60, 20, 9}, channels[] = {1, 2, 3, 4, 5, 8, 12, 17};
     for (;;) {
-        *p = (upconv_problem){.struct_size = sizeof *p, .op = test_chance(random, 40) ? UPCONV_MAX_POOL : UPCONV_MAX_UNPOOL,
-                              .dims = test_between(random, 1, 3), .batch = test_between(random, 1, 3)};
+        *p = (upconv_problem){.struct_size = sizeof *p,
+                              .op = test_chance(random, 40) ? UPCONV_MAX_POOL : UPCONV_MAX_UNPOOL,
+                              .dims = test_between(random, 1, 3),
+                              .batch = test_between(random, 1, 3)};
         p->in_channels = p->out_channels = test_pick(random, channels, UPC_COUNT(channels));
         int64_t in = p->batch * p->in_channels, out = in;
         for (int a = 0; a < p->dims; a++) {
@@ -67,7 +69,8 @@ static void draw_problem(test_random *random, int size, upconv_problem *p)
     }
     p->type = test_chance(random, 40) ? UPCONV_F16 : UPCONV_F32;
     p->in_layout = (upconv_layout)test_between(random, 0, UPCONV_LAYOUT_COUNT - 1);
-    p->out_layout = test_chance(random, 70) ? p->in_layout : (upconv_layout)test_between(random, 0, UPCONV_LAYOUT_COUNT - 1);
+    p->out_layout =
+        test_chance(random, 70) ? p->in_layout : (upconv_layout)test_between(random, 0, UPCONV_LAYOUT_COUNT - 1);
     p->index = (upconv_index)test_between(random, 0, UPCONV_INDEX_COUNT - 1);
     const bool other = p->op == UPCONV_MAX_UNPOOL && p->index <= UPCONV_INDEX_IMAGE && test_chance(random, 25);
     for (int a = 0; a < 3; a++)
@@ -76,7 +79,7 @@ static void draw_problem(test_random *random, int size, upconv_problem *p)
     draw_pitch(random, p, false, &p->out_pitch);
 }
 
-// ------------------------------------------------------------------------------------------------------------ the oracle
+// ---------------------------------------------------------------------------------------------------------- the oracle
 
 // Plane-wise: positions and taps are flat numbers, slowest axis first.
 typedef struct flat {
@@ -124,16 +127,22 @@ static int64_t columns(const int tap[3], const int32_t *kernel, int dims)
 static int32_t name_of(const upconv_problem *p, const flat *f, int64_t plane, int64_t position, const int tap[3])
 {
     switch (p->index) {
-    case UPCONV_INDEX_TENSOR: return (int32_t)(plane * f->space + position);
-    case UPCONV_INDEX_IMAGE: return (int32_t)(position * p->in_channels + plane % p->in_channels);
-    case UPCONV_INDEX_WINDOW: return (int32_t)flatten(tap, p->kernel, p->dims);
-    case UPCONV_INDEX_WINDOW_COLUMNS: return (int32_t)columns(tap, p->kernel, p->dims);
-    default: return (int32_t)position;
+    case UPCONV_INDEX_TENSOR:
+        return (int32_t)(plane * f->space + position);
+    case UPCONV_INDEX_IMAGE:
+        return (int32_t)(position * p->in_channels + plane % p->in_channels);
+    case UPCONV_INDEX_WINDOW:
+        return (int32_t)flatten(tap, p->kernel, p->dims);
+    case UPCONV_INDEX_WINDOW_COLUMNS:
+        return (int32_t)columns(tap, p->kernel, p->dims);
+    default:
+        return (int32_t)position;
     }
 }
 
 // Where tap `t` of the window of pooled position `at` lies; false: outside of `extent`.
-static bool window_place(const upconv_problem *p, const int at[3], const int tap[3], const int32_t *extent, int place[3])
+static bool window_place(const upconv_problem *p, const int at[3], const int tap[3], const int32_t *extent,
+                         int place[3])
 {
     for (int a = 0; a < p->dims; a++) {
         place[a] = at[a] * p->stride[a] - p->pad[a] + tap[a] * p->dilation[a];
@@ -204,7 +213,7 @@ static void expect_unpool(pool_case *test)
     }
 }
 
-// ----------------------------------------------------------------------------------------------------------- the tensors
+// --------------------------------------------------------------------------------------------------------- the tensors
 
 // Few different values, so that equal ones meet; a NaN or an infinity now and then.
 static float draw_value(test_random *random, bool odd, bool half)
@@ -224,7 +233,8 @@ static int32_t draw_index(test_random *random, const upconv_problem *p, const fl
     if (what < 3)
         return wrong[test_between(random, 0, 3)];
     if (what < 8)
-        return test_between(random, 0, (int)(f->space * p->in_channels * p->batch + 10)); // of another channel, or beyond
+        return test_between(random, 0,
+                            (int)(f->space * p->in_channels * p->batch + 10)); // of another channel, or beyond
     if (what < 20)
         return name_of(p, f, plane, test_between(random, 0, (int)UPC_MIN(f->space, 3) - 1), tap);
     return name_of(p, f, plane, test_between(random, 0, (int)f->space - 1), tap);
@@ -250,8 +260,8 @@ bool pool_case_init(pool_case *test, test_random *random, int size)
     test->expected = malloc((size_t)test->sizes.output_elements * sizeof *test->expected);
     test->indices = malloc((size_t)pooled * sizeof *test->indices);
     if (!test->input || !test->expected || !test->indices || test->sizes.indices_elements != pooled) {
-        fprintf(stderr, "no memory, or %llu indices instead of %llu\n", (unsigned long long)test->sizes.indices_elements,
-                (unsigned long long)pooled);
+        fprintf(stderr, "no memory, or %llu indices instead of %llu\n",
+                (unsigned long long)test->sizes.indices_elements, (unsigned long long)pooled);
         pool_case_finish(test);
         return false;
     }

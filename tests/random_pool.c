@@ -1,5 +1,5 @@
-// Random problems of max pooling and unpooling through every solver that takes them, in buffers with canaries around and between
-// the elements, and through host memory; results are exact.
+// Random problems of max pooling and unpooling through every solver that takes them, in buffers with canaries around
+// and between the elements, and through host memory; results are exact.
 //
 //     random_pool --backend B [--solver S] [--count N] [--seed S] [--size N] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES,f16=0]
 //
@@ -77,7 +77,7 @@ static bool parse_options(int argc, char **argv, options *opt)
     return backend && argc % 2 == 1 && opt->size > 0;
 }
 
-// ----------------------------------------------------------------------------------------------------------- one tensor
+// ---------------------------------------------------------------------------------------------------------- one tensor
 
 // A tensor between guards, as the library sees it, what it holds before, and which bytes may change.
 typedef struct region {
@@ -142,7 +142,8 @@ static bool regions_init(const pool_case *test, region regions[REGIONS], test_ra
     if (pool) {
         test_mark(&index, regions[INDICES].marks + regions[INDICES].offset);
     } else {
-        laying l = {.from = test->indices, .to = (int32_t *)(void *)(regions[INDICES].before + regions[INDICES].offset)};
+        laying l = {.from = test->indices,
+                    .to = (int32_t *)(void *)(regions[INDICES].before + regions[INDICES].offset)};
         test_each_place(&index, true, lay_one, &l);
     }
     return true;
@@ -195,7 +196,10 @@ static bool compare(const pool_case *test, const region regions[REGIONS], char *
         for (size_t b = 0; b < regions[i].bytes; b++)
             if (!regions[i].marks[b] && regions[i].memory[b] != regions[i].before[b]) {
                 snprintf(why, size, "%s: byte %zu (%zu is the first, %zu in all) was written",
-                         i == INPUT ? "input" : i == OUTPUT ? "output" : "indices", b, regions[i].offset, regions[i].bytes);
+                         i == INPUT    ? "input"
+                         : i == OUTPUT ? "output"
+                                       : "indices",
+                         b, regions[i].offset, regions[i].bytes);
                 return false;
             }
     float *output = malloc((size_t)test->sizes.output_elements * sizeof *output);
@@ -211,8 +215,8 @@ static bool compare(const pool_case *test, const region regions[REGIONS], char *
         const bool right = p->op != UPCONV_MAX_POOL || indices[i] == test->indices[i];
         good = right && (output[i] == wanted || (isnan(output[i]) && isnan(wanted)));
         if (!good)
-            snprintf(why, size, "output %" PRIu64 " is %.9g instead of %.9g, index %d instead of %d", i, (double)output[i],
-                     (double)wanted, right ? 0 : indices[i], right ? 0 : test->indices[i]);
+            snprintf(why, size, "output %" PRIu64 " is %.9g instead of %.9g, index %d instead of %d", i,
+                     (double)output[i], (double)wanted, right ? 0 : indices[i], right ? 0 : test->indices[i]);
     }
     free(output);
     free(indices);
@@ -221,7 +225,8 @@ static bool compare(const pool_case *test, const region regions[REGIONS], char *
 
 typedef enum verdict { PASSED, FAILED, REFUSED } verdict;
 
-static verdict run(upconv_context *context, const pool_case *test, const char *solver, test_random *random, char *why, size_t size)
+static verdict run(upconv_context *context, const pool_case *test, const char *solver, test_random *random, char *why,
+                   size_t size)
 {
     const upconv_plan_params params = {.struct_size = sizeof params, .solver = solver};
     upconv_plan *plan = NULL;
@@ -249,9 +254,10 @@ static verdict run(upconv_context *context, const pool_case *test, const char *s
     return v;
 }
 
-// A configuration that is legal: the solver's guess with some knobs drawn anew. Few different ones, because each is a program.
-static void choose(const upc_solver *solver, const upc_problem *problem, const upc_facts *facts, test_random *random, char *text,
-                   size_t size)
+// A configuration that is legal: the solver's guess with some knobs drawn anew. Few different ones, because each is a
+// program.
+static void choose(const upc_solver *solver, const upc_problem *problem, const upc_facts *facts, test_random *random,
+                   char *text, size_t size)
 {
     char sentence[UPC_SENTENCE];
     upc_config config, drawn;
@@ -260,7 +266,8 @@ static void choose(const upc_solver *solver, const upc_problem *problem, const u
         drawn = config;
         for (int k = 0; k < solver->knob_count; k++)
             if (test_chance(random, 40) && strcmp(solver->knobs[k].name, "spec"))
-                drawn.value[k] = solver->knobs[k].values[test_between(random, 0, UPC_MIN(solver->knobs[k].count, 4) - 1)];
+                drawn.value[k] =
+                    solver->knobs[k].values[test_between(random, 0, UPC_MIN(solver->knobs[k].count, 4) - 1)];
             else if (!strcmp(solver->knobs[k].name, "spec"))
                 drawn.value[k] = test_chance(random, 5);
         if (!solver->legal(problem, facts, &drawn, sentence)) {
@@ -332,8 +339,9 @@ int main(int argc, char **argv)
     suite s = {0};
     char why[512];
     if (!parse_options(argc, argv, &s.opt)) {
-        fprintf(stderr, "usage: random_pool --backend vulkan|opencl|cpu [--solver S] [--count N] [--seed S] [--size N]\n"
-                        "                   [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,macs=N,f16=0]\n");
+        fprintf(stderr,
+                "usage: random_pool --backend vulkan|opencl|cpu [--solver S] [--count N] [--seed S] [--size N]\n"
+                "                   [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,macs=N,f16=0]\n");
         return 2;
     }
     if (!test_backend_present(s.opt.backend, why, sizeof why)) {

@@ -13,8 +13,13 @@
 
 static upconv_problem pool(void)
 {
-    return (upconv_problem){.struct_size = sizeof(upconv_problem), .op = UPCONV_MAX_POOL, .batch = 2, .in_channels = 3,
-                            .in = {4, 6}, .kernel = {2, 3}, .stride = {2, 3}};
+    return (upconv_problem){.struct_size = sizeof(upconv_problem),
+                            .op = UPCONV_MAX_POOL,
+                            .batch = 2,
+                            .in_channels = 3,
+                            .in = {4, 6},
+                            .kernel = {2, 3},
+                            .stride = {2, 3}};
 }
 
 static upconv_problem unpool(void)
@@ -61,11 +66,11 @@ static void refused(const upconv_problem *problem, const char *words)
         fail_msg("'%s' is not in '%s'", words, upconv_last_error());
 }
 
-#define REFUSED(begin, change, words)                                                                                       \
-    do {                                                                                                                    \
-        upconv_problem problem = begin();                                                                                   \
-        problem.change;                                                                                                     \
-        refused(&problem, words);                                                                                           \
+#define REFUSED(begin, change, words)                                                                                  \
+    do {                                                                                                               \
+        upconv_problem problem = begin();                                                                              \
+        problem.change;                                                                                                \
+        refused(&problem, words);                                                                                      \
     } while (0)
 
 static void test_rules(void **state)
@@ -84,7 +89,12 @@ static void test_rules(void **state)
     p.index = UPCONV_INDEX_WINDOW;
     p.index_space[0] = 4;
     refused(&p, "of a window have none");
-    p = (upconv_problem){.struct_size = sizeof p, .batch = 1, .in_channels = 1, .out_channels = 1, .in = {1, 1}, .kernel = {1, 1},
+    p = (upconv_problem){.struct_size = sizeof p,
+                         .batch = 1,
+                         .in_channels = 1,
+                         .out_channels = 1,
+                         .in = {1, 1},
+                         .kernel = {1, 1},
                          .index = UPCONV_INDEX_IMAGE};
     refused(&p, "index is 2; transposed convolution has none");
     p.index = UPCONV_INDEX_PLANE;
@@ -130,10 +140,12 @@ static void test_notation(void **state)
     round_trip("pool:ic4_ih8kh2sh2", "pool:mb1ic4oc4_ih8oh4kh2sh2ph0dh0_iw8ow4kw2sw2pw0dw0");
     round_trip("unpool:ic4_ih8kh3sh2ph1+index:tensor+f16+nhwc",
                "unpool:mb1ic4oc4_ih8oh15kh3sh2ph1dh0_iw8ow15kw3sw2pw1dw0+index:tensor+f16+nhwc");
-    round_trip("unpool:ic1_iw4ow9kw2sw2+index:window_columns", "unpool:mb1ic1oc1_iw4ow9kw2sw2pw0dw0+index:window_columns");
+    round_trip("unpool:ic1_iw4ow9kw2sw2+index:window_columns",
+               "unpool:mb1ic1oc1_iw4ow9kw2sw2pw0dw0+index:window_columns");
     round_trip("unpool:ic1_ih2oh5kh2sh2+space:4:4+index:image",
                "unpool:mb1ic1oc1_ih2oh5kh2sh2ph0dh0_iw2ow5kw2sw2pw0dw0+index:image+space:4:4");
-    round_trip("unpool:ic1_ih2oh5kh2sh2+space:5:5", "unpool:mb1ic1oc1_ih2oh5kh2sh2ph0dh0_iw2ow5kw2sw2pw0dw0"); // as the output
+    round_trip("unpool:ic1_ih2oh5kh2sh2+space:5:5",
+               "unpool:mb1ic1oc1_ih2oh5kh2sh2ph0dh0_iw2ow5kw2sw2pw0dw0"); // as the output
     round_trip("unpool:ic1_ih2oh5kh2sh2+space:4", "unpool:mb1ic1oc1_ih2oh5kh2sh2ph0dh0_iw2ow5kw2sw2pw0dw0+space:4:5");
     upconv_problem p = {sizeof p};
     size_t at = 0;
@@ -152,8 +164,10 @@ static void run(const upconv_problem *problem, const float *input, float *output
     const upconv_context_params params = {.struct_size = sizeof params, .backend = UPCONV_BACKEND_CPU};
     upconv_context *context = NULL;
     upconv_plan *plan = NULL;
-    const upconv_io io = {.struct_size = sizeof io, .at[UPCONV_INPUT] = {.host = (void *)(uintptr_t)input},
-                          .at[UPCONV_OUTPUT] = {.host = output}, .at[UPCONV_INDICES] = {.host = indices}};
+    const upconv_io io = {.struct_size = sizeof io,
+                          .at[UPCONV_INPUT] = {.host = (void *)(uintptr_t)input},
+                          .at[UPCONV_OUTPUT] = {.host = output},
+                          .at[UPCONV_INDICES] = {.host = indices}};
     assert_int_equal(upconv_context_create(&params, &context), UPCONV_OK);
     assert_int_equal(upconv_plan_create(context, problem, NULL, &plan), UPCONV_OK);
     assert_int_equal(upconv_execute_io(plan, &io), UPCONV_OK);
@@ -175,7 +189,12 @@ static void test_conventions(void **state)
                  {UPCONV_INDEX_IMAGE, (3 * 4 + 1) * 2 + 1},
                  {UPCONV_INDEX_WINDOW, 1 * 2 + 1},
                  {UPCONV_INDEX_WINDOW_COLUMNS, 1 * 2 + 1}};
-    upconv_problem p = {.struct_size = sizeof p, .op = UPCONV_MAX_POOL, .batch = 1, .in_channels = 2, .in = {4, 4}, .kernel = {2, 2},
+    upconv_problem p = {.struct_size = sizeof p,
+                        .op = UPCONV_MAX_POOL,
+                        .batch = 1,
+                        .in_channels = 2,
+                        .in = {4, 4},
+                        .kernel = {2, 2},
                         .stride = {2, 2}};
     float input[32] = {0}, output[8], back[32];
     int32_t indices[8];
@@ -208,8 +227,16 @@ static void test_conventions(void **state)
 static void test_pool(void **state)
 {
     (void)state;
-    upconv_problem p = {.struct_size = sizeof p, .op = UPCONV_MAX_POOL, .dims = 1, .batch = 1, .in_channels = 1, .in = {5},
-                        .kernel = {3}, .stride = {2}, .pad = {1}, .out = {5}};
+    upconv_problem p = {.struct_size = sizeof p,
+                        .op = UPCONV_MAX_POOL,
+                        .dims = 1,
+                        .batch = 1,
+                        .in_channels = 1,
+                        .in = {5},
+                        .kernel = {3},
+                        .stride = {2},
+                        .pad = {1},
+                        .out = {5}};
     const float input[5] = {3, 3, 1, 7, 7}, wanted[5] = {3, 7, 7, -INFINITY, -INFINITY};
     const int32_t places[5] = {0, 3, 3, -1, -1}; // of windows (-1 0 1), (1 2 3), (3 4 5), (5 6 7), (7 8 9)
     float output[5];
@@ -228,8 +255,14 @@ static void test_pool(void **state)
 static void test_unpool(void **state)
 {
     (void)state;
-    upconv_problem p = {.struct_size = sizeof p, .op = UPCONV_MAX_UNPOOL, .dims = 1, .batch = 1, .in_channels = 2, .in = {4},
-                        .kernel = {1}, .out = {5}};
+    upconv_problem p = {.struct_size = sizeof p,
+                        .op = UPCONV_MAX_UNPOOL,
+                        .dims = 1,
+                        .batch = 1,
+                        .in_channels = 2,
+                        .in = {4},
+                        .kernel = {1},
+                        .out = {5}};
     const float input[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     int32_t indices[8] = {4, 2, 4, 5, -1, 0, INT32_MAX, INT32_MIN};
     const float wanted[10] = {0, 0, 2, 0, 3, 6, 0, 0, 0, 0};
@@ -273,8 +306,8 @@ static void test_narrow(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),       cmocka_unit_test(test_rules), cmocka_unit_test(test_widths),
-        cmocka_unit_test(test_notation),    cmocka_unit_test(test_pool),  cmocka_unit_test(test_unpool),
+        cmocka_unit_test(test_sizes),       cmocka_unit_test(test_rules),  cmocka_unit_test(test_widths),
+        cmocka_unit_test(test_notation),    cmocka_unit_test(test_pool),   cmocka_unit_test(test_unpool),
         cmocka_unit_test(test_conventions), cmocka_unit_test(test_narrow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-// Max unpooling, all sources at once: each claims the output that its index leads to, the last one of the plane gets it, and then each
-// output fetches its owner's value. Reads and writes lie side by side on a GPU; a number for each output is needed beside them.
+// Max unpooling, all sources at once: each claims the output that its index leads to, the last one of the plane gets
+// it, and then each output fetches its owner's value. Reads and writes lie side by side on a GPU; a number for each
+// output is needed beside them.
 #include "unpool.h"
 
 #include "gather.h"
@@ -14,7 +15,7 @@ static const int32_t yes_no[] = {0, 1};
 static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES}, // work-group
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
-    [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},        // 1: the geometry is compiled in
+    [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)}, // 1: the geometry is compiled in
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -54,9 +55,9 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 typedef struct cooking {
     upc_unpool unpool;
     const upc_config *config;
-    int64_t room;       // owners of a slab at most
-    upc_slabs sources;  // of the slab at hand
-    int step;           // of them
+    int64_t room;      // owners of a slab at most
+    upc_slabs sources; // of the slab at hand
+    int step;          // of them
 } cooking;
 
 static int64_t owners_of(const upc_slab *slab)
@@ -107,7 +108,8 @@ static int check_outputs(const upc_slabs *slabs, const upc_slab *slab, const cha
     int64_t first[3], last[3];
     *why = "the output's window";
     upc_unpool_outputs(slab, first, last);
-    if (upc_slab_window(&p->out, slab, first, last).count * (int64_t)upc_type_bytes(p->type) > room || owners_of(slab) > c->room)
+    if (upc_slab_window(&p->out, slab, first, last).count * (int64_t)upc_type_bytes(p->type) > room ||
+        owners_of(slab) > c->room)
         return upc_slab_choose(slabs, slab, upc_slab_inner(&p->out) ? inner : outer);
     *why = "the indices' window"; // of a single position of each plane: fewer positions will come later
     upc_slab least = *slab;
@@ -164,7 +166,8 @@ static upconv_status emit_sources(upc_slabs *slabs, const upc_slab *slab)
     const upc_window out = upc_slab_window(&p->out, slab, first, last);
     upc_step step = {.kind = UPC_STEP_KERNEL};
     grid(p, slab, c->step == 2 ? UPC_SLAB_BY : UPC_SLAB_OUT, items);
-    step.bind[0] = c->step == 2 ? upc_unpool_bind(UPC_INDICES, &in, sizeof(int32_t)) : upc_unpool_bind(UPC_INPUT, &in, element);
+    step.bind[0] =
+        c->step == 2 ? upc_unpool_bind(UPC_INDICES, &in, sizeof(int32_t)) : upc_unpool_bind(UPC_INPUT, &in, element);
     step.bind[1] = owners;
     if (c->step == 3)
         step.bind[2] = upc_unpool_bind(UPC_OUTPUT, &out, element);
@@ -177,14 +180,16 @@ static upconv_status emit_outputs(upc_slabs *slabs, const upc_slab *slab)
     cooking *c = slabs->user;
     upc_recipe *recipe = c->unpool.recipe;
     const int64_t owners = owners_of(slab), most = slabs->facts->info.limits.group_count;
-    const int64_t row = UPC_MIN(owners, (int64_t)c->unpool.local[0] * most), items[3] = {row, upc_ceil_div(owners, row), 1};
+    const int64_t row = UPC_MIN(owners, (int64_t)c->unpool.local[0] * most),
+                  items[3] = {row, upc_ceil_div(owners, row), 1};
     upc_step step = {.kind = UPC_STEP_KERNEL};
     step.bind[0] = (upc_bind){UPC_WORKSPACE, 0, (uint64_t)owners * 4};
     c->unpool.part = row;
-    upconv_status status = upc_ceil_div(items[1], c->unpool.local[1]) > most
-                               ? upc_fail(UPCONV_ERROR_UNSUPPORTED, "%lld owners are beyond this device's %lld groups an axis",
-                                          (long long)owners, (long long)most)
-                               : add_step(c, slab, 1, items, &step);
+    upconv_status status =
+        upc_ceil_div(items[1], c->unpool.local[1]) > most
+            ? upc_fail(UPCONV_ERROR_UNSUPPORTED, "%lld owners are beyond this device's %lld groups an axis",
+                       (long long)owners, (long long)most)
+            : add_step(c, slab, 1, items, &step);
     recipe->workspace_bytes = UPC_MAX(recipe->workspace_bytes, (uint64_t)owners * 4);
     for (c->step = 2; c->step <= 3 && !status; c->step++)
         status = upc_slabs_run(&c->sources, slab);
@@ -201,8 +206,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     c.unpool.local[1] = (uint32_t)config->value[GROUP_Y];
     const uint64_t limit = request->workspace_limit ? request->workspace_limit : upc_workspace_default(problem);
     c.room = (int64_t)UPC_MIN(UPC_MIN(limit, facts->info.limits.alloc_bytes), (uint64_t)upc_slab_room(facts)) / 4;
-    upc_slabs outputs = {.problem = problem, .facts = facts, .check = check_outputs, .emit = emit_outputs, .user = &c,
-                         .step = 1};
+    upc_slabs outputs = {
+        .problem = problem, .facts = facts, .check = check_outputs, .emit = emit_outputs, .user = &c, .step = 1};
     c.sources = outputs;
     c.sources.check = check_sources;
     c.sources.emit = emit_sources;
@@ -215,6 +220,14 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 }
 
 const upc_solver upc_solver_owners = {
-    .name = "owners", .version = 1, .ops = 1u << UPCONV_MAX_UNPOOL, .knobs = knobs, .knob_count = UPC_COUNT(knobs),
-    .refuse = refuse, .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook,
+    .name = "owners",
+    .version = 1,
+    .ops = 1u << UPCONV_MAX_UNPOOL,
+    .knobs = knobs,
+    .knob_count = UPC_COUNT(knobs),
+    .refuse = refuse,
+    .guess = guess,
+    .legal = legal,
+    .cost_us = cost_us,
+    .cook = cook,
 };

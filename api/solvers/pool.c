@@ -12,8 +12,8 @@ static const int32_t runs[] = {1, 2, 4, 8, 16, 32, 64}, yes_no[] = {0, 1};
 static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES}, // work-group
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
-    [RUN] = {"run", runs, UPC_COUNT(runs)},              // outputs of an item, along w
-    [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},        // 1: the geometry is compiled in
+    [RUN] = {"run", runs, UPC_COUNT(runs)},       // outputs of an item, along w
+    [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)}, // 1: the geometry is compiled in
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -64,7 +64,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     return (outputs * (2 + taps) + items * 4) / (processor ? 1e3 : 1e4) / upc_gather_busy(facts, items) + 5;
 }
 
-// ----------------------------------------------------------------------------------------------------------- the recipe
+// ---------------------------------------------------------------------------------------------------------- the recipe
 
 typedef struct cooking {
     const upc_config *config;
@@ -114,7 +114,8 @@ static int check(const upc_slabs *slabs, const upc_slab *slab, const char **why)
 {
     enum { N = UPC_SLAB_N, C = UPC_SLAB_C, D = UPC_SLAB_OUT, H, W, KD = UPC_SLAB_BY, KH, KW, NEVER = UPC_SLAB_NEVER };
     static const int outer[] = {N, C, D, H, W, KD, KH, KW, NEVER}, inner[] = {N, D, H, W, C, KD, KH, KW, NEVER};
-    static const int for_y[] = {D, H, NEVER}, for_z[] = {N, C, NEVER}, for_x[] = {W, C, NEVER}, taps[] = {KD, KH, KW, NEVER};
+    static const int for_y[] = {D, H, NEVER}, for_z[] = {N, C, NEVER}, for_x[] = {W, C, NEVER},
+                     taps[] = {KD, KH, KW, NEVER};
     const cooking *c = slabs->user;
     const upconv_limits *limits = &slabs->facts->info.limits;
     const int64_t room = upc_slab_room(slabs->facts), element = (int64_t)upc_type_bytes(slabs->problem->type);
@@ -144,8 +145,9 @@ static int check(const upc_slabs *slabs, const upc_slab *slab, const char **why)
     return cut == NEVER ? UPC_SLAB_FITS : cut;
 }
 
-static const char *const arg_names[] = {"N_N", "C_N", "N_0", "C_0", "OD_0", "OH_0", "OH_N", "OW_0", "OW_N", "LINES", "KD_0", "KD_END",
-                                        "KH_0", "KH_END", "KW_0", "KW_END", "SRC_0", "DST_0", "FIRST", "IN_C0", "OUT_C0"};
+static const char *const arg_names[] = {"N_N",  "C_N",    "N_0",   "C_0",   "OD_0",   "OH_0",  "OH_N",
+                                        "OW_0", "OW_N",   "LINES", "KD_0",  "KD_END", "KH_0",  "KH_END",
+                                        "KW_0", "KW_END", "SRC_0", "DST_0", "FIRST",  "IN_C0", "OUT_C0"};
 
 static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
 {
@@ -160,10 +162,27 @@ static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
     grid(c, slab, items);
     const bool again = f[k] || f[k + 1] || f[k + 2];
     const int64_t values[] = {
-        n[UPC_SLAB_N], upc_ceil_div(n[UPC_SLAB_C], c->fours ? 4 : 1), f[UPC_SLAB_N], f[UPC_SLAB_C], f[o], f[o + 1], n[o + 1],
-        f[o + 2], n[o + 2], n[o] * n[o + 1], f[k], f[k] + n[k], f[k + 1], f[k + 1] + n[k + 1], f[k + 2], f[k + 2] + n[k + 2],
-        upc_slab_start(&c->in, slab, &in), upc_slab_start(&c->out, slab, &out), !again,
-        f[UPC_SLAB_C] % c->in.pack, f[UPC_SLAB_C] % c->out.pack,
+        n[UPC_SLAB_N],
+        upc_ceil_div(n[UPC_SLAB_C], c->fours ? 4 : 1),
+        f[UPC_SLAB_N],
+        f[UPC_SLAB_C],
+        f[o],
+        f[o + 1],
+        n[o + 1],
+        f[o + 2],
+        n[o + 2],
+        n[o] * n[o + 1],
+        f[k],
+        f[k] + n[k],
+        f[k + 1],
+        f[k + 1] + n[k + 1],
+        f[k + 2],
+        f[k + 2] + n[k + 2],
+        upc_slab_start(&c->in, slab, &in),
+        upc_slab_start(&c->out, slab, &out),
+        !again,
+        f[UPC_SLAB_C] % c->in.pack,
+        f[UPC_SLAB_C] % c->out.pack,
     };
     upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = again, .bind_count = 4};
     for (size_t i = 0; i < UPC_COUNT(values); i++)
@@ -182,20 +201,49 @@ static upconv_status describe(cooking *c, const upc_problem *p, const upc_facts 
 {
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const uint32_t local[3] = {(uint32_t)c->config->value[GROUP_X], (uint32_t)c->config->value[GROUP_Y], 1};
-    const upc_number defines[] = {
-        {"IN_STORE", upc_store_of(facts, p->type)}, {"OUT_STORE", upc_store_of(facts, p->type)}, {"IN_PACK", c->in.pack},
-        {"OUT_PACK", c->out.pack}, {"FOURS", c->fours}, {"INNER", c->inner}, {"INDEX", (int)p->index},
-        {"RUN", c->config->value[RUN]},
-    }, fixed[] = {
-        {"DI", d->in}, {"HI", h->in}, {"WI", w->in}, {"KD", d->kernel}, {"KH", h->kernel}, {"KW", w->kernel}, {"SD", d->stride},
-        {"SH", h->stride}, {"SW", w->stride}, {"DD", d->dilation}, {"DH", h->dilation}, {"DW", w->dilation}, {"PD", d->pad},
-        {"PH", h->pad}, {"PW", w->pad}, {"IN_N", c->in.image}, {"IN_C", c->in.channel}, {"IN_D", c->in.axis[0]},
-        {"IN_H", c->in.axis[1]}, {"IN_W", c->in.axis[2]}, {"OUT_N", c->out.image}, {"OUT_C", c->out.channel},
-        {"OUT_D", c->out.axis[0]}, {"OUT_H", c->out.axis[1]}, {"OUT_W", c->out.axis[2]}, {"CHANNELS", p->icg},
-    };
+    const upc_number defines[] =
+        {
+            {"IN_STORE", upc_store_of(facts, p->type)},
+            {"OUT_STORE", upc_store_of(facts, p->type)},
+            {"IN_PACK", c->in.pack},
+            {"OUT_PACK", c->out.pack},
+            {"FOURS", c->fours},
+            {"INNER", c->inner},
+            {"INDEX", (int)p->index},
+            {"RUN", c->config->value[RUN]},
+        },
+                     fixed[] = {
+                         {"DI", d->in},
+                         {"HI", h->in},
+                         {"WI", w->in},
+                         {"KD", d->kernel},
+                         {"KH", h->kernel},
+                         {"KW", w->kernel},
+                         {"SD", d->stride},
+                         {"SH", h->stride},
+                         {"SW", w->stride},
+                         {"DD", d->dilation},
+                         {"DH", h->dilation},
+                         {"DW", w->dilation},
+                         {"PD", d->pad},
+                         {"PH", h->pad},
+                         {"PW", w->pad},
+                         {"IN_N", c->in.image},
+                         {"IN_C", c->in.channel},
+                         {"IN_D", c->in.axis[0]},
+                         {"IN_H", c->in.axis[1]},
+                         {"IN_W", c->in.axis[2]},
+                         {"OUT_N", c->out.image},
+                         {"OUT_C", c->out.channel},
+                         {"OUT_D", c->out.axis[0]},
+                         {"OUT_H", c->out.axis[1]},
+                         {"OUT_W", c->out.axis[2]},
+                         {"CHANNELS", p->icg},
+                     };
     upc_program_desc_init(&c->program, "pool", local, 4);
     upc_program_defines(&c->program, defines, UPC_COUNT(defines));
-    const upconv_status status = upc_program_fixed(c->recipe, &c->program, fixed, UPC_COUNT(fixed), c->config->value[SPEC]);
+    const upconv_status status =
+        upc_program_fixed(c->recipe, &c->program, fixed, UPC_COUNT(fixed), c->config->value[SPEC]);
     if (!c->recipe->table_count && !status) // a binding must have something
         return upc_recipe_table(c->recipe, 0);
     return status;
@@ -222,8 +270,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
         return status;
     for (size_t i = 0; i < UPC_COUNT(arg_names); i++)
         upc_program_arg(&c.program, arg_names[i]);
-    upc_slabs slabs = {.problem = problem, .facts = facts, .check = check, .emit = emit, .user = &c,
-                       .step = c.fours ? 4 : 1};
+    upc_slabs slabs = {
+        .problem = problem, .facts = facts, .check = check, .emit = emit, .user = &c, .step = c.fours ? 4 : 1};
     upc_slab whole = {.count = {problem->batch, problem->icg}};
     for (int a = 0; a < 3; a++) {
         whole.count[UPC_SLAB_OUT + a] = problem->axis[a].out;
@@ -233,6 +281,14 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 }
 
 const upc_solver upc_solver_pool = {
-    .name = "pool", .version = 1, .ops = 1u << UPCONV_MAX_POOL, .knobs = knobs, .knob_count = UPC_COUNT(knobs),
-    .refuse = refuse, .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook,
+    .name = "pool",
+    .version = 1,
+    .ops = 1u << UPCONV_MAX_POOL,
+    .knobs = knobs,
+    .knob_count = UPC_COUNT(knobs),
+    .refuse = refuse,
+    .guess = guess,
+    .legal = legal,
+    .cost_us = cost_us,
+    .cook = cook,
 };

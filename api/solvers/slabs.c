@@ -15,8 +15,10 @@ upconv_status upc_slabs_run(upc_slabs *slabs, const upc_slab *whole)
     const char *why = "a slab";
     const int cut = slabs->check(slabs, whole, &why);
     if (cut == UPC_SLAB_NEVER)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s cannot be cut below this device's limit (%llu bytes a binding, %u groups, "
-                        "%u rounds of loops)", why, (unsigned long long)slabs->facts->info.limits.binding_bytes,
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "%s cannot be cut below this device's limit (%llu bytes a binding, %u groups, "
+                        "%u rounds of loops)",
+                        why, (unsigned long long)slabs->facts->info.limits.binding_bytes,
                         slabs->facts->info.limits.group_count, slabs->facts->loop_rounds);
     if (cut == UPC_SLAB_FITS && ++slabs->emitted > UPC_MAX_DISPATCHES)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",
@@ -35,12 +37,15 @@ upconv_status upc_slabs_run(upc_slabs *slabs, const upc_slab *whole)
     return upc_slabs_run(slabs, &half);
 }
 
-// Whole vectors of four at either end: at the front so that f16 begins at a whole word, at the back of blocks of channels.
-upc_window upc_slab_window(const upc_tensor *tensor, const upc_slab *slab, const int64_t first[3], const int64_t last[3])
+// Whole vectors of four at either end: at the front so that f16 begins at a whole word, at the back of blocks of
+// channels.
+upc_window upc_slab_window(const upc_tensor *tensor, const upc_slab *slab, const int64_t first[3],
+                           const int64_t last[3])
 {
     const int64_t n = slab->first[UPC_SLAB_N], c = slab->first[UPC_SLAB_C];
     const int64_t from = upc_tensor_at(tensor, n, c, first[0], first[1], first[2]) / 4 * 4;
-    int64_t to = upc_tensor_at(tensor, n + slab->count[UPC_SLAB_N] - 1, c + slab->count[UPC_SLAB_C] - 1, last[0], last[1], last[2]);
+    int64_t to = upc_tensor_at(tensor, n + slab->count[UPC_SLAB_N] - 1, c + slab->count[UPC_SLAB_C] - 1, last[0],
+                               last[1], last[2]);
     if (tensor->pack > 1)
         to = to / tensor->pack * tensor->pack + tensor->pack - 1;
     return (upc_window){from, to - from + 1};
@@ -72,7 +77,8 @@ const char *upc_slab_refuse(const upc_problem *problem, char *sentence)
 {
     for (int in = 0; in < 2; in++)
         if (reach_of(problem, in) > INT32_MAX / 4) {
-            snprintf(sentence, UPC_SENTENCE, "an %s whose positions lie up to %lld elements apart is beyond 32-bit byte offsets",
+            snprintf(sentence, UPC_SENTENCE,
+                     "an %s whose positions lie up to %lld elements apart is beyond 32-bit byte offsets",
                      in ? "input" : "output", (long long)reach_of(problem, in));
             return sentence;
         }
@@ -95,13 +101,15 @@ void upc_program_defines(upc_program_desc *program, const upc_number *defines, s
 }
 
 // Distances between images do not fit 32 bits for giant tensors, but then a window holds only one.
-upconv_status upc_program_fixed(upc_recipe *recipe, upc_program_desc *program, const upc_number *fixed, size_t count, bool spec)
+upconv_status upc_program_fixed(upc_recipe *recipe, upc_program_desc *program, const upc_number *fixed, size_t count,
+                                bool spec)
 {
     const int32_t at = (int32_t)recipe->table_count;
     upconv_status status = UPCONV_OK;
     for (size_t i = 0; i < count && !status; i++) {
         const int32_t value = fixed[i].value > INT32_MAX ? 0 : (int32_t)fixed[i].value;
-        upc_program_param(program, fixed[i].name, spec ? UPC_PARAM_SPEC : UPC_PARAM_TABLE, spec ? value : at + (int32_t)i);
+        upc_program_param(program, fixed[i].name, spec ? UPC_PARAM_SPEC : UPC_PARAM_TABLE,
+                          spec ? value : at + (int32_t)i);
         if (!spec)
             status = upc_recipe_table(recipe, value);
     }

@@ -1,5 +1,6 @@
-// Max unpooling, source after source: an item has lines of a plane (or of some planes) to itself, so that the last source to come to a
-// place stays, and no memory is needed beside the output. For processors; and where a device has no room for owners.
+// Max unpooling, source after source: an item has lines of a plane (or of some planes) to itself, so that the last
+// source to come to a place stays, and no memory is needed beside the output. For processors; and where a device has no
+// room for owners.
 #include "unpool.h"
 
 #include "gather.h"
@@ -15,9 +16,9 @@ void upc_unpool_init(upc_unpool *unpool, const upc_problem *problem, const upc_f
     for (int a = 0; a < 3; a++)
         unpool->linear = unpool->linear && problem->space[a] == problem->axis[a].out;
     // an axis with one position is no distance apart
-    unpool->linear = unpool->linear && (problem->axis[1].out == 1 || out->axis[1] == problem->axis[2].out * out->axis[2]) &&
-                     (problem->axis[0].out == 1 ||
-                      out->axis[0] == problem->axis[1].out * problem->axis[2].out * out->axis[2]);
+    unpool->linear =
+        unpool->linear && (problem->axis[1].out == 1 || out->axis[1] == problem->axis[2].out * out->axis[2]) &&
+        (problem->axis[0].out == 1 || out->axis[0] == problem->axis[1].out * problem->axis[2].out * out->axis[2]);
 }
 
 bool upc_unpool_linear(const upc_unpool *unpool, const upc_slab *slab)
@@ -35,8 +36,14 @@ static void range(const upc_slab *slab, int at, int64_t first[3], int64_t last[3
     }
 }
 
-void upc_unpool_outputs(const upc_slab *slab, int64_t first[3], int64_t last[3]) { range(slab, UPC_SLAB_OUT, first, last); }
-void upc_unpool_sources(const upc_slab *slab, int64_t first[3], int64_t last[3]) { range(slab, UPC_SLAB_BY, first, last); }
+void upc_unpool_outputs(const upc_slab *slab, int64_t first[3], int64_t last[3])
+{
+    range(slab, UPC_SLAB_OUT, first, last);
+}
+void upc_unpool_sources(const upc_slab *slab, int64_t first[3], int64_t last[3])
+{
+    range(slab, UPC_SLAB_BY, first, last);
+}
 
 upc_bind upc_unpool_bind(upc_place place, const upc_window *window, size_t element)
 {
@@ -50,11 +57,13 @@ static upconv_status fixed_numbers(const upc_unpool *u, upc_program_desc *progra
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const upc_tensor *in = &p->in, *out = &p->out;
     const upc_number fixed[] = {
-        {"HI", h->in}, {"WI", w->in}, {"HO", h->out}, {"WO", w->out}, {"KD", d->kernel}, {"KH", h->kernel}, {"KW", w->kernel},
-        {"SD", d->stride}, {"SH", h->stride}, {"SW", w->stride}, {"DD", d->dilation}, {"DH", h->dilation}, {"DW", w->dilation},
-        {"PD", d->pad}, {"PH", h->pad}, {"PW", w->pad}, {"ED", p->space[0]}, {"EH", p->space[1]}, {"EW", p->space[2]},
-        {"IN_N", in->image}, {"IN_C", in->channel}, {"IN_D", in->axis[0]}, {"IN_H", in->axis[1]}, {"IN_W", in->axis[2]},
-        {"OUT_N", out->image}, {"OUT_C", out->channel}, {"OUT_D", out->axis[0]}, {"OUT_H", out->axis[1]},
+        {"HI", h->in},           {"WI", w->in},           {"HO", h->out},          {"WO", w->out},
+        {"KD", d->kernel},       {"KH", h->kernel},       {"KW", w->kernel},       {"SD", d->stride},
+        {"SH", h->stride},       {"SW", w->stride},       {"DD", d->dilation},     {"DH", h->dilation},
+        {"DW", w->dilation},     {"PD", d->pad},          {"PH", h->pad},          {"PW", w->pad},
+        {"ED", p->space[0]},     {"EH", p->space[1]},     {"EW", p->space[2]},     {"IN_N", in->image},
+        {"IN_C", in->channel},   {"IN_D", in->axis[0]},   {"IN_H", in->axis[1]},   {"IN_W", in->axis[2]},
+        {"OUT_N", out->image},   {"OUT_C", out->channel}, {"OUT_D", out->axis[0]}, {"OUT_H", out->axis[1]},
         {"OUT_W", out->axis[2]}, {"CHANNELS", p->icg},
     };
     if (u->spec || !u->recipe->table_count)
@@ -64,9 +73,9 @@ static upconv_status fixed_numbers(const upc_unpool *u, upc_program_desc *progra
     return UPCONV_OK;
 }
 
-static const char *const arg_names[] = {"N_N",  "C_N",  "N_0",  "C_0",  "OD_0", "OH_0", "OW_0",  "OD_N",  "OH_N", "OW_N",
-                                        "ID_0", "IH_0", "IW_0", "ID_N", "IH_N", "IW_N", "LINES", "SLOTS", "FIRST", "SRC_0", "DST_0",
-                                        "PART_N", "IN_C0", "OUT_C0"};
+static const char *const arg_names[] = {"N_N",   "C_N",   "N_0",   "C_0",   "OD_0",  "OH_0",   "OW_0",  "OD_N",
+                                        "OH_N",  "OW_N",  "ID_0",  "IH_0",  "IW_0",  "ID_N",   "IH_N",  "IW_N",
+                                        "LINES", "SLOTS", "FIRST", "SRC_0", "DST_0", "PART_N", "IN_C0", "OUT_C0"};
 
 upconv_status upc_unpool_step(const upc_unpool *u, const upc_slab *slab, int number, uint32_t bindings, upc_step *step)
 {
@@ -79,15 +88,41 @@ upconv_status upc_unpool_step(const upc_unpool *u, const upc_slab *slab, int num
     upc_unpool_outputs(slab, first, last);
     const upc_window out = upc_slab_window(&p->out, slab, first, last);
     const int64_t values[] = {
-        n[UPC_SLAB_N], n[UPC_SLAB_C], f[UPC_SLAB_N], f[UPC_SLAB_C], f[o], f[o + 1], f[o + 2], n[o], n[o + 1], n[o + 2],
-        f[i], f[i + 1], f[i + 2], n[i], n[i + 1], n[i + 2], n[o] * n[o + 1], n[o] * n[o + 1] * n[o + 2],
-        !f[i] && !f[i + 1] && !f[i + 2], upc_slab_start(&p->in, slab, &in), upc_slab_start(&p->out, slab, &out), u->part,
-        f[UPC_SLAB_C] % p->in.pack, f[UPC_SLAB_C] % p->out.pack,
+        n[UPC_SLAB_N],
+        n[UPC_SLAB_C],
+        f[UPC_SLAB_N],
+        f[UPC_SLAB_C],
+        f[o],
+        f[o + 1],
+        f[o + 2],
+        n[o],
+        n[o + 1],
+        n[o + 2],
+        f[i],
+        f[i + 1],
+        f[i + 2],
+        n[i],
+        n[i + 1],
+        n[i + 2],
+        n[o] * n[o + 1],
+        n[o] * n[o + 1] * n[o + 2],
+        !f[i] && !f[i + 1] && !f[i + 2],
+        upc_slab_start(&p->in, slab, &in),
+        upc_slab_start(&p->out, slab, &out),
+        u->part,
+        f[UPC_SLAB_C] % p->in.pack,
+        f[UPC_SLAB_C] % p->out.pack,
     };
     const upc_number defines[] = {
-        {"STEP", number}, {"IN_DENSE", p->in.axis[2] == 1}, {"OUT_DENSE", p->out.axis[2] == 1}, {"LINEAR", upc_unpool_linear(u, slab)}, {"INDEX", (int)p->index},
-        {"IN_STORE", upc_store_of(u->facts, p->type)}, {"OUT_STORE", upc_store_of(u->facts, p->type)},
-        {"IN_PACK", p->in.pack}, {"OUT_PACK", p->out.pack},
+        {"STEP", number},
+        {"IN_DENSE", p->in.axis[2] == 1},
+        {"OUT_DENSE", p->out.axis[2] == 1},
+        {"LINEAR", upc_unpool_linear(u, slab)},
+        {"INDEX", (int)p->index},
+        {"IN_STORE", upc_store_of(u->facts, p->type)},
+        {"OUT_STORE", upc_store_of(u->facts, p->type)},
+        {"IN_PACK", p->in.pack},
+        {"OUT_PACK", p->out.pack},
     };
     upc_program_desc program;
     upc_program_desc_init(&program, "unpool", u->local, bindings);
@@ -109,14 +144,14 @@ upconv_status upc_unpool_step(const upc_unpool *u, const upc_slab *slab, int num
 
 enum { GROUP_X, PARTS, CHANNELS, SPEC };
 
-static const int32_t groups[] = {1, 2, 4, 8, 16, 32, 64}, parts[] = {1, 2, 4, 8, 16, 32, 64}, channels[] = {1, 4, 8, 16, 32, 64},
-                     yes_no[] = {0, 1};
+static const int32_t groups[] = {1, 2, 4, 8, 16, 32, 64}, parts[] = {1, 2, 4, 8, 16, 32, 64},
+                     channels[] = {1, 4, 8, 16, 32, 64}, yes_no[] = {0, 1};
 
 static const upc_knob knobs[] = {
-    [GROUP_X] = {"x", groups, UPC_COUNT(groups)},           // work-group
-    [PARTS] = {"parts", parts, UPC_COUNT(parts)},           // of the lines of an output plane, an item each
+    [GROUP_X] = {"x", groups, UPC_COUNT(groups)},             // work-group
+    [PARTS] = {"parts", parts, UPC_COUNT(parts)},             // of the lines of an output plane, an item each
     [CHANNELS] = {"channels", channels, UPC_COUNT(channels)}, // of an item
-    [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},           // 1: the geometry is compiled in
+    [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},             // 1: the geometry is compiled in
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -140,7 +175,8 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
            problem->axis[0].out * problem->axis[1].out > 2 * config->value[PARTS])
         config->value[PARTS] *= 2;
     config->value[GROUP_X] = 1;
-    while (!processor && config->value[GROUP_X] < 32 && config->value[GROUP_X] * 2 <= (int32_t)facts->info.limits.group_size &&
+    while (!processor && config->value[GROUP_X] < 32 &&
+           config->value[GROUP_X] * 2 <= (int32_t)facts->info.limits.group_size &&
            config->value[GROUP_X] < problem->icg)
         config->value[GROUP_X] *= 2;
 }
@@ -155,8 +191,8 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
     const double outputs = (double)upc_output_elements(problem), sources = (double)upc_input_elements(problem);
-    const double items = (double)problem->batch * (double)upc_ceil_div(problem->icg, config->value[CHANNELS]) *
-                         config->value[PARTS];
+    const double items =
+        (double)problem->batch * (double)upc_ceil_div(problem->icg, config->value[CHANNELS]) * config->value[PARTS];
     const double rate = facts->info.kind == UPCONV_DEVICE_CPU ? 1e3 : 500; // a GPU's items touch memory far apart
     return (outputs + sources * 4 * config->value[PARTS]) / rate / upc_gather_busy(facts, items) + 5;
 }
@@ -224,7 +260,8 @@ static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
     const upc_problem *p = slabs->problem;
     const size_t element = upc_type_bytes(p->type);
     const upc_number defines[] = {
-        {"PER", c->config->value[CHANNELS]}, {"SIDE_BY_SIDE", upc_slab_inner(&p->out)},
+        {"PER", c->config->value[CHANNELS]},
+        {"SIDE_BY_SIDE", upc_slab_inner(&p->out)},
     };
     int64_t first[3], last[3], items[3];
     upc_unpool_sources(slab, first, last);
@@ -265,6 +302,14 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 }
 
 const upc_solver upc_solver_unpool = {
-    .name = "unpool", .version = 1, .ops = 1u << UPCONV_MAX_UNPOOL, .knobs = knobs, .knob_count = UPC_COUNT(knobs),
-    .refuse = refuse, .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook,
+    .name = "unpool",
+    .version = 1,
+    .ops = 1u << UPCONV_MAX_UNPOOL,
+    .knobs = knobs,
+    .knob_count = UPC_COUNT(knobs),
+    .refuse = refuse,
+    .guess = guess,
+    .legal = legal,
+    .cost_us = cost_us,
+    .cook = cook,
 };

@@ -1,5 +1,5 @@
-// What the two solvers of max unpooling share (shaders/unpool.kernel): unpool takes the sources of a plane one after the other, owners
-// lets all of them claim their outputs at once.
+// What the two solvers of max unpooling share (shaders/unpool.kernel): unpool takes the sources of a plane one after
+// the other, owners lets all of them claim their outputs at once.
 #ifndef UPC_UNPOOL_H
 #define UPC_UNPOOL_H
 
@@ -25,9 +25,10 @@ bool upc_unpool_linear(const upc_unpool *unpool, const upc_slab *slab);
 void upc_unpool_outputs(const upc_slab *slab, int64_t first[3], int64_t last[3]);
 void upc_unpool_sources(const upc_slab *slab, int64_t first[3], int64_t last[3]);
 
-// A step of the kernel with the arguments of a slab; *step lacks groups and bindings. The program has `bindings` of them, the table
-// last.
-upconv_status upc_unpool_step(const upc_unpool *unpool, const upc_slab *slab, int number, uint32_t bindings, upc_step *step);
+// A step of the kernel with the arguments of a slab; *step lacks groups and bindings. The program has `bindings` of
+// them, the table last.
+upconv_status upc_unpool_step(const upc_unpool *unpool, const upc_slab *slab, int number, uint32_t bindings,
+                              upc_step *step);
 
 upc_bind upc_unpool_bind(upc_place place, const upc_window *window, size_t element);
 

@@ -16,8 +16,8 @@ typedef struct unpool_op {
 } unpool_op;
 
 static const unpool_op operations[] = {
-    {"pytorch", "max_unpool1d", PYTORCH, UPCONV_INDEX_PLANE},  {"pytorch", "max_unpool2d", PYTORCH, UPCONV_INDEX_PLANE},
-    {"pytorch", "max_unpool3d", PYTORCH, UPCONV_INDEX_PLANE},  {"onnx", "MaxUnpool", ONNX, UPCONV_INDEX_TENSOR},
+    {"pytorch", "max_unpool1d", PYTORCH, UPCONV_INDEX_PLANE}, {"pytorch", "max_unpool2d", PYTORCH, UPCONV_INDEX_PLANE},
+    {"pytorch", "max_unpool3d", PYTORCH, UPCONV_INDEX_PLANE}, {"onnx", "MaxUnpool", ONNX, UPCONV_INDEX_TENSOR},
     {"tflite", "MaxUnpooling2D", TFLITE, UPCONV_INDEX_IMAGE},
 };
 
@@ -31,7 +31,7 @@ static const unpool_op *operation_of(const corpus_case *item)
 
 bool unpool_case(const corpus_case *item) { return operation_of(item) != NULL; }
 
-// ------------------------------------------------------------------------------------------------------------ the problem
+// --------------------------------------------------------------------------------------------------------- the problem
 
 // Where the axes are in a tensor's shape: N, C and then ours, slowest first. The last axis of TFLite's is C.
 static void axes_of(const corpus_tensor *tensor, bool last, int places[5])
@@ -102,8 +102,11 @@ bool unpool_map(corpus_case *item, upconv_problem *p)
         return false;
     int places[5];
     axes_of(input, last, places);
-    *p = (upconv_problem){.struct_size = sizeof *p, .op = UPCONV_MAX_UNPOOL, .dims = input->rank - 2,
-                          .batch = (int32_t)input->shape[places[0]], .in_channels = (int32_t)input->shape[places[1]],
+    *p = (upconv_problem){.struct_size = sizeof *p,
+                          .op = UPCONV_MAX_UNPOOL,
+                          .dims = input->rank - 2,
+                          .batch = (int32_t)input->shape[places[0]],
+                          .in_channels = (int32_t)input->shape[places[1]],
                           .index = operation->index};
     for (int a = 0; a < p->dims; a++)
         p->in[a] = (int32_t)input->shape[places[2 + a]];
@@ -126,7 +129,7 @@ bool unpool_map(corpus_case *item, upconv_problem *p)
     return true;
 }
 
-// ----------------------------------------------------------------------------------------------------------- running it
+// ---------------------------------------------------------------------------------------------------------- running it
 
 enum { BEHIND = 64 }; // canaries behind the output
 static const unsigned char canary = 0xa5;
@@ -142,7 +145,8 @@ typedef struct run_state {
 
 static void run_finish(run_state *s)
 {
-    void *const all[] = {s->input, s->expected, s->output, s->indices, s->laid_input, s->laid_output, s->marks, s->laid_indices};
+    void *const all[] = {s->input,      s->expected,    s->output, s->indices,
+                         s->laid_input, s->laid_output, s->marks,  s->laid_indices};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
 }
@@ -202,8 +206,8 @@ static bool allocate(corpus_case *item, run_state *s)
     s->laid_indices = malloc((size_t)s->sizes.indices_bytes);
     s->laid_output = malloc((size_t)s->sizes.output_bytes + BEHIND);
     s->marks = calloc((size_t)s->sizes.output_bytes + BEHIND, 1);
-    if (!s->input || !s->indices || !s->expected || !s->output || !s->laid_input || !s->laid_indices || !s->laid_output ||
-        !s->marks)
+    if (!s->input || !s->indices || !s->expected || !s->output || !s->laid_input || !s->laid_indices ||
+        !s->laid_output || !s->marks)
         return case_wrong(item, "no memory for the tensors");
     memset(s->laid_input, 0xff, (size_t)s->sizes.input_bytes);
     memset(s->laid_indices, 0x7f, (size_t)s->sizes.indices_bytes); // what nothing may look at leads nowhere
@@ -259,7 +263,8 @@ static bool set_up(corpus_case *item, const case_runner *runner, run_state *s)
 static bool take_tensors(corpus_case *item, run_state *s)
 {
     const bool last = !strcmp(item->dialect, "tflite");
-    corpus_tensor *input = case_input(item, "input X"), *indices = case_input(item, "indices I"), *output = &item->outputs[0];
+    corpus_tensor *input = case_input(item, "input X"), *indices = case_input(item, "indices I"),
+                  *output = &item->outputs[0];
     if (!indices || item->output_count != 1)
         return case_wrong(item, "the case has no indices, or not one output");
     if (!tensor_load(item, input) || !tensor_load(item, indices) || !tensor_load(item, output))
@@ -268,9 +273,9 @@ static bool take_tensors(corpus_case *item, run_state *s)
         return case_wrong(item, "the tensors are not float32");
     if (input->array.elements != s->sizes.input_elements || indices->array.elements != s->sizes.input_elements ||
         output->array.elements != s->sizes.output_elements)
-        return case_wrong(item, "the tensors have %zu, %zu and %zu elements, not %llu, as many, and %llu", input->array.elements,
-                          indices->array.elements, output->array.elements, (unsigned long long)s->sizes.input_elements,
-                          (unsigned long long)s->sizes.output_elements);
+        return case_wrong(item, "the tensors have %zu, %zu and %zu elements, not %llu, as many, and %llu",
+                          input->array.elements, indices->array.elements, output->array.elements,
+                          (unsigned long long)s->sizes.input_elements, (unsigned long long)s->sizes.output_elements);
     if (!allocate(item, s) || !take_indices(item, indices, last, s->indices))
         return false;
     take_floats(input, last, s->input);

@@ -1,4 +1,5 @@
-// The corpus' cases of max unpooling: which indices they have, run and compared. Values are only copied, so results are exact.
+// The corpus' cases of max unpooling: which indices they have, run and compared. Values are only copied, so results are
+// exact.
 #ifndef CONFORMANCE_UNPOOL_H
 #define CONFORMANCE_UNPOOL_H
 
