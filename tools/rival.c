@@ -243,6 +243,10 @@ static bool add_problem(cJSON *object, const upconv_problem *p, const char *text
 
 bool rival_prepare(rival *r, const upconv_problem *problem, char *error, size_t error_size)
 {
+    if (problem->op != UPCONV_CONV_TRANSPOSE) {
+        snprintf(error, error_size, "only transposed convolutions are compared");
+        return false;
+    }
     char *text = session_problem_text(problem);
     cJSON *request = cJSON_CreateObject(), *whole;
     cJSON *about = request ? cJSON_AddObjectToObject(request, "problem") : NULL;

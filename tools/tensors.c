@@ -87,9 +87,10 @@ bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t
     bool residual = problem->residual != UPCONV_RESIDUAL_NONE;
     t->input = malloc(sizes->input_bytes);
     t->residual = residual ? malloc(sizes->output_bytes) : NULL;
-    t->weights = malloc(sizes->weights_elements * sizeof *t->weights);
-    t->bias = malloc(sizes->bias_bytes);
-    t->slopes = malloc(sizes->bias_bytes);
+    uint64_t channels = (uint64_t)problem->out_channels;
+    t->weights = malloc((sizes->weights_elements + 1) * sizeof *t->weights);
+    t->bias = malloc((sizes->bias_elements + 1) * sizeof *t->bias);
+    t->slopes = malloc(channels * sizeof *t->slopes);
     if (!t->input || (residual && !t->residual) || !t->weights || !t->bias || !t->slopes) {
         snprintf(error, error_size, "no memory on the host for tensors of %.0f MB",
                  (double)(sizes->input_bytes + sizes->weights_bytes) / 1e6);
@@ -99,7 +100,7 @@ bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t
     fill_typed(problem, t->input, sizes->input_bytes, 1);
     fill(t->weights, sizes->weights_elements, 2);
     fill(t->bias, sizes->bias_elements, 3);
-    fill(t->slopes, sizes->bias_elements, 4);
+    fill(t->slopes, channels, 4);
     if (residual)
         fill_typed(problem, t->residual, sizes->output_bytes, 5);
     return true;
@@ -109,8 +110,8 @@ upconv_status tensors_plan(const tensors *t, upconv_context *context, const char
                            upconv_plan **plan)
 {
     upconv_plan_params params = {.struct_size = sizeof params,
-                                 .weights = t->weights,
-                                 .bias = t->bias,
+                                 .weights = t->sizes.weights_elements ? t->weights : NULL,
+                                 .bias = t->sizes.bias_elements ? t->bias : NULL,
                                  .slopes = t->problem.act == UPCONV_ACT_PRELU ? t->slopes : NULL,
                                  .effort = effort,
                                  .solver = solver};
