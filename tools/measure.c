@@ -64,7 +64,7 @@ struct trial {
     upconv_context *context;
     tensors tensors;
     upconv_plan *plan;
-    upconv_buffer *input, *residual, *output;
+    upconv_buffer *input, *residual, *output, *indices;
 };
 
 void trial_close(trial *t)
@@ -74,6 +74,7 @@ void trial_close(trial *t)
     upconv_buffer_destroy(t->input);
     upconv_buffer_destroy(t->residual);
     upconv_buffer_destroy(t->output);
+    upconv_buffer_destroy(t->indices);
     upconv_plan_destroy(t->plan);
     tensors_finish(&t->tensors);
     free(t);
@@ -99,6 +100,10 @@ static upconv_status make_buffers(trial *t)
         status = filled_buffer(t->context, t->tensors.residual, sizes->output_bytes, &t->residual);
     if (status == UPCONV_OK)
         status = upconv_buffer_create(t->context, sizes->output_bytes, &t->output);
+    if (status == UPCONV_OK && t->tensors.indices)
+        status = filled_buffer(t->context, t->tensors.indices, sizes->indices_bytes, &t->indices);
+    else if (status == UPCONV_OK && sizes->indices_bytes)
+        status = upconv_buffer_create(t->context, sizes->indices_bytes, &t->indices);
     return status;
 }
 
@@ -108,6 +113,7 @@ static upconv_status run_once(trial *t, double *us)
     io.at[UPCONV_INPUT].buffer = t->input;
     io.at[UPCONV_OUTPUT].buffer = t->output;
     io.at[UPCONV_RESIDUAL].buffer = t->residual;
+    io.at[UPCONV_INDICES].buffer = t->indices;
     upconv_ticket ticket = 0;
     uint64_t ns = 0;
     upconv_status status = upconv_submit(t->plan, &io, &ticket);
@@ -155,6 +161,8 @@ static bool same_as(trial *t, upconv_context *reference, char *error, size_t err
     io.at[UPCONV_INPUT].host = all->input;
     io.at[UPCONV_RESIDUAL].host = all->residual;
     io.at[UPCONV_OUTPUT].host = expected;
+    int32_t *found = all->sizes.indices_bytes && !all->indices ? malloc(all->sizes.indices_bytes) : NULL;
+    io.at[UPCONV_INDICES].host = all->indices ? all->indices : found;
     // without a filter the CPU has one way
     const char *solver = all->sizes.weights_elements ? "reference" : NULL;
     if (tensors_plan(all, reference, solver, UPCONV_ESTIMATE, &plan) != UPCONV_OK ||
@@ -177,6 +185,7 @@ static bool same_as(trial *t, upconv_context *reference, char *error, size_t err
 end:
     upconv_plan_destroy(plan);
     free(expected);
+    free(found);
     return fine;
 }
 
@@ -228,10 +237,11 @@ bool trial_describe(const trial *t, const measure_options *options, samples *tim
     double seconds = fmax(options->best ? result->best_us : result->median_us, 1e-3) * 1e-6;
     result->flops = sizes->flops;
     result->f16_sums = t->tensors.problem.sum_type == UPCONV_F16;
-    // weights in the problem's type, as the device keeps them; a residual is read as well as the output written
+    // weights in the problem's type, as the device keeps them; a residual is read as well as the output written; indices are int32
     uint64_t outputs = sizes->output_elements * (t->tensors.residual ? 2 : 1);
     result->bytes = (double)(sizes->input_elements + outputs + sizes->weights_elements) *
-                    (t->tensors.problem.type == UPCONV_F16 ? 2 : 4);
+                        (t->tensors.problem.type == UPCONV_F16 ? 2 : 4) +
+                    4 * (double)sizes->indices_elements;
     result->gflops = result->flops / seconds * 1e-9;
     result->gbytes = result->bytes / seconds * 1e-9;
     return true;

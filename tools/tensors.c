@@ -74,6 +74,50 @@ void tensors_finish(tensors *t)
     free(t->weights);
     free(t->bias);
     free(t->slopes);
+    free(t->indices);
+}
+
+// As the pooling that unpooling undoes makes them of pseudo-random numbers. Where index_space is not the output's, they count otherwise
+// than unpooling does, and some lead nowhere.
+static upconv_status make_indices(tensors *t)
+{
+    const upconv_problem *p = &t->problem;
+    upconv_problem pool = *p;
+    upconv_sizes sizes = {.struct_size = sizeof sizes};
+    upconv_context *context = NULL;
+    upconv_plan *plan = NULL;
+    pool.op = UPCONV_MAX_POOL;
+    pool.in_layout = p->out_layout;
+    pool.in_pitch = p->out_pitch;
+    pool.out_layout = p->in_layout;
+    pool.out_pitch = p->in_pitch;
+    for (int a = 0; a < 3; a++) {
+        pool.in[a] = t->sizes.out[a];
+        pool.out[a] = p->in[a];
+        pool.index_space[a] = 0;
+    }
+    upconv_status status = upconv_problem_sizes(&pool, &sizes);
+    void *input = malloc(sizes.input_bytes + 1), *output = malloc(sizes.output_bytes + 1);
+    if (status == UPCONV_OK && (!input || !output))
+        status = UPCONV_ERROR_HOST_MEMORY;
+    const upconv_context_params params = {.struct_size = sizeof params, .backend = UPCONV_BACKEND_CPU};
+    if (status == UPCONV_OK)
+        status = upconv_context_create(&params, &context);
+    if (status == UPCONV_OK)
+        status = upconv_plan_create(context, &pool, NULL, &plan);
+    if (status == UPCONV_OK) {
+        fill_typed(&pool, input, sizes.input_bytes, 6);
+        const upconv_io io = {.struct_size = sizeof io,
+                              .at[UPCONV_INPUT] = {.host = input},
+                              .at[UPCONV_OUTPUT] = {.host = output},
+                              .at[UPCONV_INDICES] = {.host = t->indices}};
+        status = upconv_execute_io(plan, &io);
+    }
+    upconv_plan_destroy(plan);
+    upconv_context_destroy(context);
+    free(input);
+    free(output);
+    return status;
 }
 
 bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t error_size)
@@ -103,6 +147,15 @@ bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t
     fill(t->slopes, channels, 4);
     if (residual)
         fill_typed(problem, t->residual, sizes->output_bytes, 5);
+    if (problem->op != UPCONV_MAX_UNPOOL)
+        return true;
+    t->indices = calloc(1, sizes->indices_bytes);
+    const upconv_status status = t->indices ? make_indices(t) : UPCONV_ERROR_HOST_MEMORY;
+    if (status != UPCONV_OK) {
+        snprintf(error, error_size, "indices: %s", t->indices ? upconv_last_error() : "no memory");
+        tensors_finish(t);
+        return false;
+    }
     return true;
 }
 

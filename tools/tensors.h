@@ -12,6 +12,7 @@ typedef struct tensors {
     upconv_sizes sizes;
     void *input, *residual; // of the problem's type; residual only where it has one
     float *weights, *bias, *slopes;
+    int32_t *indices;       // of max unpooling, as pooling has made them; what pooling gives is nobody's. Else NULL
 } tensors;
 
 // Made and filled: the same pseudo-random numbers on every machine. false: a sentence is in error.

@@ -194,7 +194,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double items =
         (double)problem->batch * (double)upc_ceil_div(problem->icg, config->value[CHANNELS]) * config->value[PARTS];
     const double rate = facts->info.kind == UPCONV_DEVICE_CPU ? 1e3 : 500; // a GPU's items touch memory far apart
-    return (outputs + sources * 4 * config->value[PARTS]) / rate / upc_gather_busy(facts, items) + 5;
+    return (outputs + sources * (3 + config->value[PARTS])) / rate / upc_gather_busy(facts, items) + 5;
 }
 
 typedef struct cooking {
