@@ -162,27 +162,6 @@ bool upc_pool_place(const upc_problem *problem, int64_t n, int64_t c, const int6
     return true;
 }
 
-void upc_pool_lead(const upc_problem *problem, int32_t *indices)
-{
-    const upc_axis *axis = problem->axis;
-    uint32_t seed = 1;
-    for (int64_t i = 0; i < problem->batch * problem->icg * axis[0].in * axis[1].in * axis[2].in; i++) {
-        const int64_t line = i / axis[2].in, plane = line / axis[1].in / axis[0].in;
-        const int64_t from[3] = {line / axis[1].in % axis[0].in, line % axis[1].in, i % axis[2].in};
-        int64_t k[3], at[3];
-        bool inside = true;
-        for (int a = 0; a < 3; a++) {
-            seed = seed * 1664525u + 1013904223u;
-            k[a] = (int64_t)(seed >> 8) % axis[a].kernel;
-            at[a] = from[a] * axis[a].stride - axis[a].pad + k[a] * axis[a].dilation;
-            inside = inside && at[a] >= 0 && at[a] < UPC_MIN(axis[a].out, problem->space[a]);
-        }
-        const int64_t n = plane / problem->icg, c = plane % problem->icg;
-        indices[upc_tensor_at(&problem->in, n, c, from[0], from[1], from[2])] =
-            inside ? upc_pool_index(problem, n, c, at, k) : -1;
-    }
-}
-
 // ----------------------------------------------------------------------------------------------------- the definitions
 
 // Goes on to the next position in raster order; false behind the last.

@@ -23,10 +23,8 @@ int32_t upc_pool_index(const upc_problem *problem, int64_t n, int64_t c, const i
 bool upc_pool_place(const upc_problem *problem, int64_t n, int64_t c, const int64_t from[3], int32_t index,
                     int64_t to[3]);
 
-// Unpooling: indices as pooling makes them, into memory of upc_indices_bytes: each leads to some tap of its own window, if it lies within.
-void upc_pool_lead(const upc_problem *problem, int32_t *indices);
-
-// Unpooling: indices to measure with. Each source's leads to a tap of its window, moved into the space where that lies outside.
+// Unpooling: indices to measure with. Each source's leads to a tap of its window, moved into the space where that lies
+// outside.
 void upc_pool_example(const upc_problem *problem, int32_t *indices);
 
 upconv_status upc_host_pool(const upc_env *env, const void *arg, void *const *pointers);
