@@ -75,6 +75,7 @@ static uint64_t role_alignment(const upconv_plan *plan, upconv_role role)
     if (!is_tensor(plan, role))
         return role == UPCONV_WORKSPACE ? 256
                : role == UPCONV_WEIGHTS ? upc_type_bytes(plan->request.weights_type)
+               : role == UPCONV_BIAS && plan->request.bias_int64 ? sizeof(int64_t)
                                         : sizeof(float);
     upc_tensor_form form;
     const upc_tensor *tensor = role_tensor(plan, role, &form);

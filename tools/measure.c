@@ -155,14 +155,15 @@ static bool same_as(trial *t, upconv_context *reference, char *error, size_t err
     io.at[UPCONV_INPUT].host = all->input;
     io.at[UPCONV_RESIDUAL].host = all->residual;
     io.at[UPCONV_OUTPUT].host = expected;
-    if (tensors_plan(all, reference, "reference", UPCONV_ESTIMATE, &plan) != UPCONV_OK ||
+    if (tensors_plan(all, reference, tensors_quantised(&all->problem) ? NULL : "reference", UPCONV_ESTIMATE, &plan) != UPCONV_OK ||
         upconv_execute_io(plan, &io) != UPCONV_OK || upconv_buffer_map(t->output, UPCONV_MAP_READ, &got) != UPCONV_OK) {
         snprintf(error, error_size, "comparing with the CPU: %s", upconv_last_error());
         goto end;
     }
     difference off;
     tensors_compare(all, got, expected, &off);
-    fine = off.largest <= (all->problem.sum_type == UPCONV_F16 ? largest_error_sum16
+    fine = off.largest <= (tensors_quantised(&all->problem)           ? 0
+                           : all->problem.sum_type == UPCONV_F16 ? largest_error_sum16
                            : all->problem.type == UPCONV_F16   ? largest_error_f16
                                                                : largest_error_f32);
     if (!fine)
@@ -229,7 +230,7 @@ bool trial_describe(const trial *t, const measure_options *options, samples *tim
     // weights in the problem's type, as the device keeps them; a residual is read as well as the output written
     uint64_t outputs = sizes->output_elements * (t->tensors.residual ? 2 : 1);
     result->bytes = (double)(sizes->input_elements + outputs + sizes->weights_elements) *
-                    (t->tensors.problem.type == UPCONV_F16 ? 2 : 4);
+                    (double)tensors_element_bytes(&t->tensors.problem);
     result->gflops = result->flops / seconds * 1e-9;
     result->gbytes = result->bytes / seconds * 1e-9;
     return true;
