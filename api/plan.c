@@ -362,8 +362,12 @@ upconv_status upconv_explain(upconv_context *context, const upconv_problem *give
     if (status || (status = upc_problem_from(given, &problem)))
         return status;
     static const int32_t one[1] = {0};
-    if (upc_type_quantised(problem.type) && !given_params) // of which plans cannot be made without
-        params = (upconv_plan_params){.weights = one, .weights_type = UPCONV_I8, .multipliers = one, .shifts = one, .scale_count = 1};
+    if (upc_type_quantised(problem.type) && !params.weights) { // without which there are no plans, but much to be said
+        params.weights = params.multipliers = params.shifts = one;
+        params.scales = NULL;
+        params.weights_type = UPCONV_I8;
+        params.scale_count = 1;
+    }
     if ((status = check(&problem, &params)))
         return status;
     upc_text out = {text, size, 0};
