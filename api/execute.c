@@ -51,7 +51,7 @@ static uint64_t role_bytes(const upconv_plan *plan, upconv_role role)
     case UPCONV_WEIGHTS: return upc_weights_elements(&plan->problem) * upc_type_bytes(plan->request.weights_type);
     case UPCONV_WORKSPACE: return plan->recipe.workspace_bytes;
     case UPCONV_INDICES: return upc_indices_bytes(&plan->problem);
-    default: return (uint64_t)(plan->problem.groups * plan->problem.ocg) * sizeof(float);
+    default: return (uint64_t)(plan->problem.groups * plan->problem.ocg) * (plan->request.bias_int64 ? 8 : 4);
     }
 }
 
@@ -75,16 +75,19 @@ static uint64_t role_alignment(const upconv_plan *plan, upconv_role role)
     if (!is_tensor(plan, role))
         return role == UPCONV_WORKSPACE ? 256
                : role == UPCONV_WEIGHTS ? upc_type_bytes(plan->request.weights_type)
+               : role == UPCONV_BIAS && plan->request.bias_int64 ? sizeof(int64_t)
                                         : sizeof(float);
     upc_tensor_form form;
     const upc_tensor *tensor = role_tensor(plan, role, &form);
-    return form.element_bytes * (upc_tensor_fours(&form, tensor) ? 4 : 1);
+    return form.element_bytes * (upc_tensor_fours(&form, tensor) || form.element_bytes == 1 ? 4 : 1);
 }
 
 static upconv_status check_buffer(const upconv_plan *plan, upconv_role role, const upconv_binding *binding)
 {
     upconv_buffer *buffer = binding->buffer;
-    const uint64_t bytes = role_bytes(plan, role), align = role_alignment(plan, role);
+    const bool words = is_tensor(plan, role) && upc_type_quantised(plan->problem.type); // kernels reach its last elements through a whole word
+    const uint64_t taken = role_bytes(plan, role), align = role_alignment(plan, role);
+    const uint64_t bytes = words && buffer->memory->imported ? upc_round_up(taken, 4) : taken;
     if (buffer->context != plan->context)
         return upc_fail(UPCONV_ERROR_INVALID, "%s: the buffer is of another context than the plan", role_names[role]);
     if (binding->offset % align)

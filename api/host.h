@@ -10,6 +10,7 @@ typedef struct upc_host_arg {
     const upc_problem *problem;
     upconv_filter_order order; // of the weights, where they come at execution
     upconv_type weights_type;  // the same
+    bool bias_int64;           // of a quantised plan
     bool packed;               // the weights that are bound are what the solver's pack made
     int64_t oc;                // phase, direct: channels of a block
 } upc_host_arg;
@@ -46,6 +47,7 @@ typedef enum upc_host_pointer {
 _Static_assert((int)UPC_HOST_POINTERS <= (int)UPC_MAX_BINDINGS, "a step binds them all");
 
 upconv_status upc_host_reference(const upc_env *env, const void *arg, void *const *pointers);
+upconv_status upc_host_quantised(const upc_env *env, const void *arg, void *const *pointers); // by definition, in integers
 // The gathering solvers in plain C, with sums in f32 as in their kernels.
 upconv_status upc_host_phase(const upc_env *env, const void *arg, void *const *pointers);
 upconv_status upc_host_direct(const upc_env *env, const void *arg, void *const *pointers);

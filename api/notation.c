@@ -1,6 +1,7 @@
 // The problem notation: one line of text for a whole problem. Fields may come in any order, each once;
 // numbers are read and written by hand, so that no locale changes them.
 #include "ops.h"
+#include "quant.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -45,10 +46,10 @@ const char *upc_act_name(upconv_act act)
 // What a suffix says; each may be said once.
 enum { SAYS_ACT, SAYS_TYPE, SAYS_SUM, SAYS_IN, SAYS_OUT, SAYS_RESIDUAL, SAYS_IN_PITCH, SAYS_OUT_PITCH,
        SAYS_MODE, SAYS_COORDINATES, SAYS_ROUNDING, SAYS_COEFFICIENT, SAYS_EXCLUDE, SAYS_STEPS, SAYS_SCALE, SAYS_ORDER,
-       SAYS_INDEX, SAYS_SPACE, SAYINGS };
+       SAYS_INDEX, SAYS_SPACE, SAYS_REQUANT, SAYS_ZERO, SAYS_RANGE, SAYINGS };
 
 // Numbers that follow a suffix, each behind a colon.
-typedef enum number_kind { NO_NUMBERS, PITCHES, FLOATS, DOUBLES, EXTENTS } number_kind;
+typedef enum number_kind { NO_NUMBERS, PITCHES, FLOATS, DOUBLES, EXTENTS, INTEGERS } number_kind;
 
 // A suffix writes `value`, an enum's, or the numbers that follow it to a field of the problem.
 static const struct {
@@ -62,6 +63,9 @@ static const struct {
 #define FIELD(name) offsetof(upconv_problem, name)
     {"f32", SAYS_TYPE, UPCONV_F32, FIELD(type)},
     {"f16", SAYS_TYPE, UPCONV_F16, FIELD(type)},
+    {"u8", SAYS_TYPE, UPCONV_U8, FIELD(type)},
+    {"i8", SAYS_TYPE, UPCONV_I8, FIELD(type)},
+    {"i16", SAYS_TYPE, UPCONV_I16, FIELD(type)},
     {"sum16", SAYS_SUM, UPCONV_F16, FIELD(sum_type)},
     {"in:nchw", SAYS_IN, UPCONV_NCHW, FIELD(in_layout)},
     {"in:nhwc", SAYS_IN, UPCONV_NHWC, FIELD(in_layout)},
@@ -90,6 +94,11 @@ static const struct {
     {"exclude_outside", OF(RESIZE, EXCLUDE, 1, exclude_outside)},
     {"f32_steps", OF(RESIZE, STEPS, 1, f32_steps)},
     {"scale", OF(RESIZE, SCALE, 0, scale), DOUBLES, 3},
+    {"single", OF(CONV_TRANSPOSE, REQUANT, UPCONV_REQUANT_SINGLE, requant)},
+    {"reduced", OF(CONV_TRANSPOSE, REQUANT, UPCONV_REQUANT_REDUCED, requant)},
+    {"real", OF(CONV_TRANSPOSE, REQUANT, UPCONV_REQUANT_REAL, requant)},
+    {"zero", OF(CONV_TRANSPOSE, ZERO, 0, in_zero), INTEGERS, 3},
+    {"range", OF(CONV_TRANSPOSE, RANGE, 0, out_range), INTEGERS, 2},
     {"crd", OF(PIXEL_SHUFFLE, ORDER, UPCONV_CRD, channel_order)},
     {"dcr", OF(PIXEL_SHUFFLE, ORDER, UPCONV_DCR, channel_order)},
 #undef OF
@@ -293,7 +302,7 @@ static upconv_status say(reader *r, int what, size_t at)
                                                "the input's pitches", "the output's pitches",
                                                "the mode", "the coordinates", "the rounding", "the coefficient",
                                                "exclude_outside", "f32_steps", "the scale", "the order of channels",
-                                               "the index", "the index space"};
+                                               "the index", "the index space", "the requantisation", "the zero points", "the range"};
     if (r->said[what])
         return fail_at(r, at, "%s stands here a second time", names[what]);
     r->said[what] = true;
@@ -370,6 +379,23 @@ static upconv_status read_extent(reader *r, int32_t *extent)
     return status;
 }
 
+static upconv_status read_integer(reader *r, int32_t *value)
+{
+    const size_t start = r->at;
+    const bool negative = r->text[r->at] == '-';
+    int64_t found = 0;
+    r->at += negative;
+    if (!is_digit(r->text[r->at]))
+        return fail_at(r, r->at, "a number must stand here");
+    for (; is_digit(r->text[r->at]); r->at++) {
+        found = found * 10 + (r->text[r->at] - '0');
+        if (found > INT32_MAX)
+            return fail_at(r, start, "the number is too large; at most %d fits here", INT32_MAX);
+    }
+    *value = (int32_t)(negative ? -found : found);
+    return UPCONV_OK;
+}
+
 static upconv_status read_numbers(reader *r, int suffix)
 {
     char *field = (char *)&r->suffix + suffixes[suffix].field;
@@ -377,10 +403,11 @@ static upconv_status read_numbers(reader *r, int suffix)
     for (; i < suffixes[suffix].most && r->text[r->at] == ':'; i++) {
         r->at++;
         const number_kind kind = suffixes[suffix].numbers;
-        const upconv_status status = kind == PITCHES   ? read_pitch(r, (int64_t *)(void *)field + i)
-                                     : kind == EXTENTS ? read_extent(r, (int32_t *)(void *)field + i)
-                                     : kind == FLOATS  ? read_real(r, kind, (float *)field + i)
-                                                       : read_real(r, kind, (double *)field + i);
+        const upconv_status status = kind == PITCHES    ? read_pitch(r, (int64_t *)(void *)field + i)
+                                     : kind == EXTENTS  ? read_extent(r, (int32_t *)(void *)field + i)
+                                     : kind == INTEGERS ? read_integer(r, (int32_t *)(void *)field + i)
+                                     : kind == FLOATS   ? read_real(r, kind, (float *)field + i)
+                                                        : read_real(r, kind, (double *)field + i);
         if (status != UPCONV_OK)
             return status;
     }
@@ -654,6 +681,7 @@ void upc_problem_print(const upc_problem *problem, upc_text *text)
     print_act(problem, text);
     if (problem->type == UPCONV_F16)
         upc_text_add(text, "+f16%s", problem->sum_type == UPCONV_F16 ? "+sum16" : "");
+    upc_quant_print(problem, text);
     print_layouts(problem, text);
     if (problem->residual)
         upc_text_add(text, "+residual%s", problem->residual == UPCONV_RESIDUAL_AFTER_ACT ? "_after" : "");

@@ -1,5 +1,6 @@
 // Plans: choose, cook, compile, pack. After that a plan is immutable.
 #include "ops.h"
+#include "quant.h"
 #include "records.h"
 #include "util/half.h"
 
@@ -40,6 +41,8 @@ static upconv_status pack_weights(upconv_plan *plan, const upconv_plan_params *p
     const upc_env *env = &plan->context->env;
     const uint64_t count = upc_weights_elements(&plan->problem);
     float *f32 = NULL;
+    if (plan->solver->quantised)
+        return plan->solver->pack_quantised(env, &plan->problem, &plan->config, params, packed);
     if (params->weights_type == UPCONV_F16) {
         if (!(f32 = upc_alloc_array(env, count, sizeof *f32)))
             return upc_no_memory(count * sizeof *f32);
@@ -56,10 +59,11 @@ static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params 
     upconv_context *context = plan->context;
     const upc_recipe *recipe = &plan->recipe;
     const uint64_t channels = (uint64_t)(plan->problem.groups * plan->problem.ocg) * sizeof(float);
+    const uint64_t bias = channels * (params->bias_int64 ? 2 : 1);
     uint64_t total = 0;
     plan->packed_at = place(&total, recipe->packed_bytes);
     plan->table_at = place(&total, recipe->table_count * sizeof *recipe->table);
-    plan->bias_at = place(&total, upc_op_takes(plan->problem.op, UPCONV_BIAS) ? channels : 0);
+    plan->bias_at = place(&total, upc_op_takes(plan->problem.op, UPCONV_BIAS) ? bias : 0);
     plan->slopes_at = place(&total, params->slopes ? channels : 0);
     upconv_status status = total ? context->backend->memory_create(context->device, total, &plan->constants) : UPCONV_OK;
     if (status || !total)
@@ -74,9 +78,9 @@ static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params 
     if (recipe->table_count)
         memcpy(bytes + plan->table_at, recipe->table, recipe->table_count * sizeof *recipe->table);
     if (params->bias)
-        memcpy(bytes + plan->bias_at, params->bias, channels);
+        memcpy(bytes + plan->bias_at, params->bias, bias);
     else if (upc_op_takes(plan->problem.op, UPCONV_BIAS))
-        memset(bytes + plan->bias_at, 0, channels);
+        memset(bytes + plan->bias_at, 0, bias);
     if (params->slopes)
         memcpy(bytes + plan->slopes_at, params->slopes, channels);
     const upconv_status unmapped = context->backend->memory_unmap(plan->constants, context->timeout_ns);
@@ -108,6 +112,7 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
     plan->own_slopes = params->slopes != NULL;
     plan->host_arg = (upc_host_arg){.problem = &plan->problem, .order = params->order,
                                     .packed = params->weights != NULL, .weights_type = params->weights_type,
+                                    .bias_int64 = params->bias_int64 != 0,
                                     .oc = choice->solver->block ? choice->solver->block(&choice->config) : 0};
     char config[512] = "";
     upc_text text = {config, sizeof config, 0};
@@ -207,7 +212,7 @@ static upconv_status check(const upc_problem *problem, const upconv_plan_params 
     if (params->slopes && problem->act != UPCONV_ACT_PRELU)
         return upc_fail(UPCONV_ERROR_INVALID, "params.slopes is set, but the activation is %s; only prelu has slopes",
                         upc_act_name(problem->act));
-    return UPCONV_OK;
+    return upc_quant_check(problem, params);
 }
 
 static upconv_status remember(upconv_context *context, const upc_problem *problem, const upc_choice *choice,
@@ -354,7 +359,16 @@ upconv_status upconv_explain(upconv_context *context, const upconv_problem *give
     upc_problem problem;
     upconv_plan_params params;
     upconv_status status = upc_params_copy(&params, sizeof params, given_params, sizeof params, "params");
-    if (status || (status = upc_problem_from(given, &problem)) || (status = check(&problem, &params)))
+    if (status || (status = upc_problem_from(given, &problem)))
+        return status;
+    static const int32_t one[1] = {0};
+    if (upc_type_quantised(problem.type) && !params.weights) { // without which there are no plans, but much to be said
+        params.weights = params.multipliers = params.shifts = one;
+        params.scales = NULL;
+        params.weights_type = UPCONV_I8;
+        params.scale_count = 1;
+    }
+    if ((status = check(&problem, &params)))
         return status;
     upc_text out = {text, size, 0};
     upc_text_add(&out, "problem: ");

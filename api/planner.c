@@ -127,7 +127,7 @@ static bool modelled(const upconv_context *context, const upc_problem *problem, 
     bool found = false;
     for (int i = 0; i < upc_solver_count; i++) {
         const upc_solver *solver = upc_solvers[i];
-        if (!upc_solver_does(solver, problem->op))
+        if (!upc_solver_takes(solver, problem))
             continue;
         char sentence[UPC_SENTENCE];
         const char *refusal = solver->refuse(problem, &context->facts, sentence);
@@ -159,6 +159,8 @@ static bool recorded(upconv_context *context, const upc_problem *problem, const 
 {
     upc_record record;
     char sentence[UPC_SENTENCE];
+    if (upc_type_quantised(problem->type)) // nobody measures these
+        return false;
     if (!upc_tuning_find(context->tuning, problem, &context->facts, &record)) {
         if (text)
             upc_text_add(text, "tuning record: none\n");

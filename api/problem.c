@@ -1,5 +1,6 @@
 // The rules of upconv_problem, each checked once, here: behind this file there are only legal problems.
 #include "ops.h"
+#include "quant.h"
 
 #include <string.h>
 
@@ -283,7 +284,7 @@ static upconv_status check_enums(const upconv_problem *given, upc_problem *probl
     } enums[] = {
         {"op", (int)given->op, UPCONV_OP_COUNT},
         {"type", (int)given->type, UPCONV_TYPE_COUNT},
-        {"sum_type", (int)given->sum_type, UPCONV_TYPE_COUNT},
+        {"sum_type", (int)given->sum_type, UPCONV_F16 + 1},
         {"in_layout", (int)given->in_layout, UPCONV_LAYOUT_COUNT},
         {"out_layout", (int)given->out_layout, UPCONV_LAYOUT_COUNT},
         {"residual", (int)given->residual, UPCONV_RESIDUAL_COUNT},
@@ -300,7 +301,8 @@ static upconv_status check_enums(const upconv_problem *given, upc_problem *probl
     problem->residual = given->residual;
     if (status == UPCONV_OK && given->sum_type == UPCONV_F16 && given->type != UPCONV_F16)
         status = upc_fail(UPCONV_ERROR_INVALID,
-                          "sum_type is F16 while type is F32; sums in F16 are for problems of type F16");
+                          "sum_type is F16 while type is %s; sums in F16 are for problems of type F16",
+                          given->type == UPCONV_F32 ? "F32" : "quantised");
     return status;
 }
 
@@ -357,6 +359,8 @@ static upconv_status check_all(const upconv_problem *given, upc_problem *problem
     if (status == UPCONV_OK)
         status = check_act(given, problem);
     if (status == UPCONV_OK)
+        status = upc_quant_read(given, problem);
+    if (status == UPCONV_OK)
         status = check_tensors(given, problem);
     return status || !upc_op_of(given->op)->check ? status : upc_op_of(given->op)->check(problem);
 }
@@ -405,6 +409,7 @@ void upc_problem_to(const upc_problem *problem, upconv_problem *given)
     given->act_param[0] = problem->act_param[0];
     given->act_param[1] = problem->act_param[1];
     given->residual = problem->residual;
+    upc_quant_give(problem, given);
     upc_tensor_form form;
     upc_problem_form(problem, true, &form);
     upc_tensor_pitch(&form, &problem->in, &given->in_pitch);
@@ -473,7 +478,7 @@ upconv_status upconv_problem_sizes(const upconv_problem *problem, upconv_sizes *
     ours.bias_elements = upc_op_takes(checked.op, UPCONV_BIAS) ? (uint64_t)(checked.groups * checked.ocg) : 0;
     ours.input_bytes = upc_input_bytes(&checked);
     ours.output_bytes = upc_output_bytes(&shape);
-    ours.weights_bytes = ours.weights_elements * sizeof(float);
+    ours.weights_bytes = ours.weights_elements * (upc_type_quantised(checked.type) ? 1 : sizeof(float));
     ours.bias_bytes = ours.bias_elements * sizeof(float);
     ours.flops = 2 * upc_problem_macs(&checked);
     if (upc_op_takes(checked.op, UPCONV_INDICES)) {

@@ -33,7 +33,12 @@ static inline int64_t upc_tensor_at(const upc_tensor *tensor, int64_t n, int64_t
            h * tensor->axis[1] + w * tensor->axis[2];
 }
 
-static inline size_t upc_type_bytes(upconv_type type) { return type == UPCONV_F16 ? 2 : 4; }
+static inline size_t upc_type_bytes(upconv_type type)
+{
+    return type == UPCONV_U8 || type == UPCONV_I8 ? 1 : type == UPCONV_F16 || type == UPCONV_I16 ? 2 : 4;
+}
+// Whether a problem of that type is quantised.
+static inline bool upc_type_quantised(upconv_type type) { return type >= UPCONV_U8; }
 
 // What api/tensor.c must know of one.
 typedef struct upc_tensor_form {
@@ -65,6 +70,13 @@ typedef struct upc_resize {
     double scale[3]; // of axis[0 .. 2]
 } upc_resize;
 
+// What only quantised problems have; zeros for the others.
+typedef struct upc_quant {
+    upconv_requant requant;
+    int32_t in_zero, weights_zero, out_zero;
+    int32_t range[2]; // complete; without what RELU makes of it
+} upc_quant;
+
 typedef struct upc_problem {
     upconv_op op;
     int dims;          // as given, for printing; axis[0 .. 2] are d, h, w, missing ones are unit axes
@@ -81,6 +93,7 @@ typedef struct upc_problem {
     upconv_channel_order channel_order; // UPCONV_PIXEL_SHUFFLE
     upconv_index index;
     int64_t space[3]; // index_space, complete
+    upc_quant quant;
 } upc_problem;
 
 // Checks every rule of upconv_problem. INVALID with a sentence that names the value and the rule.

@@ -16,7 +16,7 @@ enum {
 };
 
 static const char *const backend_names[UPCONV_BACKEND_COUNT] = {"any", "vulkan", "opencl", "cpu"};
-static const char *const type_names[UPCONV_TYPE_COUNT] = {"f32", "f16"};
+static const char *const type_names[UPCONV_TYPE_COUNT] = {"f32", "f16", "u8", "i8", "i16"};
 
 // -------------------------------------------------------------------------------------------------- identity
 

@@ -24,6 +24,7 @@ typedef struct upc_request {
     upconv_filter_order order;
     upconv_type weights_type;    // of weights that come at execution
     uint64_t workspace_limit;    // the app's, 0 without one; a recipe that needs more is turned down
+    bool bias_int64;             // of a quantised plan
 } upc_request;
 
 // Scratch that a recipe may need without being asked, beside weights that come at execution in packed form: the largest of input,
@@ -34,6 +35,7 @@ typedef struct upc_solver {
     const char *name;
     int version; // raised when a configuration's meaning changes
     uint32_t ops; // 1u << upconv_op, or'ed: which it could do; 0: transposed convolution. The functions below see no other
+    bool quantised; // it does quantised types, and no others; without it no quantised ones
     const upc_knob *knobs;
     int knob_count;
     // NULL: it can. Else a sentence (written to `sentence`, 256 bytes) saying why not.
@@ -51,11 +53,19 @@ typedef struct upc_solver {
     // Writes recipe.packed_bytes bytes of weights in the kernel's layout. HOST_MEMORY only.
     upconv_status (*pack)(const upc_env *env, const upc_problem *problem, const upc_facts *facts,
                           const upc_config *config, const float *weights, upconv_filter_order order, void *packed);
+    // The same of a quantised solver, with what sums are multiplied by.
+    upconv_status (*pack_quantised)(const upc_env *env, const upc_problem *problem, const upc_config *config,
+                                    const upconv_plan_params *params, void *packed);
 } upc_solver;
 
+// Of floating-point types.
 static inline bool upc_solver_does(const upc_solver *solver, upconv_op op)
 {
-    return (solver->ops ? solver->ops : 1u << UPCONV_CONV_TRANSPOSE) >> op & 1;
+    return !solver->quantised && (solver->ops ? solver->ops : 1u << UPCONV_CONV_TRANSPOSE) >> op & 1;
+}
+static inline bool upc_solver_takes(const upc_solver *solver, const upc_problem *problem)
+{
+    return upc_type_quantised(problem->type) ? solver->quantised : upc_solver_does(solver, problem->op);
 }
 // `refuse` of a solver that may be for other operations.
 const char *upc_solver_refuse(const upc_solver *solver, const upc_problem *problem, const upc_facts *facts, char *sentence);

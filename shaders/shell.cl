@@ -133,3 +133,31 @@
     ((realv)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf))
 #endif
 #endif
+// Integers, where a program defines how they are stored: Q_IN, Q_OUT and Q_W are 8 and 9 for signed and unsigned bytes, 16 for shorts.
+// Indices count up to 2^32 of the smallest, so they are taken without a sign.
+#ifdef Q_IN
+#define SPLATI4(s)          ((int4)(s))
+#define SPLATU4(s)          ((uint4)(s))
+#define AS_SIGNED(x)        as_int(x)
+#define AS_UINT(x)          as_uint(x)
+#define AS_INT4(x)          as_int4(x)
+#define AS_UINT4(x)         as_uint4(x)
+#define TO_REAL(x)          convert_float(x)
+#define TO_REAL4(x)         convert_float4(x)
+#define TO_INT4(x)          convert_int4(x)
+#define upc_high_of(a, b)   mul_hi(a, b)
+#define upc_signed_high_of(a, b) mul_hi(a, b)
+#define UPC_Q8              char
+#define UPC_Q9              uchar
+#define UPC_Q16             short
+#define Q_SRC(slot, name)   UPC_FROM(slot, UPC_CAT(UPC_Q, Q_IN), name)
+#define Q_SRC4(slot, name)  UPC_FROM(slot, UPC_CAT(UPC_Q, Q_IN), name)
+#define Q_W_IN4(slot, name) UPC_FROM(slot, UPC_CAT(UPC_Q, Q_W), name)
+#define Q_DST(slot, name)   UPC_TO(slot, UPC_CAT(UPC_Q, Q_OUT), name)
+#define Q_DST4(slot, name)  UPC_TO(slot, UPC_CAT(UPC_Q, Q_OUT), name)
+#define Q_LOAD(b, i)        ((int)b[(uint)(i)])
+#define Q_LOAD4(b, i)       convert_int4(vload4((uint)(i), b))
+#define Q_W_LOAD4(b, i)     convert_int4(vload4((uint)(i), b))
+#define Q_STORE(b, i, v)    b[(uint)(i)] = (UPC_CAT(UPC_Q, Q_OUT))(v)
+#define Q_STORE4(b, i, v)   vstore4(UPC_CAT(UPC_CAT(convert_, UPC_CAT(UPC_Q, Q_OUT)), 4)(v), (uint)(i), b)
+#endif

@@ -163,3 +163,78 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define ZIP_LOW(a, b)       vec4(a.x, b.x, a.y, b.y)
 #define ZIP_HIGH(a, b)      vec4(a.z, b.z, a.w, b.w)
 #endif
+// Integers, where a program defines how they are stored: Q_IN, Q_OUT and Q_W are 8 and 9 for signed and unsigned bytes, 16 for signed
+// halves of words. All go through words, which every device has; a lone element is stored by two atomic operations, since its
+// neighbours in the word belong to other items.
+#ifdef Q_IN
+#define uint4              uvec4
+#define SPLATI4(s)         ivec4(s)
+#define SPLATU4(s)         uvec4(s)
+#define AS_SIGNED(x)       int(x)
+#define AS_UINT(x)         uint(x)
+#define AS_INT4(x)         ivec4(x)
+#define AS_UINT4(x)        uvec4(x)
+#define TO_REAL(x)         float(x)
+#define TO_REAL4(x)        vec4(x)
+#define TO_INT4(x)         ivec4(x)
+// The upper word of a product.
+uint upc_high_of(uint a, uint b)
+{
+    uint high, low;
+    umulExtended(a, b, high, low);
+    return high;
+}
+int upc_signed_high_of(int a, int b)
+{
+    int high, low;
+    imulExtended(a, b, high, low);
+    return high;
+}
+ivec4 upc_take8(uint w)
+{
+    const int i = int(w);
+    return ivec4(bitfieldExtract(i, 0, 8), bitfieldExtract(i, 8, 8), bitfieldExtract(i, 16, 8), i >> 24);
+}
+ivec4 upc_take9(uint w) { return ivec4(int(w & 255u), int((w >> 8) & 255u), int((w >> 16) & 255u), int(w >> 24)); }
+ivec4 upc_take16(uvec2 w)
+{
+    const ivec2 i = ivec2(w);
+    return ivec4(bitfieldExtract(i.x, 0, 16), i.x >> 16, bitfieldExtract(i.y, 0, 16), i.y >> 16);
+}
+uint upc_put8(ivec4 v)
+{
+    const uvec4 u = uvec4(v) & 255u;
+    return u.x | (u.y << 8) | (u.z << 16) | (u.w << 24);
+}
+uvec2 upc_put16(ivec4 v)
+{
+    const uvec4 u = uvec4(v);
+    return uvec2((u.x & 65535u) | (u.y << 16), (u.z & 65535u) | (u.w << 16));
+}
+#define upc_put9           upc_put8
+#define UPC_WORDS8         uint
+#define UPC_WORDS9         uint
+#define UPC_WORDS16        uvec2
+#define UPC_Q8(b, i)       bitfieldExtract(int(b[(i) >> 2]), ((i) & 3) << 3, 8)
+#define UPC_Q9(b, i)       int(bitfieldExtract(b[(i) >> 2], ((i) & 3) << 3, 8))
+#define UPC_Q16(b, i)      bitfieldExtract(int(b[(i) >> 1]), ((i) & 1) << 4, 16)
+#define UPC_QPUT(b, i, v, mask, word, shift)                         \
+    {                                                                \
+        const int upc_word = word, upc_shift = shift;                \
+        atomicAnd(b[upc_word], ~(mask << upc_shift));                \
+        atomicOr(b[upc_word], (uint(v) & mask) << upc_shift);        \
+    }
+#define UPC_QPUT8(b, i, v)  UPC_QPUT(b, i, v, 255u, (i) >> 2, ((i) & 3) << 3)
+#define UPC_QPUT9(b, i, v)  UPC_QPUT8(b, i, v)
+#define UPC_QPUT16(b, i, v) UPC_QPUT(b, i, v, 65535u, (i) >> 1, ((i) & 1) << 4)
+#define Q_SRC(slot, name)   UPC_BUFFER(slot, readonly, uint, name)
+#define Q_SRC4(slot, name)  UPC_BUFFER(slot, readonly, UPC_CAT(UPC_WORDS, Q_IN), name)
+#define Q_W_IN4(slot, name) UPC_BUFFER(slot, readonly, UPC_CAT(UPC_WORDS, Q_W), name)
+#define Q_DST(slot, name)   UPC_BUFFER(slot, UPC_BOTH, uint, name)
+#define Q_DST4(slot, name)  UPC_BUFFER(slot, writeonly, UPC_CAT(UPC_WORDS, Q_OUT), name)
+#define Q_LOAD(b, i)        UPC_CAT(UPC_Q, Q_IN)(b, i)
+#define Q_LOAD4(b, i)       UPC_CAT(upc_take, Q_IN)(b[i])
+#define Q_W_LOAD4(b, i)     UPC_CAT(upc_take, Q_W)(b[i])
+#define Q_STORE(b, i, v)    UPC_CAT(UPC_QPUT, Q_OUT)(b, i, v)
+#define Q_STORE4(b, i, v)   b[i] = UPC_CAT(upc_put, Q_OUT)(v)
+#endif

@@ -29,6 +29,8 @@ static const char *const problems[] = {
     "unpool:ic5_ih9oh18kh2sh2", "unpool:ic5_ih9oh18kh2sh2+nhwc+index:image", "unpool:ic8_ih9kh2sh2+nc4hw4+f16+index:tensor",
     "unpool:ic8_id3kd2_ih9kh2sh2+f16+out:nhwc+index:window", "unpool:ic6_iw40kw3sw2+in:nc4hw4+index:window_columns",
     "unpool:ic6_ih9oh19kh2sh2+space:18:20",
+    "ic5oc7_ih9oh18kh4sh2ph1+i8+zero:3", "ic8oc16_ih9oh18kh2sh2ph0+u8+nhwc+single+zero:3:4:5", "g2ic8oc16_ih9oh18kh3sh2ph1+i16+reduced+nhwc",
+    "ic5oc7_ih9oh18kh4sh2ph1+i8+real+in:nhwc", "ic8oc16_ih9oh18kh4sh2ph1+i16+real+nc4hw4",
 };
 
 static bool is_new(dump *d, const char *text, size_t length)
@@ -135,7 +137,10 @@ static void dump_facts(dump *d, const upc_facts *facts)
             upc_problem problem;
             if (upc_problem_from(&given, &problem) || upc_solver_refuse(upc_solvers[s], &problem, facts, sentence))
                 continue;
-            const upc_request frozen = {.dynamic_weights = false}, packed = {.dynamic_weights = true, .order = UPCONV_FILTER_KOI};
+            const bool quantised = upc_type_quantised(problem.type); // whose weights take 8 bits, or 16, and biases one word or two
+            const upc_request frozen = {.dynamic_weights = false, .weights_type = quantised ? UPCONV_I8 : UPCONV_F32};
+            const upc_request packed = {.dynamic_weights = true, .order = UPCONV_FILTER_KOI, .bias_int64 = quantised,
+                                        .weights_type = quantised ? UPCONV_U8 : UPCONV_F32};
             some_configs(d, upc_solvers[s], &problem, facts, &frozen);
             upc_config guess; // weights given at execution add a kernel that packs them
             upc_solvers[s]->guess(&problem, facts, &guess);

@@ -80,7 +80,10 @@ static void problem_rules(void **state)
     RULE(p.dilation[1] = INT32_MIN, "dilation[1] is -2147483648");
     RULE(p.out[0] = -1, "out[0] is -1");
     RULE((p.pad[0] = 1000, p.out[0] = 0), "out[0]");
-    RULE(p.type = (upconv_type)3, "type is 3");
+    RULE(p.type = (upconv_type)99, "type is 99");
+    RULE(p.in_zero = 1, "in_zero is 1");
+    RULE((p.type = UPCONV_I8, p.residual = UPCONV_RESIDUAL_AFTER_ACT), "residual is 2");
+    RULE((p.type = UPCONV_U8, p.in_zero = -1), "in_zero is -1");
     RULE(p.sum_type = UPCONV_F16, "sum_type is F16");
     RULE(p.in_layout = UPCONV_LAYOUT_COUNT, "in_layout is 3");
     RULE(p.residual = (upconv_residual)-1, "residual is -1");
@@ -254,7 +257,7 @@ static void plan_params(void **state)
         assert_ptr_equal(plan, kept);                                                                        \
     } while (0)
     RULE(params.order = UPCONV_FILTER_COUNT, UPCONV_ERROR_INVALID, "order is 6");
-    RULE(params.weights_type = UPCONV_TYPE_COUNT, UPCONV_ERROR_INVALID, "weights_type is 2");
+    RULE(params.weights_type = UPCONV_TYPE_COUNT, UPCONV_ERROR_INVALID, "weights_type is 5");
     RULE(params.effort = (upconv_effort)-2, UPCONV_ERROR_INVALID, "effort is -2");
     RULE(params.time_limit_ns = -9, UPCONV_ERROR_INVALID, "time_limit_ns is -9");
     RULE(params.slopes = slopes, UPCONV_ERROR_INVALID, "slopes");

@@ -39,6 +39,16 @@ static const char *const others[] = {
     "ownersspace=unpool:ic6_id3kd2sd2_ih9kh3sh2+nc4hw4+index:window=owners",
 };
 
+// Quantised: each type, vectors of channels and single ones, sums of 32 bits and of 64.
+static const char *const quantised[] = {
+    "i8=ic64oc32_ih32oh64kh4sh2ph1+i8+zero:3=",
+    "i8fours=ic64oc32_ih32oh64kh4sh2ph1+i8+nhwc+zero:-128:0:5=",
+    "u8=ic17oc33_ih9oh18kh3sh2ph1+u8+single+zero:3:128:4+nhwc=",
+    "i16=ic64oc32_ih32oh64kh4sh2ph1+i16+reduced+nhwc=",
+    "i16real=ic17oc33_ih9oh18kh3sh2ph1+i16+real=",
+    "i16double=ic64oc32_ih32oh64kh4sh2ph1+i16+nhwc=",
+};
+
 // Where the device adds up in f16.
 static const char *const f16_sums[] = {
     "sum16=ic64oc32_ih32oh64kh4sh2ph1_iw32ow64+f16+sum16=phase",
@@ -70,8 +80,14 @@ static bool check(upconv_context *context, const char *name, const upconv_proble
         printf("FAILED %s: %s\n", name, upconv_last_error());
         return false;
     }
+    static const int32_t one[1] = {0};
     float *weights = frozen && sizes.weights_bytes ? calloc(1, (size_t)sizes.weights_bytes) : NULL;
     params.weights = weights;
+    if (upc_type_quantised(problem->type)) {
+        params.weights_type = UPCONV_I8;
+        params.multipliers = params.shifts = one;
+        params.scale_count = 1;
+    }
     fprintf(stderr, "plan %s %s %s\n", name, solver, frozen ? "frozen" : "given"); // the drivers' own lines follow
     const upconv_status status = upconv_plan_create(context, problem, &params, &plan);
     free(weights);
@@ -219,6 +235,8 @@ int main(int argc, char **argv)
         check_notation(context, others[i]) ? passed++ : failed++;
     for (size_t i = 0; i < UPC_COUNT(f16_sums) && info.f16_math && !only; i++)
         check_notation(context, f16_sums[i]) ? passed++ : failed++;
+    for (size_t i = 0; i < UPC_COUNT(quantised) && !only; i++)
+        check_notation(context, quantised[i]) ? passed++ : failed++;
     for (int i = large || only ? 2 : 1; i < argc; i++)
         check_notation(context, argv[i]) ? passed++ : failed++;
     for (int i = 0; i < upc_solver_count && !only; i++)

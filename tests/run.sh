@@ -91,6 +91,13 @@ for backend in "${backends[@]}"; do
             --configs $configs --variety $variety --tries $tries --limits "$limit"
     done
     tested build "random pooling: $backend" build/tests/random_pool --backend "$backend" --count $((count / 2)) --seed 2000
+    quantised=$((count / 4))
+    [ "$backend" = cpu ] && quantised=$((count * 4))
+    tested build "random quantised: $backend" build/tests/random_quantised --backend "$backend" --count $quantised --seed 3000
+    for limit in binding=8192 binding=2048,groups=3 groups=3,macs=5000 size=32; do
+        [ "$backend" = cpu ] || tested build "random quantised: $backend $limit" build/tests/random_quantised --backend "$backend" \
+            --count $((limited / 3)) --seed 710000 --limits "$limit"
+    done
     for limit in "${limits[@]}"; do
         [ "$backend" = cpu ] || [ "$backend $limit" = "opencl f16=0" ] && continue
         tested build "random pooling: $backend $limit" build/tests/random_pool --backend "$backend" --count $((limited / 2)) \
@@ -183,6 +190,8 @@ else
         --tries 1
     tested build "validation: random pooling" bash "$here/validation.sh" build/tests/random_pool --backend vulkan --count 60 \
         --seed 7500
+    tested build "validation: random quantised" bash "$here/validation.sh" build/tests/random_quantised --backend vulkan --count 30 \
+        --seed 7700
     tested build "validation: random pooling, limits" bash "$here/validation.sh" build/tests/random_pool --backend vulkan \
         --count 30 --seed 8500 --limits binding=2048,groups=3,macs=20000
     tested build "validation: random, limits" bash "$here/validation.sh" build/tests/random --backend vulkan --count 60 \
@@ -236,6 +245,8 @@ else
         tested build "oclgrind: random, half $half" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
             --count $((number / 2)) --seed $((40 + half * number / 2)) --size $size
     done
+    tested build "oclgrind: random quantised" bash "$here/oclgrind.sh" build/tests/random_quantised --backend opencl --count $number \
+        --seed 60 --size 200
     tested build "oclgrind: random pooling" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl --count $number \
         --seed 50 --size $size
     tested build "oclgrind: random pooling, limits" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl \

@@ -94,6 +94,18 @@ def types_and_layouts(run, tally, backend):
                             ("+f16" in line["problem"]) == (kind == "f16") for line in lines), got.stdout + got.stderr)
 
 
+def quantised(run, tally, backend):
+    problems = [LAYER + "+i8+nhwc+zero:3:0:-4", LAYER + "+u8+real+zero:3:128:4", LAYER + "+i16+reduced"]
+    got = run("bench", "--backend", backend, "--check", "--json", *problems, *QUICK)
+    lines = [json.loads(line) for line in got.stdout.splitlines()]
+    tally.check(f"quantised on {backend}: right and timed", got.returncode == 0 and len(lines) == 3 and
+                all(line["gflops"] > 0 and line["solver"].endswith("_q") for line in lines), got.stderr)
+    got = run("bench", "--backend", backend, "--effort", "measure", problems[0], *QUICK)
+    tally.check(f"quantised on {backend}: not measured", got.returncode == 1 and one_sentence(got.stderr), got.stderr)
+    got = run("explain", "--backend", backend, problems[0])
+    tally.check(f"quantised on {backend}: explained", got.returncode == 0 and "_q: yes" in got.stdout, got.stdout + got.stderr)
+
+
 def there(names):
     for name in names:
         try:
@@ -185,6 +197,7 @@ def main():
         statistics(run, tally, name)
         libraries(run, tally, name)
         types_and_layouts(run, tally, name)
+        quantised(run, tally, name)
     if "cpu" in wanted:
         usage(run, tally)
         with tempfile.TemporaryDirectory() as folder:

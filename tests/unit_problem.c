@@ -123,7 +123,7 @@ static void test_rules(void **state)
     REFUSED(dilation[1] = 0, "dilation[1] is 0|dilation[0] is 1|wholly zero");
     REFUSED(out[0] = -1, "out[0] is -1");
     REFUSED(pad[0] = 6, "out[0] comes to -1|pad 6");
-    REFUSED(type = UPCONV_TYPE_COUNT, "type is 2");
+    REFUSED(type = UPCONV_TYPE_COUNT, "type is 5");
     REFUSED(sum_type = (upconv_type)-1, "sum_type is -1");
     REFUSED(sum_type = UPCONV_F16, "sum_type is F16|type is F32");
     REFUSED(residual = UPCONV_RESIDUAL_COUNT, "residual is 3");

@@ -160,7 +160,7 @@ static void default_plans_keep_within_bounds(void **state)
     (void)state;
     for (int d = 0; d < device_count; d++)
         for (size_t i = 0; i < UPC_COUNT(layers); i++)
-            for (int type = UPCONV_F32; type < UPCONV_TYPE_COUNT; type++)
+            for (int type = UPCONV_F32; type <= UPCONV_F16; type++)
                 for (int layout = UPCONV_NCHW; layout < UPCONV_LAYOUT_COUNT; layout++)
                     check_layer(&devices[d], layers[i], (upconv_type)type, (upconv_layout)layout);
 }

@@ -163,8 +163,8 @@ static bool same_as(trial *t, upconv_context *reference, char *error, size_t err
     io.at[UPCONV_OUTPUT].host = expected;
     int32_t *found = all->sizes.indices_bytes && !all->indices ? malloc(all->sizes.indices_bytes) : NULL;
     io.at[UPCONV_INDICES].host = all->indices ? all->indices : found;
-    // without a filter the CPU has one way
-    const char *solver = all->sizes.weights_elements ? "reference" : NULL;
+    // without a filter, and quantised, the CPU has one way
+    const char *solver = all->sizes.weights_elements && !tensors_quantised(&all->problem) ? "reference" : NULL;
     if (tensors_plan(all, reference, solver, UPCONV_ESTIMATE, &plan) != UPCONV_OK ||
         upconv_execute_io(plan, &io) != UPCONV_OK || upconv_buffer_map(t->output, UPCONV_MAP_READ, &got) != UPCONV_OK) {
         snprintf(error, error_size, "comparing with the CPU: %s", upconv_last_error());
@@ -172,7 +172,8 @@ static bool same_as(trial *t, upconv_context *reference, char *error, size_t err
     }
     difference off;
     tensors_compare(all, got, expected, &off);
-    fine = off.largest <= (all->problem.sum_type == UPCONV_F16 ? largest_error_sum16
+    fine = off.largest <= (tensors_quantised(&all->problem)           ? 0
+                           : all->problem.sum_type == UPCONV_F16 ? largest_error_sum16
                            : all->problem.type == UPCONV_F16   ? largest_error_f16
                                                                : largest_error_f32);
     if (!fine)
@@ -240,7 +241,7 @@ bool trial_describe(const trial *t, const measure_options *options, samples *tim
     // weights in the problem's type, as the device keeps them; a residual is read as well as the output written; indices are int32
     uint64_t outputs = sizes->output_elements * (t->tensors.residual ? 2 : 1);
     result->bytes = (double)(sizes->input_elements + outputs + sizes->weights_elements) *
-                        (t->tensors.problem.type == UPCONV_F16 ? 2 : 4) +
+                        (double)tensors_element_bytes(&t->tensors.problem) +
                     4 * (double)sizes->indices_elements;
     result->gflops = result->flops / seconds * 1e-9;
     result->gbytes = result->bytes / seconds * 1e-9;

@@ -70,6 +70,14 @@ bool session_problem(const tool_command *command, const char *text, upconv_probl
     return false;
 }
 
+bool session_floats(const tool_command *command, const upconv_problem *problem)
+{
+    if (problem->type <= UPCONV_F16)
+        return true;
+    fprintf(stderr, "upconv %s: quantised types can be neither tuned nor compared with other libraries\n", command->name);
+    return false;
+}
+
 char *session_problem_text(const upconv_problem *problem)
 {
     size_t length = 0;

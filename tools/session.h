@@ -36,6 +36,9 @@ upconv_status session_open(const session_options *options, upconv_context **cont
 // Reads a problem; a mistake is shown on standard error with a caret under the offending character.
 bool session_problem(const tool_command *command, const char *text, upconv_problem *problem);
 
+// Whether its type is one that the command can run; else it has said so.
+bool session_floats(const tool_command *command, const upconv_problem *problem);
+
 // The problem in canonical notation, to be freed; NULL without memory.
 char *session_problem_text(const upconv_problem *problem);
 

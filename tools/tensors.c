@@ -32,10 +32,18 @@ static uint16_t float_to_half(float value)
     return (uint16_t)(sign | (bits < 1024 ? bits : bits - 1024 + ((unsigned)(exponent + 14) << 10)));
 }
 
-static size_t element_bytes(const upconv_problem *problem) { return problem->type == UPCONV_F16 ? 2 : 4; }
+size_t tensors_element_bytes(const upconv_problem *problem)
+{
+    static const size_t bytes[UPCONV_TYPE_COUNT] = {[UPCONV_F32] = 4, [UPCONV_F16] = 2, [UPCONV_U8] = 1, [UPCONV_I8] = 1, [UPCONV_I16] = 2};
+    return bytes[problem->type];
+}
 
 static double element_at(const upconv_problem *problem, const void *data, uint64_t at)
 {
+    if (tensors_quantised(problem))
+        return problem->type == UPCONV_I16  ? ((const int16_t *)data)[at]
+               : problem->type == UPCONV_I8 ? ((const int8_t *)data)[at]
+                                            : ((const uint8_t *)data)[at];
     return problem->type == UPCONV_F16 ? half_to_float(((const uint16_t *)data)[at]) : ((const float *)data)[at];
 }
 
@@ -56,8 +64,32 @@ static void fill(float *data, uint64_t count, uint32_t seed)
         data[i] = number(x = next(x));
 }
 
+static void fill_bytes(void *data, uint64_t bytes, uint32_t seed)
+{
+    uint32_t x = seed * 2654435761u + 12345u;
+    for (uint64_t i = 0; i < bytes; i++)
+        ((uint8_t *)data)[i] = (uint8_t)((x = next(x)) >> 24);
+}
+
+// Weights of 8 bits, biases of 32, and a scale that brings most sums into the type.
+static void fill_quantised(tensors *t)
+{
+    uint32_t x = 12345u;
+    fill_bytes(t->weights, t->sizes.weights_elements, 2);
+    for (uint64_t i = 0; i < t->sizes.bias_elements; i++) {
+        const int32_t bias = (int32_t)((x = next(x)) >> 16) - (1 << 15);
+        memcpy(&t->bias[i], &bias, sizeof bias);
+    }
+    const double products = (double)t->sizes.weights_elements / t->problem.out_channels;
+    t->scale = 1 / (128 * sqrt(products));
+}
+
 static void fill_typed(const upconv_problem *problem, void *data, uint64_t bytes, uint32_t seed)
 {
+    if (tensors_quantised(problem)) {
+        fill_bytes(data, bytes, seed);
+        return;
+    }
     if (problem->type != UPCONV_F16) {
         fill(data, bytes / sizeof(float), seed);
         return;
@@ -147,6 +179,8 @@ bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t
     fill(t->slopes, channels, 4);
     if (residual)
         fill_typed(problem, t->residual, sizes->output_bytes, 5);
+    if (tensors_quantised(problem))
+        fill_quantised(t);
     if (problem->op != UPCONV_MAX_UNPOOL)
         return true;
     t->indices = calloc(1, sizes->indices_bytes);
@@ -168,6 +202,11 @@ upconv_status tensors_plan(const tensors *t, upconv_context *context, const char
                                  .slopes = t->problem.act == UPCONV_ACT_PRELU ? t->slopes : NULL,
                                  .effort = effort,
                                  .solver = solver};
+    if (tensors_quantised(&t->problem)) {
+        params.weights_type = UPCONV_I8;
+        params.scales = &t->scale;
+        params.scale_count = 1;
+    }
     return upconv_plan_create(context, &t->problem, &params, plan);
 }
 
@@ -202,7 +241,7 @@ void tensors_compare(const tensors *t, const void *got, const void *expected, di
     double largest = 0, wrong = 0;
     uint64_t where = 0;
     int64_t positions = to.extent[0] * to.extent[1] * to.extent[2];
-    uint64_t most = t->sizes.output_bytes / element_bytes(p);
+    uint64_t most = t->sizes.output_bytes / tensors_element_bytes(p);
     for (int64_t row = 0; row < (int64_t)p->batch * p->out_channels; row++) {
         int64_t c = row % p->out_channels;
         int64_t start = row / p->out_channels * to.image + c / to.pack * to.channel + c % to.pack;

@@ -11,9 +11,13 @@ typedef struct tensors {
     upconv_problem problem;
     upconv_sizes sizes;
     void *input, *residual; // of the problem's type; residual only where it has one
-    float *weights, *bias, *slopes;
-    int32_t *indices;       // of max unpooling, as pooling has made them; what pooling gives is nobody's. Else NULL
+    float *weights, *bias, *slopes; // of a quantised problem: weights of 8 bits, a bias of 32
+    int32_t *indices;               // of max unpooling, as pooling has made them; what pooling gives is nobody's. Else NULL
+    double scale;                   // of a quantised problem: that its sums are multiplied by
 } tensors;
+
+static inline bool tensors_quantised(const upconv_problem *problem) { return problem->type >= UPCONV_U8; }
+size_t tensors_element_bytes(const upconv_problem *problem);
 
 // Made and filled: the same pseudo-random numbers on every machine. false: a sentence is in error.
 bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t error_size);

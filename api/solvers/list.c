@@ -8,7 +8,7 @@
 
 extern const upc_solver upc_solver_phase, upc_solver_lanes, upc_solver_wide, upc_solver_rows, upc_solver_splitk, upc_solver_direct,
     upc_solver_gemm, upc_solver_winograd, upc_solver_reference, upc_solver_sample, upc_solver_dots, upc_solver_outer, upc_solver_sums,
-    upc_solver_pool, upc_solver_unpool, upc_solver_owners;
+    upc_solver_pool, upc_solver_unpool, upc_solver_owners, upc_solver_phase_q, upc_solver_reference_q;
 
 const upc_solver *const upc_solvers[] = {
     &upc_solver_phase,
@@ -27,14 +27,19 @@ const upc_solver *const upc_solvers[] = {
     &upc_solver_owners,
     &upc_solver_reference,
     &upc_solver_sample,
+    &upc_solver_phase_q,
+    &upc_solver_reference_q,
 };
 const int upc_solver_count = UPC_COUNT(upc_solvers);
 
 const char *upc_solver_refuse(const upc_solver *solver, const upc_problem *problem, const upc_facts *facts, char *sentence)
 {
-    if (upc_solver_does(solver, problem->op))
+    if (upc_solver_takes(solver, problem))
         return solver->refuse(problem, facts, sentence);
-    snprintf(sentence, UPC_SENTENCE, "it does no %s", upc_op_of(problem->op)->name);
+    if (solver->quantised != upc_type_quantised(problem->type))
+        snprintf(sentence, UPC_SENTENCE, "it does %s", solver->quantised ? "quantised types only" : "no quantised types");
+    else
+        snprintf(sentence, UPC_SENTENCE, "it does no %s", upc_op_of(problem->op)->name);
     return sentence;
 }
 
@@ -43,7 +48,8 @@ upc_request upc_request_of(const upc_problem *problem, const upconv_plan_params 
     return (upc_request){.dynamic_weights = !params->weights && upc_op_takes(problem->op, UPCONV_WEIGHTS),
                          .order = params->order,
                          .workspace_limit = params->workspace_limit,
-                         .weights_type = params->weights_type};
+                         .weights_type = params->weights_type,
+                         .bias_int64 = params->bias_int64};
 }
 
 const upc_solver *upc_solver_find(const char *name, size_t length)

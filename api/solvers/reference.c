@@ -296,7 +296,8 @@ upc_host_fn upc_host_find(const char *name)
     static const struct {
         const char *name;
         upc_host_fn function;
-    } table[] = {{"reference", run_reference}, {"phase", upc_host_phase}, {"direct", upc_host_direct},
+    } table[] = {{"reference", run_reference}, {"reference_q", upc_host_quantised}, {"phase", upc_host_phase},
+                 {"direct", upc_host_direct},
                  {"sample", upc_host_sample}};
     for (size_t i = 0; i < UPC_COUNT(table); i++)
         if (!strcmp(table[i].name, name))

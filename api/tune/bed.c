@@ -162,6 +162,8 @@ static upconv_status expect(upc_bed *bed, bool whole)
 upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem, const upconv_plan_params *given,
                              bool whole, int64_t run_timeout_ns, upc_bed **bed)
 {
+    if (upc_type_quantised(problem->type))
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "problems of quantised types are not measured");
     upc_bed *made = upc_alloc(&context->env, sizeof *made);
     if (!made)
         return upc_no_memory(sizeof *made);

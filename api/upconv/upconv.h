@@ -81,6 +81,9 @@ typedef enum upconv_op {
 typedef enum upconv_type {
     UPCONV_F32 = 0,
     UPCONV_F16, // IEEE 754 binary16
+    UPCONV_U8,  // integers of quantised problems (upconv_requant): unsigned of 8 bits
+    UPCONV_I8,  // signed of 8 bits
+    UPCONV_I16, // signed of 16 bits
     UPCONV_TYPE_COUNT
 } upconv_type;
 
@@ -148,6 +151,27 @@ typedef enum upconv_channel_order {
     UPCONV_CHANNEL_ORDER_COUNT
 } upconv_channel_order;
 
+// Quantised transposed convolution: of type U8, I8 or I16, with a filter of U8 or I8. A real number is scale * (q - zero point), so an
+// output is, over the products that reach it and never over others,
+//
+//     sum = bias + sum (x[i] - in_zero) * (w[k] - weights_zero)
+//     y   = min(max(out_zero + requantise(sum), low), high)        low, high: out_range, or the type's; RELU: low at least out_zero
+//
+// where requantise multiplies by in_scale * weight_scale / out_scale, which upconv_plan_params has for each output channel, or one for
+// all: as a fixed-point multiplier * 2^(shift - 31), or as the real number that this is made from. The schemes, to the bit, in integers
+// of 64 bits that round towards minus infinity where they are shifted:
+typedef enum upconv_requant {
+    UPCONV_REQUANT_DOUBLE = 0, // gemmlowp's, TFLite's and CMSIS-NN's: with left = max(shift, 0) and right = max(-shift, 0),
+                               // p = ((sum << left) * multiplier + 2^30) >> 31, then p / 2^right to the nearest, halves away from
+                               // zero. Sums, and sum << left, are of 32 bits, and wrap around
+    UPCONV_REQUANT_SINGLE,     // TFLite's and CMSIS-NN's other: (sum * multiplier + 2^(30 - shift)) >> (31 - shift); sums as above
+    UPCONV_REQUANT_REDUCED,    // TFLite's for int16: the multiplier rounded to 16 bits, m = min((multiplier + 2^15) >> 16, 2^15 - 1);
+                               // (sum * m + 2^(14 - shift)) >> (15 - shift), of which the low 32 bits count. Sums are of 64 bits;
+                               // TFLite has them within 2^47
+    UPCONV_REQUANT_REAL,       // sum * scale without error, then to the nearest, halves away from zero. Sums are of 64 bits
+    UPCONV_REQUANT_COUNT
+} upconv_requant;
+
 // Fused activations: y = act(sum). a and b are act_param[0] and act_param[1].
 typedef enum upconv_act {
     UPCONV_ACT_NONE = 0,
@@ -214,7 +238,7 @@ typedef struct upconv_problem {
     int32_t dilation[3];  // above 0, 1 is dense; left wholly zero: ones
     int32_t pad[3];       // positions cut off the front of the full result; negative adds positions there
     int32_t out[3];       // each: 0 means (in-1)*stride + (kernel-1)*dilation + 1 - 2*pad; any positive size is legal
-    upconv_type type;     // of input, output and residual; bias and slopes are f32 always
+    upconv_type type;     // of input, output and residual; bias and slopes are f32, or integers for quantised types (upconv_plan_params)
     upconv_layout in_layout, out_layout;
     upconv_act act;
     float act_param[2];
@@ -237,6 +261,10 @@ typedef struct upconv_problem {
     upconv_index index;               // MAX_POOL, MAX_UNPOOL
     int32_t index_space[3];           // of unpooling: the extents that indices other than a window's count in, where these are
                                       // not the output's; each: 0 means out
+    // Types U8, I8 and I16 only, with act NONE or RELU, and neither residual nor sum_type
+    upconv_requant requant;
+    int32_t in_zero, weights_zero, out_zero; // zero points. Of input and output: within the type; of weights: -128 to 255
+    int32_t out_range[2];                    // what outputs are clamped to, low <= high, within the type; both 0: all of the type
 } upconv_problem;
 
 // What an operation does not read must be zero (or ones: kernel, stride, dilation; or 1: groups). The other operations and these fields:
@@ -281,7 +309,8 @@ typedef struct upconv_sizes {
     uint64_t input_elements, output_elements;     // batch * channels * extents, however they lie
     uint64_t weights_elements, bias_elements;     // in_channels * out_channels / groups * kernel; out_channels
     uint64_t input_bytes, output_bytes;           // from the first element to the last, as layout, pitches and type have them
-    uint64_t weights_bytes, bias_bytes;           // in f32; weights of type F16 take half
+    uint64_t weights_bytes, bias_bytes;           // in f32; weights of type F16 take half. Of a quantised problem: of 8 bits; in
+                                                  // int32, a bias of int64 takes twice
     double flops;                                 // 2 * batch * in extents * kernel * in_channels * out_channels / groups;
                                                   // of UPCONV_CONV with out extents; 0 for operations without a filter
     uint64_t indices_elements, indices_bytes;     // of MAX_POOL and MAX_UNPOOL; bytes from the first element to the last
@@ -393,8 +422,9 @@ UPCONV_API upconv_status upconv_indices_narrow(const int64_t *from, size_t count
 // d dilation minus one, each followed by d, h or w. Underscores may stand between any two fields. Where only h is given, w
 // is the same; with id, ih and iw the problem is 3-D, with ih (and iw) 2-D, with iw alone 1-D. Left out: g1, mb1, s1, p0, d0, and o
 // as in upconv_problem. ACT: relu leaky:a prelu clamp:a:b sigmoid tanh hardswish silu gelu gelu_tanh. After it, or in any order
-// with it, each at most once: +f16 (type), +sum16 (sum_type F16), +nhwc or +nc4hw4 (both layouts) or +in:LAYOUT and +out:LAYOUT,
-// +residual or +residual_after, +inpitch:image:channel:plane:row:pixel and +outpitch:... (missing ones at the end are 0).
+// with it, each at most once: +f16, +u8, +i8 or +i16 (type), +sum16 (sum_type F16), +nhwc or +nc4hw4 (both layouts) or +in:LAYOUT and +out:LAYOUT,
+// +residual or +residual_after, of quantised types +single, +reduced or +real (requant), +zero:in:weights:out (zero points; missing
+// ones at the end are 0) and +range:low:high (out_range), +inpitch:image:channel:plane:row:pixel and +outpitch:... (missing ones at the end are 0).
 // Numbers are read and written the same in every locale.
 //
 // Other operations than transposed convolution begin with a word and a colon, and have only the fields and suffixes that they read:
@@ -574,8 +604,26 @@ typedef struct upconv_plan_params {
                                  // the latter (unless `solver` is given). For UPCONV_GRAD_FILTER: twice input and output in f32,
                                  // the filter, and 16 MB
     const char *solver;          // NULL: any; "phase"; or with a configuration: "phase:tile=4,oc=8"
-    upconv_type weights_type;    // of weights, here or at execution; F16 or F32 for a problem of either type
+    upconv_type weights_type;    // of weights, here or at execution; F16 or F32 for a problem of either type; U8 or I8 for a quantised
+                                 // one
+    // Quantised problems only, which must have weights above, and effort ESTIMATE. scale_count: 1, for all output channels alike, or
+    // out_channels. Either multipliers and shifts (multiplier >= 0; shift -31 to 30, for REDUCED to 7), or scales (0 to below 2^30), of
+    // which TFLite's multipliers are made (upconv_requant_multiplier). Host memory
+    const int32_t *multipliers, *shifts;
+    const double *scales;
+    int32_t scale_count;
+    uint32_t bias_int64;         // the bias, here or at execution, is 0: out_channels int32; 1: int64
 } upconv_plan_params;
+
+// TFLite's QuantizeMultiplier: scale = multiplier * 2^(shift - 31) as exactly as 31 bits can, multiplier at least 2^30 or 0. What is
+// too small for a shift of -31 becomes 0. For UPCONV_REQUANT_REDUCED a scale of 128 or above is INVALID, as is one that is negative, no
+// number, or 2^30 and above.
+UPCONV_API upconv_status upconv_requant_multiplier(double scale, upconv_requant scheme, int32_t *multiplier, int32_t *shift);
+
+// The clamp of a fused activation in integers, TFLite's CalculateActivationRangeQuantized: zero + round(bound / scale) in f32, halves
+// away from zero, cut to the type. low, high: 0 and infinity for ReLU, 0 and 6 for ReLU6; infinite bounds are the type's. type U8, I8
+// or I16; scale above 0. Errors: INVALID.
+UPCONV_API upconv_status upconv_requant_range(upconv_type type, float scale, int32_t zero, float low, float high, int32_t range[2]);
 
 // Compiles a plan. Weights, bias and slopes are copied. Errors: INVALID, UNSUPPORTED, COMPILE, HOST_MEMORY, GPU_MEMORY,
 // DEVICE_LOST, TIMEOUT.
@@ -749,7 +797,7 @@ typedef enum upconv_role {
                        // byte and its last, but may be the residual itself (the same buffer and offset), unless the limits are
                        // so small that the sums of an output are cut over several dispatches, which are then written here
     UPCONV_WEIGHTS,    // only where the plan was made without
-    UPCONV_BIAS,       // out_channels f32; optional, only where the plan was made without
+    UPCONV_BIAS,       // out_channels f32 (of a quantised plan: int32 or int64); optional, only where the plan was made without
     UPCONV_SLOPES,     // out_channels f32; only for PRELU, where the plan was made without
     UPCONV_RESIDUAL,   // like the output; only where the problem has a residual
     UPCONV_INDICES,    // int32, an element for each of the pooled tensor (MAX_POOL's output, MAX_UNPOOL's input), whose layout and
@@ -759,8 +807,8 @@ typedef enum upconv_role {
     UPCONV_ROLE_COUNT
 } upconv_role;
 
-// One of buffer and host is set, or none. offset: bytes into the buffer, a multiple of the element size; of four elements for an
-// NC4HW4 tensor, and for an NHWC one whose channels and pitches are all multiples of 4.
+// One of buffer and host is set, or none. offset: bytes into the buffer, a multiple of the element size, for elements of 8 bits of 4;
+// of four elements for an NC4HW4 tensor, and for an NHWC one whose channels and pitches are all multiples of 4.
 typedef struct upconv_binding {
     upconv_buffer *buffer;
     uint64_t offset;

@@ -1,5 +1,6 @@
 #include "dialects.h"
 #include "gradients.h"
+#include "quantised.h"
 #include "sampling.h"
 
 #include <stdio.h>
@@ -407,7 +408,7 @@ static const dialect_op operations[] = {
     {"tflite", "CONVOLUTION_TRANSPOSED", 0, "N*C", "O*I", false, map_tflite_gpu,
      "stride padding_prepended padding_appended adjacent"},
     {"cmsis-nn", "arm_transpose_conv", 2, "N*C", "O*I", false, map_cmsis_nn,
-     "stride dilation padding output_size"},
+     "stride dilation padding output_size quantized_activation"},
 };
 
 // ---------------------------------------------------------------------------------------------------- a case
@@ -423,6 +424,7 @@ static const dialect_op *operation_find(const corpus_case *item)
 #define INPUT_NAMES  "input inputs X out_backprop"
 #define WEIGHT_NAMES "weight weights W kernel filter filters"
 #define BIAS_NAMES   "bias B"
+#define SCALE_NAMES  "multiplier shift"
 #define SIZE_NAMES   "output_shape output_size input_sizes"
 
 static bool find_tensors(corpus_case *item, mapping *map)
@@ -449,7 +451,7 @@ static const char *other_type(const mapping *map)
 static bool inputs_known(corpus_case *item)
 {
     for (int i = 0; i < item->input_count; i++)
-        if (!name_among(item->inputs[i].name, INPUT_NAMES " " WEIGHT_NAMES " " BIAS_NAMES " " SIZE_NAMES))
+        if (!name_among(item->inputs[i].name, INPUT_NAMES " " WEIGHT_NAMES " " BIAS_NAMES " " SIZE_NAMES " " SCALE_NAMES))
             return case_wrong(item, "unknown input %s", item->inputs[i].name);
     return true;
 }
@@ -519,7 +521,7 @@ case_verdict case_map(corpus_case *item, mapping *map)
     if (!find_tensors(item, map))
         return CASE_WRONG;
     const char *type = other_type(map);
-    if (type) {
+    if (type && !case_is_quantised(item)) {
         case_wrong(item, "%s %s in %s", item->dialect, item->op, type);
         return CASE_SKIPPED;
     }
@@ -532,5 +534,7 @@ case_verdict case_map(corpus_case *item, mapping *map)
                    map->problem.out_channels);
         return CASE_WRONG;
     }
+    if (case_is_quantised(item) && !quantised_map(item, map))
+        return CASE_WRONG;
     return CASE_RUNS;
 }

@@ -13,6 +13,7 @@ typedef struct mapping {
     corpus_tensor *input, *weights, *bias, *output; // weights (where the operation has none) and bias may be NULL
     corpus_tensor *gradient; // of the output; NULL where the case is none of gradients
     char in_layout[NPY_MAX_RANK + 1], out_layout[NPY_MAX_RANK + 1], weights_layout[NPY_MAX_RANK + 1];
+    bool quantised;
     int32_t filter_channels; // O of the filter: output channels of one group
 } mapping;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gradients.h"
+#include "quantised.h"
 #include "tensors.h"
 
 // A copy of `array` with its axes in another order of the same letters; NULL: no memory.
@@ -152,6 +153,8 @@ bool case_execute(corpus_case *item, const mapping *map, const case_runner *runn
 {
     if (map->gradient)
         return gradient_execute(item, map, runner);
+    if (map->quantised)
+        return quantised_execute(item, map, runner);
     if (!tensor_load(item, map->input) || (map->weights && !tensor_load(item, map->weights)) ||
         !tensor_load(item, map->output) || (map->bias && !tensor_load(item, map->bias)))
         return false;
