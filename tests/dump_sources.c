@@ -31,6 +31,10 @@ static const char *const problems[] = {
     "unpool:ic6_ih9oh19kh2sh2+space:18:20",
     "ic5oc7_ih9oh18kh4sh2ph1+i8+zero:3", "ic8oc16_ih9oh18kh2sh2ph0+u8+nhwc+single+zero:3:4:5", "g2ic8oc16_ih9oh18kh3sh2ph1+i16+reduced+nhwc",
     "ic5oc7_ih9oh18kh4sh2ph1+i8+real+in:nhwc", "ic8oc16_ih9oh18kh4sh2ph1+i16+real+nc4hw4",
+    "resize:ic5ih9oh18", "resize:ic8ih9oh20+linear+nhwc", "resize:ic6id3od5ih9oh20+cubic+f16+out:nc4hw4",
+    "resize:ic6ih9oh20+linear+f16+nc4hw4+residual", "resize:ic6iw9ow20+linear+in:nc4hw4+residual_after",
+    "zeros:ic5ih9sh2+f16", "zeros:ic8ih9sh2+nc4hw4+residual",
+    "shuffle:ic20ih9sh2", "shuffle:ic32ih9sh2+dcr+nhwc+f16", "shuffle:ic32id2ih9sd2sh2sw2+in:nhwc+residual",
 };
 
 static bool is_new(dump *d, const char *text, size_t length)

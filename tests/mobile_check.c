@@ -36,6 +36,13 @@ static const char *const others[] = {
     "unpoolhwc=unpool:ic64_ih32kh3sh2ph1+nhwc+index:image=unpool",
     "owners=unpool:ic64_ih32kh2sh2=owners",
     "ownershwc=unpool:ic64_ih32kh3sh2ph1+nhwc+f16+index:image=owners",
+    "nearest=resize:ic32ih40oh80=sample",
+    "bilinear=resize:ic16ih40oh80+linear+f16+nc4hw4+residual=sample",
+    "bicubic=resize:ic3ih40oh100+cubic=sample",
+    "tricubic=resize:ic5id4od8ih9oh18+cubic+nhwc=sample",
+    "nails=zeros:ic16ih40sh2+f16=sample",
+    "shuffle=shuffle:ic64ih40sh2=sample",
+    "dcr=shuffle:ic64ih40sh2+dcr+nhwc+prelu=sample",
     "ownersspace=unpool:ic6_id3kd2sd2_ih9kh3sh2+nc4hw4+index:window=owners",
 };
 
@@ -194,10 +201,11 @@ static void try_solver(trial *t)
 
 static void check_configs(upconv_context *context, const upc_solver *solver, bool large, uint64_t *passed, uint64_t *failed)
 {
-    static const char *const notations[] = {"ic5oc19_ih9oh18kh4sh2ph1+relu", "ic8oc20_ih9oh18kh4sh2ph1+nc4hw4+f16",
-                                            "ic5oc19_ih9oh18kh4sh2ph1+gelu"};
+    static const char *const notations[] = {"ic5oc19_ih9oh18kh4sh2ph1+relu", "resize:ic8ih9oh18+linear+nc4hw4+f16",
+                                            "ic8oc20_ih9oh18kh4sh2ph1+nc4hw4+f16", "ic5oc19_ih9oh18kh4sh2ph1+gelu",
+                                            "resize:ic5ih9oh20+cubic", "shuffle:ic20ih9sh2+gelu"};
     char sentence[UPC_SENTENCE];
-    for (size_t i = 0; i < (large ? UPC_COUNT(notations) : 1); i++) {
+    for (size_t i = 0; i < (large ? UPC_COUNT(notations) : 2); i++) {
         const upconv_problem given = test_problem(notations[i]);
         upc_problem problem;
         if (upc_problem_from(&given, &problem) || upc_solver_refuse(solver, &problem, &context->facts, sentence))

@@ -72,6 +72,7 @@ solvers_of() {
     esac
 }
 unpool_solvers() { [ "$1" = cpu ] || echo "unpool owners"; }
+ops="resize zeros shuffle" # of one oracle: tests/oracle_sample.c
 limits=(f16=0 binding=4096 binding=1024,groups=3 groups=3,macs=5000 size=32,shared=4096)
 
 # ---- the main build: everything on, gcc
@@ -102,6 +103,14 @@ for backend in "${backends[@]}"; do
         [ "$backend" = cpu ] || [ "$backend $limit" = "opencl f16=0" ] && continue
         tested build "random pooling: $backend $limit" build/tests/random_pool --backend "$backend" --count $((limited / 2)) \
             --seed 700000 --limits "$limit"
+    done
+    for op in $ops; do
+        tested build "random: $backend $op" build/tests/random --backend "$backend" --op $op --count $((count / 4)) --seed 2000 \
+            --configs $configs --variety $variety
+        [ "$backend" = cpu ] || tested build "random: $backend $op, limits" build/tests/random --backend "$backend" --op $op \
+            --count "$limited" --seed 510000 --configs $configs --variety $variety --limits binding=4096,groups=9,macs=50000
+        [ "$backend" = vulkan ] && tested build "random: $backend $op, f16=0" build/tests/random --backend "$backend" --op $op \
+            --count "$limited" --seed 520000 --configs $configs --variety $variety --limits f16=0
     done
     tested build "random: $backend, sums in f16" build/tests/random --backend "$backend" --count 40 --seed 240000 --sums f16 \
         --tries 1
@@ -196,6 +205,10 @@ else
         --count 30 --seed 8500 --limits binding=2048,groups=3,macs=20000
     tested build "validation: random, limits" bash "$here/validation.sh" build/tests/random --backend vulkan --count 60 \
         --seed 8000 --tries 1 --limits binding=2048,groups=3,macs=20000
+    for op in $ops; do
+        tested build "validation: random $op" bash "$here/validation.sh" build/tests/random --backend vulkan --count 40 \
+            --seed 9000 --op $op --limits binding=4096
+    done
     meson_tests build validation vulkan bash "$here/validation.sh"
 fi
 
@@ -251,6 +264,10 @@ else
         --seed 50 --size $size
     tested build "oclgrind: random pooling, limits" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl \
         --count $number --seed 80 --size 300 --limits binding=1024,groups=3,macs=1000
+    for op in $ops; do
+        tested build "oclgrind: random $op" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $number \
+            --seed 70 --size $size --op $op --limits binding=4096
+    done
     for solver in phase direct; do
         tested build "oclgrind: random, limits $solver" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
             --count $((number * 3 / 2)) --seed 90 --size 500 --limits binding=1024,groups=3,macs=1000 --solver $solver
