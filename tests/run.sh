@@ -60,7 +60,7 @@ mkdir -p "$logs"
 rm -rf "$logs/drivers"
 mkdir -p "$logs/drivers/pocl" "$logs/drivers/mesa"
 export POCL_CACHE_DIR=$logs/drivers/pocl MESA_SHADER_CACHE_DIR=$logs/drivers/mesa
-count=240 limited=40 configs=2 variety=few tries=1 large= every=4
+count=160 limited=24 configs=2 variety=few tries=1 large= every=8
 $full && count=20000 limited=2000 configs=0 variety=any tries=0 large=--large every=1
 
 backends=(cpu vulkan opencl)
@@ -82,7 +82,7 @@ meson_tests build
 for backend in "${backends[@]}"; do
     # OpenCL's programs take half a second each to build; it sees half as many configurations and fewer problems, of which the cut
     # ones are cut before any backend has them
-    [ "$backend" = opencl ] && ! $full && configs=1 count=150 limited=30
+    [ "$backend" = opencl ] && ! $full && configs=1 count=80 limited=16
     tested build "random: $backend" build/tests/random --backend "$backend" --count "$count" --seed 1000 --configs $configs \
         --variety $variety --tries $tries
     for limit in "${limits[@]}"; do
@@ -92,7 +92,7 @@ for backend in "${backends[@]}"; do
             --configs $configs --variety $variety --tries $tries --limits "$limit"
     done
     tested build "random pooling: $backend" build/tests/random_pool --backend "$backend" --count $((count / 2)) --seed 2000
-    quantised=$((count / 4))
+    quantised=$((count / 5))
     [ "$backend" = cpu ] && quantised=$((count * 4))
     tested build "random quantised: $backend" build/tests/random_quantised --backend "$backend" --count $quantised --seed 3000
     for limit in binding=8192 binding=2048,groups=3 groups=3,macs=5000 size=32; do
@@ -105,14 +105,14 @@ for backend in "${backends[@]}"; do
             --seed 700000 --limits "$limit"
     done
     for op in $ops; do
-        tested build "random: $backend $op" build/tests/random --backend "$backend" --op $op --count $((count / 4)) --seed 2000 \
+        tested build "random: $backend $op" build/tests/random --backend "$backend" --op $op --count $((count / 8)) --seed 2000 \
             --configs $configs --variety $variety
         [ "$backend" = cpu ] || tested build "random: $backend $op, limits" build/tests/random --backend "$backend" --op $op \
-            --count "$limited" --seed 510000 --configs $configs --variety $variety --limits binding=4096,groups=9,macs=50000
+            --count $((limited / 2)) --seed 510000 --configs $configs --variety $variety --limits binding=4096,groups=9,macs=50000
         [ "$backend" = vulkan ] && tested build "random: $backend $op, f16=0" build/tests/random --backend "$backend" --op $op \
-            --count "$limited" --seed 520000 --configs $configs --variety $variety --limits f16=0
+            --count $((limited / 2)) --seed 520000 --configs $configs --variety $variety --limits f16=0
     done
-    tested build "random: $backend, sums in f16" build/tests/random --backend "$backend" --count 40 --seed 240000 --sums f16 \
+    tested build "random: $backend, sums in f16" build/tests/random --backend "$backend" --count 20 --seed 240000 --sums f16 \
         --tries 1
     # these take few problems, so that others come in place of most
     for solver in rows winograd; do
@@ -195,18 +195,18 @@ if ! bash "$here/validation.sh" --present; then
     skip "validation layers" "VK_LAYER_KHRONOS_validation is not installed"
 else
     tested build "validation: the layers see a hazard" bash "$here/validation.sh" --expect-messages build/tests/control_vulkan
-    tested build "validation: random" bash "$here/validation.sh" build/tests/random --backend vulkan --count 100 --seed 7000 \
+    tested build "validation: random" bash "$here/validation.sh" build/tests/random --backend vulkan --count 60 --seed 7000 \
         --tries 1
-    tested build "validation: random pooling" bash "$here/validation.sh" build/tests/random_pool --backend vulkan --count 60 \
+    tested build "validation: random pooling" bash "$here/validation.sh" build/tests/random_pool --backend vulkan --count 20 \
         --seed 7500
-    tested build "validation: random quantised" bash "$here/validation.sh" build/tests/random_quantised --backend vulkan --count 30 \
+    tested build "validation: random quantised" bash "$here/validation.sh" build/tests/random_quantised --backend vulkan --count 10 \
         --seed 7700
     tested build "validation: random pooling, limits" bash "$here/validation.sh" build/tests/random_pool --backend vulkan \
-        --count 30 --seed 8500 --limits binding=2048,groups=3,macs=20000
-    tested build "validation: random, limits" bash "$here/validation.sh" build/tests/random --backend vulkan --count 60 \
+        --count 10 --seed 8500 --limits binding=2048,groups=3,macs=20000
+    tested build "validation: random, limits" bash "$here/validation.sh" build/tests/random --backend vulkan --count 40 \
         --seed 8000 --tries 1 --limits binding=2048,groups=3,macs=20000
     for op in $ops; do
-        tested build "validation: random $op" bash "$here/validation.sh" build/tests/random --backend vulkan --count 40 \
+        tested build "validation: random $op" bash "$here/validation.sh" build/tests/random --backend vulkan --count 8 \
             --seed 9000 --op $op --limits binding=4096
     done
     meson_tests build validation vulkan bash "$here/validation.sh"
@@ -251,21 +251,21 @@ if ! bash "$here/oclgrind.sh" --present; then
     skip "oclgrind" "oclgrind is not installed"
 else
     # a second for some thousand multiplications, so problems are small. The limits make dispatches that accumulate
-    number=16 size=600
+    number=10 size=600
     $full && number=60 size=2000
     tested build "oclgrind: it sees faults" bash "$here/oclgrind.sh" --expect-messages build/tests/control_opencl
     for half in 0 1; do # side by side
         tested build "oclgrind: random, half $half" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
             --count $((number / 2)) --seed $((40 + half * number / 2)) --size $size
     done
-    tested build "oclgrind: random quantised" bash "$here/oclgrind.sh" build/tests/random_quantised --backend opencl --count $number \
+    tested build "oclgrind: random quantised" bash "$here/oclgrind.sh" build/tests/random_quantised --backend opencl --count $((number / 2)) \
         --seed 60 --size 200
-    tested build "oclgrind: random pooling" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl --count $number \
+    tested build "oclgrind: random pooling" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl --count $((number / 2)) \
         --seed 50 --size $size
     tested build "oclgrind: random pooling, limits" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl \
-        --count $number --seed 80 --size 300 --limits binding=1024,groups=3,macs=1000
+        --count $((number / 2)) --seed 80 --size 300 --limits binding=1024,groups=3,macs=1000
     for op in $ops; do
-        tested build "oclgrind: random $op" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $number \
+        tested build "oclgrind: random $op" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $((number / 2)) \
             --seed 70 --size $size --op $op --limits binding=4096
     done
     for solver in phase direct; do
