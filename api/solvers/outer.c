@@ -6,14 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GROUP_X, GROUP_Y };
+enum { ROWS, GROUP_X, GROUP_Y };
+
+static const int32_t rows[] = {1, 2, 4};
 
 static const upc_knob knobs[] = {
+    [ROWS] = {"rows", rows, UPC_COUNT(rows)},             // input channels of an item
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES}, // work-group
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
 };
 
-enum { TILE = 4, SEGMENT = 256 }; // as in the kernel
+enum { TILE = 4, SEGMENT = 256 }; // output channels of an item, positions of a piece of a line: as in the kernel
 
 // What a dispatch adds up, and of which elements: images, groups, channels of a group, inputs and taps on the axes.
 enum { N, G, I, O, Q, K = Q + 3, RANGES = K + 3 };
@@ -27,7 +30,7 @@ typedef struct cooking {
     const upc_facts *facts;
     upc_recipe *recipe;
     upc_filter_strides filter;
-    int64_t shares, elements; // of the filter
+    int64_t rows, shares, elements; // of an item; of the filter
     upc_program_desc program;
     uint64_t table_bytes;
 } cooking;
@@ -134,7 +137,7 @@ static double product(const box *b, int first, int last)
 static void items_of(const cooking *c, const box *b, int64_t items[3])
 {
     items[0] = b->count[K] * b->count[K + 1] * b->count[K + 2] * upc_ceil_div(b->count[O], TILE);
-    items[1] = b->count[G] * upc_ceil_div(b->count[I], TILE);
+    items[1] = b->count[G] * upc_ceil_div(b->count[I], c->rows);
     items[2] = c->shares;
 }
 
@@ -213,7 +216,8 @@ static void describe(cooking *c, const upc_config *config)
     const struct {
         const char *name;
         int64_t value;
-    } defines[] = {{"IN_STORE", upc_store_of(c->facts, p->type)}, {"IN_PACK", p->in.pack}, {"OUT_PACK", p->out.pack}};
+    } defines[] = {{"IN_STORE", upc_store_of(c->facts, p->type)}, {"IN_PACK", p->in.pack}, {"OUT_PACK", p->out.pack},
+                   {"ROWS", c->rows}};
     upc_program_desc_init(&c->program, "outer", local, 4);
     for (size_t i = 0; i < UPC_COUNT(defines); i++)
         upc_program_param(&c->program, defines[i].name, UPC_PARAM_DEFINE, (int32_t)defines[i].value);
@@ -288,7 +292,8 @@ static int64_t shares_of(const upc_problem *p, const upc_facts *facts, uint64_t 
 static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
                           const upc_request *request, upc_recipe *recipe)
 {
-    cooking c = {.problem = problem, .facts = facts, .recipe = recipe, .elements = (int64_t)upc_filter_elements(problem)};
+    cooking c = {.problem = problem, .facts = facts, .recipe = recipe, .rows = config->value[ROWS],
+                 .elements = (int64_t)upc_filter_elements(problem)};
     const uint64_t limit = request->workspace_limit ? request->workspace_limit : upc_workspace_default(problem);
     upc_filter_strides_get(problem, request->order, &c.filter);
     c.shares = shares_of(problem, facts, UPC_MIN(limit, facts->info.limits.alloc_bytes));
@@ -337,11 +342,14 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     const upc_axis *axis = problem->axis;
+    // V3D has registers for few
+    const int32_t rows_of = facts->family == UPC_FAMILY_V3D || problem->icg == 1 ? 1 : problem->icg == 2 ? 2 : 4;
     const int64_t items[3] = {axis[0].kernel * axis[1].kernel * axis[2].kernel * upc_ceil_div(problem->ocg, TILE),
-                              problem->groups * upc_ceil_div(problem->icg, TILE), 1};
+                              problem->groups * upc_ceil_div(problem->icg, rows_of), 1};
     uint32_t local[2];
     memset(config, 0, sizeof *config);
     upc_group_guess(facts, items, 64, local);
+    config->value[ROWS] = rows_of;
     config->value[GROUP_X] = (int32_t)local[0];
     config->value[GROUP_Y] = (int32_t)local[1];
 }
@@ -355,9 +363,10 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
 // A load for two multiply-adds, one element at a time.
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
-    (void)config;
-    const double waste = (double)(upc_ceil_div(problem->icg, TILE) * TILE) / (double)problem->icg *
-                         (double)(upc_ceil_div(problem->ocg, TILE) * TILE) / (double)problem->ocg;
+    const int64_t n = config->value[ROWS];
+    const double waste = (double)(upc_ceil_div(problem->icg, n) * n) / (double)problem->icg *
+                         (double)(upc_ceil_div(problem->ocg, TILE) * TILE) / (double)problem->ocg *
+                         (double)(TILE + n) / (double)(2 * n);
     const double rate = upc_gather_processor(facts) ? 1e3 : facts->info.kind == UPCONV_DEVICE_CPU ? 2e3 : 1e4;
     return upc_gather_macs(problem) * waste / rate + 10;
 }

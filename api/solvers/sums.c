@@ -207,7 +207,9 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     const upc_tensor *out = &problem->out;
     memset(config, 0, sizeof *config);
     config->value[WIDTH] = upc_vector_guess(facts);
-    config->value[ALONG] = out->axis[2] == out->pack ? 1 : out->pack == 1 && out->channel == 1 ? 2 : 0;
+    // vectors are for processors: elsewhere their lanes, counted by a loop, would lie in memory
+    if (facts->family == UPC_FAMILY_CPU)
+        config->value[ALONG] = out->axis[2] == out->pack ? 1 : out->pack == 1 && out->channel == 1 ? 2 : 0;
     uint32_t local[2];
     const int64_t items[3] = {upc_ceil_div(channels_of(problem), block_of(problem, config)), 64, 1};
     upc_group_guess(facts, items, 64, local);
