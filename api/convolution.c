@@ -29,24 +29,26 @@ void upc_conv_give(const upc_problem *problem, upconv_problem *given)
     }
 }
 
-upconv_status upconv_problem_grad_input(const upconv_problem *problem, upconv_filter_order order, upconv_problem *gradient,
-                                        upconv_filter_order *gradient_order)
+upconv_status upconv_problem_grad_input(const upconv_problem *problem, upconv_filter_order order,
+                                        upconv_problem *gradient, upconv_filter_order *gradient_order)
 {
     static const upconv_filter_order turned[UPCONV_FILTER_COUNT] = {
-        [UPCONV_FILTER_IOK] = UPCONV_FILTER_OIK, [UPCONV_FILTER_OIK] = UPCONV_FILTER_IOK, [UPCONV_FILTER_KOI] = UPCONV_FILTER_KIO,
-        [UPCONV_FILTER_KIO] = UPCONV_FILTER_KOI, [UPCONV_FILTER_OKI] = UPCONV_FILTER_IKO, [UPCONV_FILTER_IKO] = UPCONV_FILTER_OKI,
+        [UPCONV_FILTER_IOK] = UPCONV_FILTER_OIK, [UPCONV_FILTER_OIK] = UPCONV_FILTER_IOK,
+        [UPCONV_FILTER_KOI] = UPCONV_FILTER_KIO, [UPCONV_FILTER_KIO] = UPCONV_FILTER_KOI,
+        [UPCONV_FILTER_OKI] = UPCONV_FILTER_IKO, [UPCONV_FILTER_IKO] = UPCONV_FILTER_OKI,
     };
     if (!gradient)
         return upc_fail(UPCONV_ERROR_INVALID, "gradient is NULL; it is required");
     if ((int)order < 0 || order >= UPCONV_FILTER_COUNT)
-        return upc_fail(UPCONV_ERROR_INVALID, "order is %d; it must be from 0 to %d", (int)order, (int)UPCONV_FILTER_COUNT - 1);
+        return upc_fail(UPCONV_ERROR_INVALID, "order is %d; it must be from 0 to %d", (int)order,
+                        (int)UPCONV_FILTER_COUNT - 1);
     upc_problem checked;
     upconv_status status = upc_problem_from(problem, &checked);
     if (status)
         return status;
     if (checked.op != UPCONV_CONV_TRANSPOSE && checked.op != UPCONV_CONV)
-        return upc_fail(UPCONV_ERROR_INVALID, "op is %d, %s; it must be a transposed convolution or a convolution", (int)checked.op,
-                        upc_op_of(checked.op)->name);
+        return upc_fail(UPCONV_ERROR_INVALID, "op is %d, %s; it must be a transposed convolution or a convolution",
+                        (int)checked.op, upc_op_of(checked.op)->name);
     upconv_problem given, made;
     upc_problem_to(&checked, &given);
     made = given;

@@ -3,6 +3,7 @@
 //
 // Variants: every solver, every value of its knobs and some of their combinations, every activation, types, layouts, residuals, geometry
 // in the table and compiled in, weights packed at execution, dispatches that see only some of the input channels, with and without unroll hints.
+#include "../api/ops.h"
 #include "testing.h"
 
 #include <stdio.h>
@@ -35,6 +36,9 @@ static const char *const problems[] = {
     "resize:ic6ih9oh20+linear+f16+nc4hw4+residual", "resize:ic6iw9ow20+linear+in:nc4hw4+residual_after",
     "zeros:ic5ih9sh2+f16", "zeros:ic8ih9sh2+nc4hw4+residual",
     "shuffle:ic20ih9sh2", "shuffle:ic32ih9sh2+dcr+nhwc+f16", "shuffle:ic32id2ih9sd2sh2sw2+in:nhwc+residual",
+    "conv:ic7oc5_ih18kh4sh2ph1", "conv:g2ic8oc8_id5kd2_ih9kh3sh3_iw9kw3dw1+f16+nhwc", "conv:ic20oc20_ih9kh3ph1+nc4hw4",
+    "gradfilter:ic5oc7_ih9oh18kh4sh2ph1", "gradfilter:g2ic8oc8_ih9kh3sh3+f16+in:nc4hw4", "gradbias:ic5oc7_ih9oh18kh4sh2ph1",
+    "gradbias:ic5oc6_ih9oh18kh4sh2ph1+f16+nc4hw4", "gradbias:ic5oc40_ih9oh18kh4sh2ph1+nhwc",
 };
 
 static bool is_new(dump *d, const char *text, size_t length)
@@ -148,6 +152,8 @@ static void dump_facts(dump *d, const upc_facts *facts)
             some_configs(d, upc_solvers[s], &problem, facts, &frozen);
             upc_config guess; // weights given at execution add a kernel that packs them
             upc_solvers[s]->guess(&problem, facts, &guess);
+            if (!upc_op_takes(problem.op, UPCONV_WEIGHTS))
+                continue;
             cook(d, upc_solvers[s], &problem, facts, &guess, &packed);
             every_activation(d, upc_solvers[s], &problem, facts);
         }

@@ -68,10 +68,11 @@ static void adjoint(upconv_context *context, const char *notation, upconv_filter
     of_filter.op = UPCONV_GRAD_FILTER;
     of_bias.op = UPCONV_GRAD_BIAS;
     check(!upconv_problem_sizes(&forward, &sizes) && !upconv_problem_sizes(&of_filter, &filter) &&
-          !upconv_problem_sizes(&of_bias, &bias) && !upconv_problem_grad_input(&forward, order, &of_input, &turned),
+              !upconv_problem_sizes(&of_bias, &bias) && !upconv_problem_grad_input(&forward, order, &of_input, &turned),
           "%s: problems", notation);
-    check(filter.output_elements == sizes.weights_elements && filter.weights_elements == 0 && filter.flops == sizes.flops &&
-          bias.output_bytes == (uint64_t)forward.out_channels * 4, "%s: sizes", notation);
+    check(filter.output_elements == sizes.weights_elements && filter.weights_elements == 0 &&
+              filter.flops == sizes.flops && bias.output_bytes == (uint64_t)forward.out_channels * 4,
+          "%s: sizes", notation);
     float *x = integers(sizes.input_elements, &random), *w = integers(sizes.weights_elements, &random);
     float *dy = integers(sizes.output_elements, &random), *y = integers(sizes.output_elements, &random);
     float *dx = integers(sizes.input_elements, &random), *dw = integers(sizes.weights_elements, &random);
@@ -82,10 +83,10 @@ static void adjoint(upconv_context *context, const char *notation, upconv_filter
         check(run(context, &of_filter, order, NULL, x, dy, dw), "%s: gradient of the filter", notation);
         check(run(context, &of_bias, order, NULL, NULL, dy, db), "%s: gradient of the bias", notation);
         const double expected = dot(dy, y, sizes.output_elements);
-        check(dot(dx, x, sizes.input_elements) == expected, "%s, order %d: <dx, x> is %g instead of %g", notation, (int)order,
-              dot(dx, x, sizes.input_elements), expected);
-        check(dot(dw, w, sizes.weights_elements) == expected, "%s, order %d: <dw, w> is %g instead of %g", notation, (int)order,
-              dot(dw, w, sizes.weights_elements), expected);
+        check(dot(dx, x, sizes.input_elements) == expected, "%s, order %d: <dx, x> is %g instead of %g", notation,
+              (int)order, dot(dx, x, sizes.input_elements), expected);
+        check(dot(dw, w, sizes.weights_elements) == expected, "%s, order %d: <dw, w> is %g instead of %g", notation,
+              (int)order, dot(dw, w, sizes.weights_elements), expected);
         double all = 0, biases = 0;
         for (uint64_t i = 0; i < sizes.output_elements; i++)
             all += (double)dy[i];
@@ -104,7 +105,8 @@ static void long_sum(upconv_context *context, const char *notation, bool in_shar
     test_random random = {11};
     test_case test;
     char why[512] = "", sentence[UPC_SENTENCE];
-    if (upc_problem_from(&problem, &canonical) || !test_case_init(&test, &problem, UPCONV_FILTER_KOI, false, true, &random)) {
+    if (upc_problem_from(&problem, &canonical) ||
+        !test_case_init(&test, &problem, UPCONV_FILTER_KOI, false, true, &random)) {
         check(false, "%s", notation);
         return;
     }
@@ -112,14 +114,15 @@ static void long_sum(upconv_context *context, const char *notation, bool in_shar
         const upc_solver *solver = upc_solvers[i];
         if (!upc_solver_does(solver, canonical.op) || solver->refuse(&canonical, &context->facts, sentence))
             continue;
-        check(random_run(context, &test, solver->name, &random, why, sizeof why) == RANDOM_PASSED, "%s, %s: %s", notation,
-              solver->name, why);
+        check(random_run(context, &test, solver->name, &random, why, sizeof why) == RANDOM_PASSED, "%s, %s: %s",
+              notation, solver->name, why);
         upconv_plan *plan = NULL;
         upconv_plan_info info = {sizeof info};
         const upconv_plan_params params = {sizeof params, .solver = solver->name};
-        check(!upconv_plan_create(context, &problem, &params, &plan) && !upconv_plan_info_get(plan, &info), "%s, %s", notation,
-              solver->name);
-        check(!in_shares || !strcmp(solver->name, "reference") || info.workspace_bytes, "%s, %s: no workspace", notation, solver->name);
+        check(!upconv_plan_create(context, &problem, &params, &plan) && !upconv_plan_info_get(plan, &info), "%s, %s",
+              notation, solver->name);
+        check(!in_shares || !strcmp(solver->name, "reference") || info.workspace_bytes, "%s, %s: no workspace",
+              notation, solver->name);
         upconv_plan_destroy(plan);
     }
     test_case_finish(&test);
@@ -133,12 +136,16 @@ static void refusals(upconv_context *context)
     upconv_plan *plan = NULL;
     upconv_io io = {sizeof io};
     const upconv_plan_params weights = {sizeof weights, .weights = x};
-    check(upconv_problem_grad_input(&of_filter, UPCONV_FILTER_IOK, &made, NULL) == UPCONV_ERROR_INVALID, "a gradient's gradient");
-    check(upconv_problem_grad_input(&forward, (upconv_filter_order)6, &made, NULL) == UPCONV_ERROR_INVALID, "an order that is none");
-    check(upconv_problem_grad_input(&forward, UPCONV_FILTER_IOK, NULL, NULL) == UPCONV_ERROR_INVALID, "no room for the problem");
+    check(upconv_problem_grad_input(&of_filter, UPCONV_FILTER_IOK, &made, NULL) == UPCONV_ERROR_INVALID,
+          "a gradient's gradient");
+    check(upconv_problem_grad_input(&forward, (upconv_filter_order)6, &made, NULL) == UPCONV_ERROR_INVALID,
+          "an order that is none");
+    check(upconv_problem_grad_input(&forward, UPCONV_FILTER_IOK, NULL, NULL) == UPCONV_ERROR_INVALID,
+          "no room for the problem");
     check(upconv_plan_create(context, &of_filter, &weights, &plan) == UPCONV_ERROR_INVALID, "a gradient with weights");
     check(!upconv_plan_create(context, &of_filter, NULL, &plan), "a gradient");
-    check(upconv_execute(plan, x, y) == UPCONV_ERROR_INVALID && strstr(upconv_last_error(), "OUTPUT_GRAD"), "no gradient of the output");
+    check(upconv_execute(plan, x, y) == UPCONV_ERROR_INVALID && strstr(upconv_last_error(), "OUTPUT_GRAD"),
+          "no gradient of the output");
     io.at[UPCONV_INPUT].host = x;
     io.at[UPCONV_OUTPUT].host = y;
     io.at[UPCONV_OUTPUT_GRAD].host = y;
@@ -150,20 +157,18 @@ static void refusals(upconv_context *context)
 int main(int argc, char **argv)
 {
     static const char *const problems[] = {
-        "ic8oc4_ih5kh4sh2ph1",
-        "g2mb2ic6oc4_ih3oh8kh3sh3_iw6ow11kw2sw2pw1dw1",
-        "mb3ic5oc3_iw9ow30kw5sw3pw-2",
-        "g3ic3oc6_id2od4kd3sd2pd1_ih3oh5kh2_iw4ow6kw3pw1dw1",
+        "ic8oc4_ih5kh4sh2ph1",           "g2mb2ic6oc4_ih3oh8kh3sh3_iw6ow11kw2sw2pw1dw1",
+        "mb3ic5oc3_iw9ow30kw5sw3pw-2",   "g3ic3oc6_id2od4kd3sd2pd1_ih3oh5kh2_iw4ow6kw3pw1dw1",
         "mb2ic4oc4_ih1oh4kh4_iw1ow4kw4",
     };
     static const struct {
         const char *notation;
         bool in_shares;
     } sums[] = {
-        {"gradfilter:mb2ic1oc1_ih120oh120kh3ph1", true},   {"gradfilter:ic1oc2_iw20000kw2sw2", true},
+        {"gradfilter:mb2ic1oc1_ih120oh120kh3ph1", true},         {"gradfilter:ic1oc2_iw20000kw2sw2", true},
         {"gradfilter:mb5ic3oc2_ih40oh80kh2sh2+f16+nhwc", false}, {"gradbias:mb3ic1oc1_ih100oh100kh1", true},
-        {"gradbias:mb3ic1oc5_ih90oh90kh1+nhwc", true},     {"gradbias:mb3ic1oc33_ih50oh50kh1+nhwc", false},
-        {"gradbias:mb2ic1oc6_ih90oh90kh1+nc4hw4", true},   {"gradbias:mb3ic1oc7_iw9000ow9000kw1+f16", true},
+        {"gradbias:mb3ic1oc5_ih90oh90kh1+nhwc", true},           {"gradbias:mb3ic1oc33_ih50oh50kh1+nhwc", false},
+        {"gradbias:mb2ic1oc6_ih90oh90kh1+nc4hw4", true},         {"gradbias:mb3ic1oc7_iw9000ow9000kw1+f16", true},
     };
     upconv_context *context = NULL;
     upconv_backend backend;

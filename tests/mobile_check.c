@@ -25,6 +25,13 @@ static const char *const awkward[] = {
     "audio=ic256oc128_iw64ow512kw16sw8pw4",
     "volume=ic16oc16_id8od16kd2sd2pd0_ih16oh32kh2sh2ph0_iw16ow32kw2sw2pw0",
     "fcn32=ic21oc21_ih11oh384kh64sh32ph0_iw9ow320",
+    "conv=conv:ic64oc128_ih56kh3ph1",
+    "conv2=conv:ic32oc64_ih112kh4sh2ph1",
+    "convfours=conv:ic64oc64_ih56kh3sh2ph1+nc4hw4+f16",
+    "gradfilter=gradfilter:ic64oc32_ih56oh112kh4sh2ph1=",
+    "gradfours=gradfilter:ic64oc32_ih56oh112kh4sh2ph1+nc4hw4+f16=",
+    "gradbias=gradbias:ic64oc32_ih56oh112kh4sh2ph1=",
+    "gradbiasfours=gradbias:ic64oc32_ih56oh112kh4sh2ph1+nc4hw4+f16=",
 };
 
 // Other operations, each with the solvers that it has.

@@ -64,7 +64,7 @@ struct trial {
     upconv_context *context;
     tensors tensors;
     upconv_plan *plan;
-    upconv_buffer *input, *residual, *output, *indices;
+    upconv_buffer *input, *residual, *gradient, *output, *indices;
 };
 
 void trial_close(trial *t)
@@ -73,6 +73,7 @@ void trial_close(trial *t)
         return;
     upconv_buffer_destroy(t->input);
     upconv_buffer_destroy(t->residual);
+    upconv_buffer_destroy(t->gradient);
     upconv_buffer_destroy(t->output);
     upconv_buffer_destroy(t->indices);
     upconv_plan_destroy(t->plan);
@@ -96,6 +97,8 @@ static upconv_status make_buffers(trial *t)
 {
     const upconv_sizes *sizes = &t->tensors.sizes;
     upconv_status status = filled_buffer(t->context, t->tensors.input, sizes->input_bytes, &t->input);
+    if (status == UPCONV_OK && t->tensors.gradient)
+        status = filled_buffer(t->context, t->tensors.gradient, t->tensors.gradient_bytes, &t->gradient);
     if (status == UPCONV_OK && t->tensors.residual)
         status = filled_buffer(t->context, t->tensors.residual, sizes->output_bytes, &t->residual);
     if (status == UPCONV_OK)
@@ -110,7 +113,8 @@ static upconv_status make_buffers(trial *t)
 static upconv_status run_once(trial *t, double *us)
 {
     upconv_io io = {.struct_size = sizeof io};
-    io.at[UPCONV_INPUT].buffer = t->input;
+    io.at[UPCONV_INPUT].buffer = t->tensors.problem.op == UPCONV_GRAD_BIAS ? NULL : t->input;
+    io.at[UPCONV_OUTPUT_GRAD].buffer = t->gradient;
     io.at[UPCONV_OUTPUT].buffer = t->output;
     io.at[UPCONV_RESIDUAL].buffer = t->residual;
     io.at[UPCONV_INDICES].buffer = t->indices;
@@ -158,7 +162,8 @@ static bool same_as(trial *t, upconv_context *reference, char *error, size_t err
         return false;
     }
     upconv_io io = {.struct_size = sizeof io};
-    io.at[UPCONV_INPUT].host = all->input;
+    io.at[UPCONV_INPUT].host = all->problem.op == UPCONV_GRAD_BIAS ? NULL : all->input;
+    io.at[UPCONV_OUTPUT_GRAD].host = all->gradient;
     io.at[UPCONV_RESIDUAL].host = all->residual;
     io.at[UPCONV_OUTPUT].host = expected;
     int32_t *found = all->sizes.indices_bytes && !all->indices ? malloc(all->sizes.indices_bytes) : NULL;
@@ -243,6 +248,9 @@ bool trial_describe(const trial *t, const measure_options *options, samples *tim
     result->bytes = (double)(sizes->input_elements + outputs + sizes->weights_elements) *
                         (double)tensors_element_bytes(&t->tensors.problem) +
                     4 * (double)sizes->indices_elements;
+    if (t->tensors.gradient) // of which one reads no input; what they write is f32
+        result->bytes = (t->tensors.problem.op == UPCONV_GRAD_BIAS ? 0 : (double)sizes->input_bytes) +
+                        (double)t->tensors.gradient_bytes + (double)sizes->output_bytes;
     result->gflops = result->flops / seconds * 1e-9;
     result->gbytes = result->bytes / seconds * 1e-9;
     return true;

@@ -38,8 +38,16 @@ size_t tensors_element_bytes(const upconv_problem *problem)
     return bytes[problem->type];
 }
 
+static bool is_gradient(const upconv_problem *problem)
+{
+    return problem->op == UPCONV_GRAD_FILTER || problem->op == UPCONV_GRAD_BIAS;
+}
+
+// Of the output, which is f32 where it is a gradient.
 static double element_at(const upconv_problem *problem, const void *data, uint64_t at)
 {
+    if (is_gradient(problem))
+        return ((const float *)data)[at];
     if (tensors_quantised(problem))
         return problem->type == UPCONV_I16  ? ((const int16_t *)data)[at]
                : problem->type == UPCONV_I8 ? ((const int8_t *)data)[at]
@@ -103,6 +111,7 @@ void tensors_finish(tensors *t)
 {
     free(t->input);
     free(t->residual);
+    free(t->gradient);
     free(t->weights);
     free(t->bias);
     free(t->slopes);
@@ -152,6 +161,20 @@ static upconv_status make_indices(tensors *t)
     return status;
 }
 
+static bool make_gradient(tensors *t)
+{
+    upconv_problem forward = t->problem;
+    upconv_sizes sizes = {.struct_size = sizeof sizes};
+    forward.op = UPCONV_CONV_TRANSPOSE;
+    if (!is_gradient(&t->problem))
+        return true;
+    if (upconv_problem_sizes(&forward, &sizes) != UPCONV_OK || !(t->gradient = malloc(sizes.output_bytes)))
+        return false;
+    t->gradient_bytes = sizes.output_bytes;
+    fill_typed(&forward, t->gradient, t->gradient_bytes, 6);
+    return true;
+}
+
 bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t error_size)
 {
     *t = (tensors){.problem = *problem, .sizes = {.struct_size = sizeof t->sizes}};
@@ -167,7 +190,7 @@ bool tensors_init(tensors *t, const upconv_problem *problem, char *error, size_t
     t->weights = malloc((sizes->weights_elements + 1) * sizeof *t->weights);
     t->bias = malloc((sizes->bias_elements + 1) * sizeof *t->bias);
     t->slopes = malloc(channels * sizeof *t->slopes);
-    if (!t->input || (residual && !t->residual) || !t->weights || !t->bias || !t->slopes) {
+    if (!t->input || (residual && !t->residual) || !t->weights || !t->bias || !t->slopes || !make_gradient(t)) {
         snprintf(error, error_size, "no memory on the host for tensors of %.0f MB",
                  (double)(sizes->input_bytes + sizes->weights_bytes) / 1e6);
         tensors_finish(t);
@@ -219,6 +242,8 @@ static place output_place(const tensors *t)
 {
     const upconv_problem *p = &t->problem;
     const upconv_pitch *given = &p->out_pitch;
+    if (is_gradient(p)) // all side by side
+        return (place){.axis = {0, 0, 1}, .extent = {1, 1, (int64_t)t->sizes.output_elements}, .pack = 1};
     place to = {.extent = {1, 1, 1}, .pack = p->out_layout == UPCONV_NC4HW4 ? 4 : 1};
     int dims = p->dims ? p->dims : 2;
     for (int i = 0; i < dims; i++)
@@ -241,10 +266,11 @@ void tensors_compare(const tensors *t, const void *got, const void *expected, di
     double largest = 0, wrong = 0;
     uint64_t where = 0;
     int64_t positions = to.extent[0] * to.extent[1] * to.extent[2];
-    uint64_t most = t->sizes.output_bytes / tensors_element_bytes(p);
-    for (int64_t row = 0; row < (int64_t)p->batch * p->out_channels; row++) {
-        int64_t c = row % p->out_channels;
-        int64_t start = row / p->out_channels * to.image + c / to.pack * to.channel + c % to.pack;
+    uint64_t most = t->sizes.output_bytes / (is_gradient(p) ? sizeof(float) : tensors_element_bytes(p));
+    int64_t channels = is_gradient(p) ? 1 : p->out_channels, rows = is_gradient(p) ? 1 : p->batch * channels;
+    for (int64_t row = 0; row < rows; row++) {
+        int64_t c = row % channels;
+        int64_t start = row / channels * to.image + c / to.pack * to.channel + c % to.pack;
         for (int64_t i = 0; i < positions; i++) {
             int64_t w = i % to.extent[2], h = i / to.extent[2] % to.extent[1], d = i / to.extent[2] / to.extent[1];
             uint64_t at = (uint64_t)(start + d * to.axis[0] + h * to.axis[1] + w * to.axis[2]);

@@ -11,6 +11,8 @@ typedef struct tensors {
     upconv_problem problem;
     upconv_sizes sizes;
     void *input, *residual; // of the problem's type; residual only where it has one
+    void *gradient;         // of a transposed convolution's output, of the problem's type; only for gradients of filter and bias
+    uint64_t gradient_bytes;
     float *weights, *bias, *slopes; // of a quantised problem: weights of 8 bits, a bias of 32
     int32_t *indices;               // of max unpooling, as pooling has made them; what pooling gives is nobody's. Else NULL
     double scale;                   // of a quantised problem: that its sums are multiplied by

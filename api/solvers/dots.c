@@ -31,12 +31,12 @@ typedef struct spread {
 } spread;
 
 typedef struct layout {
-    int64_t q[3];              // positions of an image, those counted that only the gradient has
-    int64_t used;              // lines of all images
-    int64_t length;            // positions to add up, in whole vectors
+    int64_t q[3];   // positions of an image, those counted that only the gradient has
+    int64_t used;   // lines of all images
+    int64_t length; // positions to add up, in whole vectors
     int64_t chunk, chunks;
     spread in, out;
-    uint64_t parts_at, bytes;  // of the workspace
+    uint64_t parts_at, bytes; // of the workspace
 } layout;
 
 // Which residue a tap reads, as their list has it, and how far on.
@@ -72,7 +72,8 @@ static bool lay_out(const upc_problem *p, const upc_config *config, layout *l)
     const int64_t vector = config->value[WIDTH];
     int64_t most = 0; // positions that a tap lies ahead, over all axes
     double elements = (double)p->batch * (double)UPC_MAX(p->groups * p->icg, p->groups * p->ocg);
-    *l = (layout){.in = {.tensor = &p->in, .channels = p->groups * p->icg}, .out = {.tensor = &p->out, .channels = p->groups * p->ocg}};
+    *l = (layout){.in = {.tensor = &p->in, .channels = p->groups * p->icg},
+                  .out = {.tensor = &p->out, .channels = p->groups * p->ocg}};
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &p->axis[a];
         const int64_t ahead = (axis->kernel - 1) * axis->dilation / upc_taps_stride(axis);
@@ -111,19 +112,21 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     if (refusal)
         return refusal;
     if (config->value[ROWS] * config->value[COLUMNS] > MOST_SUMS) {
-        snprintf(sentence, UPC_SENTENCE, "%d x %d vectors of sums are more than the %d that an item may have", config->value[ROWS],
-                 config->value[COLUMNS], MOST_SUMS);
+        snprintf(sentence, UPC_SENTENCE, "%d x %d vectors of sums are more than the %d that an item may have",
+                 config->value[ROWS], config->value[COLUMNS], MOST_SUMS);
         return sentence;
     }
     layout l;
     if (!lay_out(problem, config, &l) || l.chunks > MOST_CHUNKS) {
-        snprintf(sentence, UPC_SENTENCE, "its positions, taken apart, are beyond 32-bit indices or %d chunks", MOST_CHUNKS);
+        snprintf(sentence, UPC_SENTENCE, "its positions, taken apart, are beyond 32-bit indices or %d chunks",
+                 MOST_CHUNKS);
         return sentence;
     }
     const uint64_t room = (uint64_t)UPC_MAX(upc_grad_room(facts), 0), filter = upc_filter_elements(problem) * 4;
     const uint64_t largest = UPC_MAX(UPC_MAX(l.in.bytes, l.out.bytes), UPC_MAX((uint64_t)l.chunks, 1) * filter);
     const uint64_t taps = (uint64_t)(problem->axis[0].kernel * problem->axis[1].kernel * problem->axis[2].kernel);
-    const uint64_t tensors = UPC_MAX(upc_input_bytes(problem), (uint64_t)problem->out.elements * upc_type_bytes(problem->type));
+    const uint64_t tensors =
+        UPC_MAX(upc_input_bytes(problem), (uint64_t)problem->out.elements * upc_type_bytes(problem->type));
     if (UPC_MAX(largest, tensors) > room || (taps + 4096) * 4 > room || l.bytes > facts->info.limits.alloc_bytes ||
         problem->in.elements > INT32_MAX || problem->out.elements > INT32_MAX || largest / 4 > INT32_MAX) {
         snprintf(sentence, UPC_SENTENCE, "tensors and their copies (%llu bytes) must each fit a binding of %llu bytes",
@@ -131,14 +134,15 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
         return sentence;
     }
     if (l.bytes > upc_workspace_default(problem)) {
-        snprintf(sentence, UPC_SENTENCE, "it would take %llu bytes of workspace; %llu are free for use", (unsigned long long)l.bytes,
-                 (unsigned long long)upc_workspace_default(problem));
+        snprintf(sentence, UPC_SENTENCE, "it would take %llu bytes of workspace; %llu are free for use",
+                 (unsigned long long)l.bytes, (unsigned long long)upc_workspace_default(problem));
         return sentence;
     }
-    const double rounds = (double)(l.chunk / config->value[WIDTH]) + config->value[ROWS] * config->value[COLUMNS] * config->value[WIDTH];
+    const double rounds =
+        (double)(l.chunk / config->value[WIDTH]) + config->value[ROWS] * config->value[COLUMNS] * config->value[WIDTH];
     if (facts->loop_rounds && UPC_MAX(rounds, (double)l.q[2]) > facts->loop_rounds) {
-        snprintf(sentence, UPC_SENTENCE, "its loops would make %.0f rounds; the device makes %u", UPC_MAX(rounds, (double)l.q[2]),
-                 facts->loop_rounds);
+        snprintf(sentence, UPC_SENTENCE, "its loops would make %.0f rounds; the device makes %u",
+                 UPC_MAX(rounds, (double)l.q[2]), facts->loop_rounds);
         return sentence;
     }
     return NULL;
@@ -226,9 +230,9 @@ static upconv_status add_geometry(cooking *c, const spread *s, int64_t run)
     const layout *l = &c->layout;
     const upc_tensor *t = s->tensor;
     const int64_t numbers[GEOMETRY] = {
-        l->q[0], l->q[1], l->q[2], run, l->used, s->lines, s->stride[0], s->stride[1], s->stride[2], s->pad[0], s->pad[1], s->pad[2],
-        s->extent[0], s->extent[1], s->extent[2], s->residues[0], s->residues[1], s->residues[2], t->image, t->channel, t->axis[0],
-        t->axis[1], t->axis[2],
+        l->q[0],        l->q[1],        l->q[2],   run,        l->used,      s->lines,     s->stride[0], s->stride[1],
+        s->stride[2],   s->pad[0],      s->pad[1], s->pad[2],  s->extent[0], s->extent[1], s->extent[2], s->residues[0],
+        s->residues[1], s->residues[2], t->image,  t->channel, t->axis[0],   t->axis[1],   t->axis[2],
     };
     upconv_status status = UPCONV_OK;
     for (int i = 0; i < GEOMETRY && !status; i++)
@@ -247,7 +251,8 @@ static upconv_status add_taps(cooking *c)
     const int64_t *q = c->layout.q, row = s->lines * q[2];
     upconv_status status = UPCONV_OK;
     for (int64_t k = 0; k < axis[0].kernel * axis[1].kernel * axis[2].kernel && !status; k++) {
-        const int64_t tap[3] = {k / (axis[1].kernel * axis[2].kernel), k / axis[2].kernel % axis[1].kernel, k % axis[2].kernel};
+        const int64_t tap[3] = {k / (axis[1].kernel * axis[2].kernel), k / axis[2].kernel % axis[1].kernel,
+                                k % axis[2].kernel};
         int64_t residue = 0, at = 0;
         for (int a = 0; a < 3; a++) {
             int64_t f, ahead;
@@ -262,7 +267,8 @@ static upconv_status add_taps(cooking *c)
 
 static upconv_status too_many(void)
 {
-    return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches", MOST_STEPS);
+    return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",
+                    MOST_STEPS);
 }
 
 static upconv_status add_spread(cooking *c, const spread *s, upc_place place, int32_t geometry, int64_t run)
@@ -273,7 +279,8 @@ static upconv_status add_spread(cooking *c, const spread *s, upc_place place, in
                               s->channels * s->residues[0] * s->residues[1] * s->residues[2]};
     uint32_t local[3] = {1, 1, 1};
     if (run > 1)
-        local[1] = UPC_MIN(4, UPC_MIN(c->facts->group_axis[1], c->facts->info.limits.group_size)); // lines are what keeps cores busy
+        local[1] = UPC_MIN(
+            4, UPC_MIN(c->facts->group_axis[1], c->facts->info.limits.group_size)); // lines are what keeps cores busy
     else
         upc_group_guess(c->facts, items, 64, local);
     upc_program_desc program;
@@ -311,7 +318,8 @@ static upconv_status add_products(cooking *c, const upc_filter_strides *f, int32
     const upc_problem *p = c->problem;
     const layout *l = &c->layout;
     const int32_t *value = c->config->value;
-    const int64_t taps = p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel, tiles = upc_ceil_div(p->icg, value[ROWS]);
+    const int64_t taps = p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel,
+                  tiles = upc_ceil_div(p->icg, value[ROWS]);
     const int64_t elements = (int64_t)upc_filter_elements(p), most = c->facts->info.limits.group_count;
     const int64_t items[3] = {upc_ceil_div(p->ocg * taps, value[COLUMNS]), p->groups * tiles, l->chunks};
     const uint32_t local[3] = {(uint32_t)value[GROUP_X], 1, 1};
@@ -319,11 +327,25 @@ static upconv_status add_products(cooking *c, const upc_filter_strides *f, int32
         const char *name;
         int64_t value;
     } fixed[] = {
-        {"TAPS", taps}, {"OCG", p->ocg}, {"ICG", p->icg}, {"TILES", tiles}, {"CHUNK", l->chunk}, {"LENGTH", l->length},
+        {"TAPS", taps},
+        {"OCG", p->ocg},
+        {"ICG", p->icg},
+        {"TILES", tiles},
+        {"CHUNK", l->chunk},
+        {"LENGTH", l->length},
         {"ROW_N", l->in.lines * l->q[2]},
-        {"COLUMN_N", l->out.residues[0] * l->out.residues[1] * l->out.residues[2] * l->out.lines * l->q[2]}, {"FILTER", elements},
-        {"F_G", f->group}, {"F_I", f->in}, {"F_O", f->out}, {"F_K", f->tap[2]}, {"TAPS_0", taps_at},
-        {"X_N", items[0]}, {"Y_N", 0}, {"Z_N", 0}, {"Y_0", 0}, {"Z_0", 0},
+        {"COLUMN_N", l->out.residues[0] * l->out.residues[1] * l->out.residues[2] * l->out.lines * l->q[2]},
+        {"FILTER", elements},
+        {"F_G", f->group},
+        {"F_I", f->in},
+        {"F_O", f->out},
+        {"F_K", f->tap[2]},
+        {"TAPS_0", taps_at},
+        {"X_N", items[0]},
+        {"Y_N", 0},
+        {"Z_N", 0},
+        {"Y_0", 0},
+        {"Z_0", 0},
     };
     enum { FIXED = 19, Y_N = 15, Z_N, Y_0, Z_0 };
     upc_program_desc program;
@@ -336,7 +358,8 @@ static upconv_status add_products(cooking *c, const upc_filter_strides *f, int32
     // multiply-adds of a row of items
     const double row = (double)items[0] * value[COLUMNS] * value[ROWS] * (double)l->chunk;
     const double rows_at_once = UPC_MAX((double)c->facts->info.limits.dispatch_macs / row, 1);
-    const int64_t zn = UPC_MIN(UPC_MIN((int64_t)UPC_MAX(UPC_MIN(rows_at_once / (double)items[1], 1e9), 1), most), items[2]);
+    const int64_t zn =
+        UPC_MIN(UPC_MIN((int64_t)UPC_MAX(UPC_MIN(rows_at_once / (double)items[1], 1e9), 1), most), items[2]);
     const int64_t yn = UPC_MIN(UPC_MIN((int64_t)UPC_MIN(rows_at_once / (double)zn, 1e9), most), items[1]);
     upconv_status status = UPCONV_OK;
     for (int64_t z = 0; z < items[2] && !status; z += zn)
@@ -387,7 +410,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     c.table_bytes = recipe->table_count * 4;
     recipe->workspace_bytes = c.layout.bytes;
     if (!status && (int64_t)c.table_bytes > upc_grad_room(facts))
-        status = upc_fail(UPCONV_ERROR_UNSUPPORTED, "a table of %llu bytes is beyond a binding", (unsigned long long)c.table_bytes);
+        status = upc_fail(UPCONV_ERROR_UNSUPPORTED, "a table of %llu bytes is beyond a binding",
+                          (unsigned long long)c.table_bytes);
     if (!status)
         status = add_spread(&c, &c.layout.in, UPC_INPUT, 0, run);
     if (!status)
@@ -400,6 +424,14 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 }
 
 const upc_solver upc_solver_dots = {
-    .name = "dots", .version = 1, .ops = 1u << UPCONV_GRAD_FILTER, .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse,
-    .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook,
+    .name = "dots",
+    .version = 1,
+    .ops = 1u << UPCONV_GRAD_FILTER,
+    .knobs = knobs,
+    .knob_count = UPC_COUNT(knobs),
+    .refuse = refuse,
+    .guess = guess,
+    .legal = legal,
+    .cost_us = cost_us,
+    .cook = cook,
 };

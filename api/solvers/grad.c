@@ -20,8 +20,8 @@ upconv_status upc_total_cook(const upc_facts *facts, uint64_t at, int64_t count,
     const int64_t room = upc_grad_room(facts) / 4 - (shares - 1) * count;
     const int64_t most = UPC_MIN(room, (int64_t)facts->info.limits.group_count * local[0]) / 4 * 4;
     if (most < 1)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%lld shares of %lld sums are beyond a binding of %llu bytes", (long long)shares,
-                        (long long)count, (unsigned long long)facts->info.limits.binding_bytes);
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%lld shares of %lld sums are beyond a binding of %llu bytes",
+                        (long long)shares, (long long)count, (unsigned long long)facts->info.limits.binding_bytes);
     for (int64_t first = 0; first < count; first += most) {
         const int64_t now = UPC_MIN(most, count - first);
         upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = first == 0, .bind_count = 2};

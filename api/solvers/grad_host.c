@@ -37,7 +37,8 @@ static double filter_point(const job *j, const int64_t at[5])
             for (int64_t ih = 0; od >= 0 && od < d->out && ih < h->in; ih++) {
                 const int64_t oh = ih * h->stride + at[3] * h->dilation - h->pad;
                 if (oh >= 0 && oh < h->out)
-                    sum += line_sum(j, upc_tensor_at(&p->in, n, at[0], id, ih, 0), upc_tensor_at(&p->out, n, out_c, od, oh, 0), at[4]);
+                    sum += line_sum(j, upc_tensor_at(&p->in, n, at[0], id, ih, 0),
+                                    upc_tensor_at(&p->out, n, out_c, od, oh, 0), at[4]);
             }
         }
     return sum;
@@ -91,7 +92,10 @@ upconv_status upc_host_grad_filter(const upc_env *env, const void *data, void *c
 {
     (void)env;
     const upc_host_arg *arg = data;
-    job j = {.arg = arg, .input = pointers[UPC_HOST_INPUT], .gradient = pointers[UPC_HOST_OUTPUT_GRAD], .output = pointers[UPC_HOST_OUTPUT]};
+    job j = {.arg = arg,
+             .input = pointers[UPC_HOST_INPUT],
+             .gradient = pointers[UPC_HOST_OUTPUT_GRAD],
+             .output = pointers[UPC_HOST_OUTPUT]};
     upc_filter_strides_get(arg->problem, arg->order, &j.filter);
     const int threads = upc_problem_macs(arg->problem) < 1e6 ? 1 : upc_processors(); // starting a thread costs more
     upc_parallel(threads, (int64_t)upc_filter_elements(arg->problem), filter_element, &j);

@@ -12,8 +12,8 @@ static const int32_t alongs[] = {0, 1, 2};
 
 static const upc_knob knobs[] = {
     [WIDTH] = {"vec", upc_vector_widths, UPC_VECTOR_WIDTHS}, // elements of a vector
-    [ALONG] = {"along", alongs, UPC_COUNT(alongs)},          // what is read in vectors: 0 nothing, 1 positions, 2 channels
-    [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
+    [ALONG] = {"along", alongs, UPC_COUNT(alongs)},      // what is read in vectors: 0 nothing, 1 positions, 2 channels
+    [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES}, // work-group
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
 };
 
@@ -88,15 +88,17 @@ static int choose_cut(const cooking *c, const box *b, const char **why)
         return widest(b, of_channels);
     *why = "the loops of an item";
     const double segments = (double)upc_ceil_div(b->count[Q + 2], SEGMENT), units = (double)lines_of(b) * segments;
-    const double rounds = 64 + 2 * (units / (double)c->shares + 1) * (double)(UPC_MIN(b->count[Q + 2], SEGMENT) * t->pack + 2);
+    const double rounds =
+        64 + 2 * (units / (double)c->shares + 1) * (double)(UPC_MIN(b->count[Q + 2], SEGMENT) * t->pack + 2);
     if ((c->facts->loop_rounds && rounds > c->facts->loop_rounds) || units * SEGMENT > INT32_MAX)
         return widest(b, of_rounds);
     *why = NULL;
     return -1;
 }
 
-static const char *const arg_names[] = {"NN", "C_N", "QD_0", "QD_N", "QH_0", "QH_N", "QW_0", "QW_N", "SRC_0", "DST_0", "IN_C0", "FIRST",
-                                        "SHARES", "CHANNELS", "IN_N", "IN_C", "IN_D", "IN_H", "IN_W"};
+static const char *const arg_names[] = {"NN",   "C_N",   "QD_0",  "QD_N",  "QH_0",  "QH_N",   "QW_0",
+                                        "QW_N", "SRC_0", "DST_0", "IN_C0", "FIRST", "SHARES", "CHANNELS",
+                                        "IN_N", "IN_C",  "IN_D",  "IN_H",  "IN_W"};
 
 static int32_t clamp32(int64_t value) { return value > INT32_MAX ? 0 : (int32_t)value; } // then only one is in a window
 
@@ -105,15 +107,33 @@ static upconv_status emit(cooking *c, const box *b)
     const upc_problem *p = c->problem;
     const upc_window in = window_of(c, b);
     const int64_t *f = b->first, *n = b->count;
-    const bool first = f[N] + f[Q] + f[Q + 1] + f[Q + 2] == 0; // boxes come in order, so nothing has been added up here before
+    const bool first =
+        f[N] + f[Q] + f[Q + 1] + f[Q + 2] == 0; // boxes come in order, so nothing has been added up here before
     const int64_t values[UPC_COUNT(arg_names)] = {
-        n[N], n[C], f[Q], n[Q], f[Q + 1], n[Q + 1], f[Q + 2], n[Q + 2],
-        in.first - upc_tensor_at(&p->out, f[N], f[C] - f[C] % p->out.pack, 0, 0, 0), 0, f[C] % p->out.pack, first, c->shares,
-        c->channels, p->out.image, p->out.channel, p->out.axis[0], p->out.axis[1], p->out.axis[2],
+        n[N],
+        n[C],
+        f[Q],
+        n[Q],
+        f[Q + 1],
+        n[Q + 1],
+        f[Q + 2],
+        n[Q + 2],
+        in.first - upc_tensor_at(&p->out, f[N], f[C] - f[C] % p->out.pack, 0, 0, 0),
+        0,
+        f[C] % p->out.pack,
+        first,
+        c->shares,
+        c->channels,
+        p->out.image,
+        p->out.channel,
+        p->out.axis[0],
+        p->out.axis[1],
+        p->out.axis[2],
     };
     const int64_t items[2] = {upc_ceil_div(n[C], block_of(p, c->config)), c->shares};
     const uint64_t bytes = upc_type_bytes(p->type);
-    upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = !first || c->recipe->step_count == 0, .bind_count = 3, .groups = {1, 1, 1}};
+    upc_step step = {
+        .kind = UPC_STEP_KERNEL, .barrier = !first || c->recipe->step_count == 0, .bind_count = 3, .groups = {1, 1, 1}};
     for (size_t i = 0; i < UPC_COUNT(values); i++)
         step.args[i] = clamp32(values[i]);
     for (int i = 0; i < 2; i++)
@@ -134,7 +154,8 @@ static upconv_status run(cooking *c, const box *whole)
     const char *why;
     const int cut = choose_cut(c, whole, &why);
     if (cut < 0 && why)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s cannot be cut below this device's limit (%llu bytes a binding, %u groups)", why,
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "%s cannot be cut below this device's limit (%llu bytes a binding, %u groups)", why,
                         (unsigned long long)c->facts->info.limits.binding_bytes, c->facts->info.limits.group_count);
     if (cut < 0)
         return emit(c, whole);
@@ -150,13 +171,15 @@ static upconv_status run(cooking *c, const box *whole)
 // So many that the device is busy, each with some thousand elements at least.
 static int64_t shares_of(const upc_problem *p, const upc_facts *facts, const upc_config *config, uint64_t limit)
 {
-    const int64_t wanted = facts->info.kind == UPCONV_DEVICE_CPU ? 32 : 512 * (int64_t)UPC_MAX(facts->info.compute_units, 4);
+    const int64_t wanted =
+        facts->info.kind == UPCONV_DEVICE_CPU ? 32 : 512 * (int64_t)UPC_MAX(facts->info.compute_units, 4);
     const int64_t channels = channels_of(p), items = upc_ceil_div(channels, block_of(p, config));
-    const double lines = (double)p->batch * (double)(p->axis[0].out * p->axis[1].out) *
-                         (double)upc_ceil_div(p->axis[2].out, SEGMENT);
+    const double lines =
+        (double)p->batch * (double)(p->axis[0].out * p->axis[1].out) * (double)upc_ceil_div(p->axis[2].out, SEGMENT);
     const double positions = (double)p->batch * (double)(p->axis[0].out * p->axis[1].out) * (double)p->axis[2].out;
     double shares = UPC_MIN(UPC_MIN((double)wanted / (double)items, positions / 2048), lines);
-    shares = UPC_MIN(shares, (double)UPC_MIN((int64_t)UPC_MIN(limit, (uint64_t)INT64_MAX), upc_grad_room(facts)) / 8 / (double)channels);
+    shares = UPC_MIN(shares, (double)UPC_MIN((int64_t)UPC_MIN(limit, (uint64_t)INT64_MAX), upc_grad_room(facts)) / 8 /
+                                 (double)channels);
     return shares < 2 ? 1 : UPC_MIN((int64_t)shares, UPC_MIN(1024, (int64_t)facts->info.limits.group_count));
 }
 
@@ -164,7 +187,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
                           const upc_request *request, upc_recipe *recipe)
 {
     const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], (uint32_t)config->value[GROUP_Y], 1};
-    cooking c = {.problem = problem, .facts = facts, .config = config, .recipe = recipe, .channels = channels_of(problem)};
+    cooking c = {
+        .problem = problem, .facts = facts, .config = config, .recipe = recipe, .channels = channels_of(problem)};
     const uint64_t limit = request->workspace_limit ? request->workspace_limit : upc_workspace_default(problem);
     c.shares = shares_of(problem, facts, config, UPC_MIN(limit, facts->info.limits.alloc_bytes));
     upc_program_desc_init(&c.program, "sums", local, 3);
@@ -207,7 +231,9 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     const upc_tensor *out = &problem->out;
     memset(config, 0, sizeof *config);
     config->value[WIDTH] = upc_vector_guess(facts);
-    config->value[ALONG] = out->axis[2] == out->pack ? 1 : out->pack == 1 && out->channel == 1 ? 2 : 0;
+    // vectors are for processors: elsewhere their lanes, counted by a loop, would lie in memory
+    if (facts->family == UPC_FAMILY_CPU)
+        config->value[ALONG] = out->axis[2] == out->pack ? 1 : out->pack == 1 && out->channel == 1 ? 2 : 0;
     uint32_t local[2];
     const int64_t items[3] = {upc_ceil_div(channels_of(problem), block_of(problem, config)), 64, 1};
     upc_group_guess(facts, items, 64, local);
@@ -218,8 +244,10 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
 {
     const upc_tensor *out = &problem->out;
-    if ((config->value[ALONG] == 1 && out->axis[2] != out->pack) || (config->value[ALONG] == 2 && (out->pack != 1 || out->channel != 1))) {
-        snprintf(sentence, UPC_SENTENCE, "%s do not lie side by side", config->value[ALONG] == 1 ? "positions" : "channels");
+    if ((config->value[ALONG] == 1 && out->axis[2] != out->pack) ||
+        (config->value[ALONG] == 2 && (out->pack != 1 || out->channel != 1))) {
+        snprintf(sentence, UPC_SENTENCE, "%s do not lie side by side",
+                 config->value[ALONG] == 1 ? "positions" : "channels");
         return sentence;
     }
     const char *refusal = upc_vector_legal(facts, config->value[WIDTH], sentence);
@@ -234,6 +262,14 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 }
 
 const upc_solver upc_solver_sums = {
-    .name = "sums", .version = 1, .ops = 1u << UPCONV_GRAD_BIAS, .knobs = knobs, .knob_count = UPC_COUNT(knobs), .refuse = refuse,
-    .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook,
+    .name = "sums",
+    .version = 1,
+    .ops = 1u << UPCONV_GRAD_BIAS,
+    .knobs = knobs,
+    .knob_count = UPC_COUNT(knobs),
+    .refuse = refuse,
+    .guess = guess,
+    .legal = legal,
+    .cost_us = cost_us,
+    .cook = cook,
 };

@@ -66,7 +66,8 @@ static bool map_tensorflow(corpus_case *item, mapping *map)
 bool gradient_map(corpus_case *item, mapping *map, case_verdict *verdict)
 {
     static const char *const layouts[] = {"NCW", "NCHW", "NCDHW"};
-    const bool torch = !strcmp(item->dialect, "pytorch") && strstr(item->op, "conv_transpose") && strstr(item->op, "_backward");
+    const bool torch =
+        !strcmp(item->dialect, "pytorch") && strstr(item->op, "conv_transpose") && strstr(item->op, "_backward");
     const bool flow = !strcmp(item->dialect, "tensorflow") && !strcmp(item->op, "conv2d_backprop_filter");
     if (!torch && !flow)
         return false;
@@ -149,7 +150,8 @@ static bool run(corpus_case *item, const gradient *g, upconv_context *context, c
     io.at[UPCONV_INPUT].host = input;
     io.at[UPCONV_OUTPUT_GRAD].host = other;
     io.at[UPCONV_OUTPUT].host = output;
-    good = good && ((!upconv_plan_create(context, &g->problem, &params, &plan) && !upconv_execute_io(plan, &io)) || refused(item));
+    good = good && ((!upconv_plan_create(context, &g->problem, &params, &plan) && !upconv_execute_io(plan, &io)) ||
+                    refused(item));
     if (good && g->tensor)
         test_unlay(&g->problem, false, output, result);
     else if (good)
@@ -200,7 +202,8 @@ static bool compare(corpus_case *item, const gradient *g, const float *result, c
         if (rounding && g->tensor) // stored as f16
             bound += test_half_ulp(fabs(e) + bound);
         if (!(fabs(y - e) <= bound))
-            return case_wrong(item, "%s: element %zu is %.9g, expected %.9g (within %g)", expected->name, i, y, e, bound);
+            return case_wrong(item, "%s: element %zu is %.9g, expected %.9g (within %g)", expected->name, i, y, e,
+                              bound);
     }
     return true;
 }
@@ -216,7 +219,8 @@ static bool run_one(corpus_case *item, gradient *g, const case_runner *runner, u
     upconv_sizes sizes = {.struct_size = sizeof sizes};
     good = good && (!upconv_problem_sizes(&g->problem, &sizes) || refused(item));
     if (good && sizes.output_elements != count)
-        good = case_wrong(item, "%s has %zu elements, not %llu", g->expected->name, count, (unsigned long long)sizes.output_elements);
+        good = case_wrong(item, "%s has %zu elements, not %llu", g->expected->name, count,
+                          (unsigned long long)sizes.output_elements);
     good = good && (!half || rounding_of(item, g, inputs, others, rounding));
     good = good && run(item, g, runner->context, solver, result) && compare(item, g, result, rounding);
     free(result);
@@ -241,7 +245,10 @@ static bool run_all(corpus_case *item, const mapping *map, const case_runner *ru
     upconv_problem forward = map->problem;
     shape(runner, &forward);
     for (int i = 0; i < item->output_count && good; i++) {
-        gradient g = {.expected = &item->outputs[i], .problem = forward, .input = x, .other = dy,
+        gradient g = {.expected = &item->outputs[i],
+                      .problem = forward,
+                      .input = x,
+                      .other = dy,
                       .order = flow ? UPCONV_FILTER_KOI : UPCONV_FILTER_IOK};
         const char *name = item->outputs[i].name;
         uint64_t inputs = map->input->array.elements, others = map->gradient->array.elements;
@@ -266,7 +273,8 @@ static bool run_all(corpus_case *item, const mapping *map, const case_runner *ru
 
 bool gradient_execute(corpus_case *item, const mapping *map, const case_runner *runner)
 {
-    if (!tensor_load(item, map->input) || !tensor_load(item, map->gradient) || (map->weights && !tensor_load(item, map->weights)))
+    if (!tensor_load(item, map->input) || !tensor_load(item, map->gradient) ||
+        (map->weights && !tensor_load(item, map->weights)))
         return false;
     float *x = planes_of(map->input, map->in_layout), *dy = planes_of(map->gradient, map->out_layout);
     const bool good = ((x && dy) || case_wrong(item, "no memory for the inputs")) && run_all(item, map, runner, x, dy);
