@@ -106,6 +106,15 @@ def quantised(run, tally, backend):
     tally.check(f"quantised on {backend}: explained", got.returncode == 0 and "_q: yes" in got.stdout, got.stdout + got.stderr)
 
 
+def pooling(run, tally, backend):
+    problems = ["pool:ic8_ih12kh2sh2", "pool:ic5_ih12kh3sh2ph1+nhwc+f16+index:image", "unpool:ic8_ih6kh2sh2",
+                "unpool:ic5_ih6kh3sh2ph1+index:tensor", "unpool:ic4_ih6oh13kh2sh2+nc4hw4+index:window", "unpool:ic3_ih6oh13kh2sh2+space:12:12"]
+    got = run("bench", "--backend", backend, "--check", "--json", *problems, *QUICK)
+    lines = [json.loads(line) for line in got.stdout.splitlines()]
+    tally.check(f"pooling and unpooling on {backend}", got.returncode == 0 and len(lines) == len(problems) and
+                all(line["problem"].split(":")[0] in ("pool", "unpool") for line in lines), got.stdout + got.stderr)
+
+
 def there(names):
     for name in names:
         try:
@@ -198,6 +207,7 @@ def main():
         libraries(run, tally, name)
         types_and_layouts(run, tally, name)
         quantised(run, tally, name)
+        pooling(run, tally, name)
     if "cpu" in wanted:
         usage(run, tally)
         with tempfile.TemporaryDirectory() as folder:

@@ -820,7 +820,8 @@ typedef struct upconv_io {
     upconv_binding at[UPCONV_ROLE_COUNT]; // by role: .at[UPCONV_INPUT] = {.buffer = b}
 } upconv_io;
 
-// Host memory in, host memory out; returns when the result is there. For plans that were made with their weights.
+// Host memory in, host memory out; returns when the result is there. For plans that were made with their weights, of operations
+// without indices.
 UPCONV_API upconv_status upconv_execute(upconv_plan *plan, const void *input, void *output);
 
 // The same for any roles, each in host memory or in a buffer. Returns when the results are there.
