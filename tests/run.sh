@@ -92,10 +92,10 @@ for backend in "${backends[@]}"; do
             --configs $configs --variety $variety --tries $tries --limits "$limit"
     done
     for op in conv gradfilter gradbias; do
-        tested build "random: $backend $op" build/tests/random --backend "$backend" --op $op --count $((count / 4)) --seed 3000 \
+        tested build "random: $backend $op" build/tests/random --backend "$backend" --op $op --count $((count / 16)) --seed 3000 \
             --configs $configs --variety $variety --tries $tries
         [ "$backend" = cpu ] || tested build "random: $backend $op, limits" build/tests/random --backend "$backend" --op $op \
-            --count $((limited / 2)) --seed 600000 --configs $configs --variety $variety --tries $tries \
+            --count $((limited / 4)) --seed 600000 --configs $configs --variety $variety --tries $tries \
             --limits binding=1024,groups=3,macs=5000
     done
     tested build "random pooling: $backend" build/tests/random_pool --backend "$backend" --count $((count / 2)) --seed 2000
