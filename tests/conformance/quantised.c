@@ -91,7 +91,7 @@ static bool range_of(corpus_case *item, upconv_problem *p, const corpus_tensor *
 bool quantised_map(corpus_case *item, mapping *map)
 {
     upconv_problem *p = &map->problem;
-    upconv_type out;
+    upconv_type out = UPCONV_F32;
     map->quantised = true;
     if (!type_of(item, map->input, &p->type) || !type_of(item, map->output, &out) || !scheme_of(item, &p->requant) ||
         !zero_point(item, map->input, &p->in_zero) || !zero_point(item, map->weights, &p->weights_zero) ||
