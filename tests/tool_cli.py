@@ -12,7 +12,7 @@ LAYER = "ic4oc3_ih5oh10kh4sh2ph1"
 BENCH_KEYS = ["name", "problem", "backend", "device", "solver", "config", "median_us", "best_us", "gflops",
               "workspace_bytes", "plan_ms"]
 QUICK = ("--runs", 2, "--seconds", 0)
-COMMANDS = ("info", "explain", "bench", "tune", "upscale")
+COMMANDS = ("info", "explain", "bench", "tune", "train", "upscale")
 
 
 def help_texts(run, tally):
@@ -35,6 +35,10 @@ def usage(run, tally):
              ["explain", LAYER, LAYER], ["bench"], ["upscale"], ["upscale", "one.png"], ["upscale", "a", "b", "c"],
              ["upscale", "a", "b", "--scale", "5"], ["upscale", "a", "b", "--scale", "1"],
              ["upscale", "a", "b", "--scale", "2.5"], ["upscale", "a", "b", "--scale", "two"],
+             ["upscale", "a", "b", "--filter", "f", "--kernel", "bicubic"], ["upscale", "a", "b", "--bias", "f"],
+             ["train", "--kernel", "5"], ["train", "--scale", "3", "--kernel", "4"], ["train", "--kernel", "1"],
+             ["train", "--steps", "0"], ["train", "--lr", "0"], ["train", "--lr", "nan"], ["train", "--beta1", "1"],
+             ["train", "--channels", "two"], ["train", "--loss", "l2"], ["train", "--decay", "-1"], ["train", "--patch", "3"],
              ["upscale", "a", "b", "--scale"], ["upscale", "a", "b", "--scale="], ["upscale", "a", "b", "--kernel", "box"],
              ["bench", LAYER, "--runs", "0"], ["bench", LAYER, "--seconds", "nan"], ["bench", LAYER, "--effort", "much"],
              ["bench", LAYER, "--json=yes"], ["bench", LAYER, "--backend", "metal"], ["info", "--nonsense"], ["info", "-x"]]

@@ -9,13 +9,13 @@
 #include "session.h"
 
 typedef struct upscale {
-    const char *from, *to, *solver;
+    const char *from, *to, *solver, *filter_path, *bias_path;
     session_options where;
     int scale, kernel, megabytes;
     bool verify, json;
     picture image;
     tile_grid tiling;
-    resample_filter filter;
+    enlarge_filter filter;
     upconv_context *context, *reference_context;
     upconv_device_info device;
     enlarger main, reference;
@@ -31,6 +31,20 @@ static bool library_failed(void)
     return false;
 }
 
+static bool choose_filter(upscale *u)
+{
+    char error[512];
+    const int channels = u->image.channels;
+    const bool fine = u->filter_path
+                          ? enlarge_filter_read(&u->filter, u->filter_path, u->bias_path, u->scale, channels, error,
+                                                sizeof error)
+                          : enlarge_filter_interpolation(&u->filter, (resample_kernel)u->kernel, u->scale, channels,
+                                                         error, sizeof error);
+    if (!fine)
+        failure(&upscale_command, "%s", error);
+    return fine;
+}
+
 static bool prepare(upscale *u)
 {
     char error[512];
@@ -39,17 +53,18 @@ static bool prepare(upscale *u)
         failure(&upscale_command, "%s", error);
         return false;
     }
+    if (!choose_filter(u))
+        return false;
     if (session_open(&u->where, &u->context, &u->device) != UPCONV_OK)
         return library_failed();
-    resample_filter_design(&u->filter, (resample_kernel)u->kernel, u->scale);
     uint64_t buffer_bytes = u->device.limits.alloc_bytes ? u->device.limits.alloc_bytes : UINT64_MAX;
     tiling_choose(&u->tiling, &u->image, &u->filter, (uint64_t)u->megabytes << 20, buffer_bytes);
-    if (enlarger_init(&u->main, u->context, &u->filter, &u->tiling, u->image.channels, u->solver) !=
+    if (enlarger_init(&u->main, u->context, &u->filter, &u->tiling, u->image.depth, u->solver) !=
         UPCONV_OK)
         return library_failed();
     if (u->verify && (session_open(&cpu, &u->reference_context, NULL) != UPCONV_OK ||
                       enlarger_init(&u->reference, u->reference_context, &u->filter, &u->tiling,
-                                    u->image.channels, "reference") != UPCONV_OK))
+                                    u->image.depth, "reference") != UPCONV_OK))
         return library_failed();
     u->row_bytes = u->image.row_bytes * (size_t)u->scale;
     u->rows = calloc((size_t)u->tiling.height * (size_t)u->scale, u->row_bytes);
@@ -164,7 +179,7 @@ static bool report(const upscale *u)
     uint32_t tiles = u->tiling.across * u->tiling.down;
     printf("%s: %u x %u, %s, %d bits, %s x%d\n", u->to, u->image.width * (uint32_t)u->scale,
            u->image.height * (uint32_t)u->scale, image_kind(u->image.channels), u->image.depth,
-           resample_choices[u->kernel], u->scale);
+           u->filter_path ? u->filter_path : resample_choices[u->kernel], u->scale);
     printf("on %s (%s), solver %s%s%s, %u tile%s: %.2f ms on the device, %.1f ms in all\n", u->device.name,
            backend_choices[u->device.backend], info.solver, *info.config ? ":" : "", info.config, tiles,
            tiles == 1 ? "" : "s", u->main.device_ms, total_ms);
@@ -183,17 +198,24 @@ static void upscale_finish(upscale *u)
     upconv_context_destroy(u->reference_context);
     free(u->rows);
     free(u->reference_rows);
+    enlarge_filter_finish(&u->filter);
     image_finish(&u->image);
 }
 
 static int run(int argc, char **argv)
 {
-    upscale u = {.scale = 2, .kernel = RESAMPLE_BICUBIC, .megabytes = 64, .start = session_seconds()};
+    upscale u = {.scale = 2, .kernel = -1, .megabytes = 64, .start = session_seconds()};
     int operands = 0;
     const option options[] = {
         {"scale", OPTION_WHOLE, &u.scale, "N", "2 (the default), 3 or 4.", 2, RESAMPLE_MAX_SCALE, NULL},
         {"kernel", OPTION_CHOICE, &u.kernel, "NAME", "bilinear, bicubic (the default) or lanczos.", 0, 0,
          resample_choices},
+        {"filter", OPTION_TEXT, &u.filter_path, "FILE.npy",
+         "A filter of your own, as `upconv train` writes it, in place of --kernel: float32 of shape (channels, 1 or "
+         "channels, height, width), or (1, 1, height, width) for any picture.",
+         0, 0, NULL},
+        {"bias", OPTION_TEXT, &u.bias_path, "FILE.npy", "What to add to each channel, of a range from 0 to 1; with --filter.",
+         0, 0, NULL},
         SESSION_OPTIONS(u.where),
         {"solver", OPTION_TEXT, &u.solver, "S", "This solver only, or one configuration (phase:tile=4).", 0,
          0, NULL},
@@ -211,6 +233,12 @@ static int run(int argc, char **argv)
         return over;
     if (operands != 2)
         return usage_error(&upscale_command, "it takes two files, IN.png and OUT.png");
+    if (u.filter_path && u.kernel >= 0)
+        return usage_error(&upscale_command, "--filter and --kernel exclude each other");
+    if (u.bias_path && !u.filter_path)
+        return usage_error(&upscale_command, "--bias goes with --filter");
+    if (u.kernel < 0)
+        u.kernel = RESAMPLE_BICUBIC;
     u.from = argv[0];
     u.to = argv[1];
     bool fine = prepare(&u) && run_all(&u);

@@ -4,6 +4,7 @@
 
 #include "options.h"
 
-extern const tool_command info_command, explain_command, bench_command, tune_command, records_command, upscale_command;
+extern const tool_command info_command, explain_command, bench_command, tune_command, records_command, train_command,
+    upscale_command;
 
 #endif

@@ -3,21 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t input_bytes(const picture *image, const resample_filter *filter, uint64_t width,
+static uint64_t input_bytes(const picture *image, const enlarge_filter *filter, uint64_t width,
                             uint64_t height)
 {
     uint64_t border = 2 * (uint64_t)filter->radius;
     return 4 * (uint64_t)image->channels * (width + border) * (height + border);
 }
 
-static uint64_t output_bytes(const picture *image, const resample_filter *filter, uint64_t width,
+static uint64_t output_bytes(const picture *image, const enlarge_filter *filter, uint64_t width,
                              uint64_t height)
 {
     uint64_t scale = (uint64_t)filter->scale;
     return 4 * (uint64_t)image->channels * width * scale * height * scale;
 }
 
-void tiling_choose(tile_grid *tiling, const picture *image, const resample_filter *filter, uint64_t bytes,
+void tiling_choose(tile_grid *tiling, const picture *image, const enlarge_filter *filter, uint64_t bytes,
                    uint64_t buffer_bytes)
 {
     uint32_t width = image->width, height = image->height;
@@ -47,14 +47,14 @@ tile_area tiling_at(const tile_grid *tiling, const picture *image, uint32_t acro
 
 // The tile has `radius` pixels of its surroundings on every side, which lie before output 0: the front
 // padding cuts off what they make, and the output's size what those on the far side make.
-static upconv_problem tile_problem(const resample_filter *filter, const tile_grid *tiling, int channels)
+static upconv_problem tile_problem(const enlarge_filter *filter, const tile_grid *tiling)
 {
     upconv_problem problem = {.struct_size = sizeof problem,
                               .dims = 2,
                               .batch = 1,
-                              .in_channels = channels,
-                              .out_channels = channels,
-                              .groups = channels};
+                              .in_channels = filter->channels,
+                              .out_channels = filter->channels,
+                              .groups = filter->groups};
     const uint32_t size[2] = {tiling->height, tiling->width};
     for (int axis = 0; axis < 2; axis++) {
         problem.in[axis] = (int32_t)size[axis] + 2 * filter->radius;
@@ -66,15 +66,19 @@ static upconv_problem tile_problem(const resample_filter *filter, const tile_gri
     return problem;
 }
 
-upconv_status enlarger_init(enlarger *e, upconv_context *context, const resample_filter *filter,
-                            const tile_grid *tiling, int channels, const char *solver)
+upconv_status enlarger_init(enlarger *e, upconv_context *context, const enlarge_filter *filter,
+                            const tile_grid *tiling, int depth, const char *solver)
 {
-    static float weights[4 * RESAMPLE_MAX_TAPS * RESAMPLE_MAX_TAPS];
-    const upconv_problem problem = tile_problem(filter, tiling, channels);
-    const upconv_plan_params params = {.struct_size = sizeof params, .weights = weights, .solver = solver};
+    const upconv_problem problem = tile_problem(filter, tiling);
+    float bias[4]; // tiles hold samples as the file has them
+    for (int c = 0; filter->bias && c < filter->channels; c++)
+        bias[c] = filter->bias[c] * (depth == 16 ? 65535.0f : 255.0f);
+    const upconv_plan_params params = {.struct_size = sizeof params,
+                                       .weights = filter->weights,
+                                       .bias = filter->bias ? bias : NULL,
+                                       .solver = solver};
     upconv_sizes sizes = {.struct_size = sizeof sizes};
-    *e = (enlarger){.context = context, .filter = *filter};
-    resample_weights(filter, channels, weights);
+    *e = (enlarger){.context = context, .filter = filter};
     upconv_status status = upconv_problem_sizes(&problem, &sizes);
     if (status == UPCONV_OK)
         status = upconv_plan_create(context, &problem, &params, &e->plan);
@@ -116,7 +120,7 @@ upconv_status enlarger_run(enlarger *e, const picture *image, const tile_area *t
     upconv_status status = upconv_buffer_map(e->input, UPCONV_MAP_WRITE, &memory);
     if (status != UPCONV_OK)
         return status;
-    tile_load(image, tile, (uint32_t)e->filter.radius, memory);
+    tile_load(image, tile, (uint32_t)e->filter->radius, memory);
     status = upconv_buffer_unmap(e->input);
     if (status == UPCONV_OK)
         status = execute(e);
@@ -124,7 +128,7 @@ upconv_status enlarger_run(enlarger *e, const picture *image, const tile_area *t
         status = upconv_buffer_map(e->output, UPCONV_MAP_READ, &memory);
     if (status != UPCONV_OK)
         return status;
-    uint32_t scale = (uint32_t)e->filter.scale;
+    uint32_t scale = (uint32_t)e->filter->scale;
     tile_store(memory, tile->width * scale, tile->height * scale, image->channels, image->depth, rows,
                row_bytes);
     return upconv_buffer_unmap(e->output);

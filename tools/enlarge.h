@@ -4,8 +4,8 @@
 
 #include <upconv/upconv.h>
 
+#include "enlarge_filter.h"
 #include "image.h"
-#include "resample.h"
 #include "tile.h"
 
 // How a picture is cut. All tiles have one size, so that one plan does; the last ones overlap their
@@ -17,7 +17,7 @@ typedef struct tile_grid {
 
 // The largest tiles whose tensors, in and out together, keep to `bytes`, and each alone to the device's
 // largest buffer.
-void tiling_choose(tile_grid *tiling, const picture *image, const resample_filter *filter, uint64_t bytes,
+void tiling_choose(tile_grid *tiling, const picture *image, const enlarge_filter *filter, uint64_t bytes,
                    uint64_t buffer_bytes);
 tile_area tiling_at(const tile_grid *tiling, const picture *image, uint32_t across, uint32_t down);
 
@@ -25,14 +25,14 @@ typedef struct enlarger {
     upconv_context *context;
     upconv_plan *plan;
     upconv_buffer *input, *output;
-    resample_filter filter;
+    const enlarge_filter *filter;
     double device_ms; // of all tiles so far
 } enlarger;
 
-// The context stays the caller's. On failure upconv_last_error() has the sentence, and enlarger is to be
-// finished.
-upconv_status enlarger_init(enlarger *enlarger, upconv_context *context, const resample_filter *filter,
-                            const tile_grid *tiling, int channels, const char *solver);
+// Context and filter stay the caller's, for as long as the enlarger lives. On failure upconv_last_error() has the
+// sentence, and enlarger is to be finished.
+upconv_status enlarger_init(enlarger *enlarger, upconv_context *context, const enlarge_filter *filter,
+                            const tile_grid *tiling, int depth, const char *solver);
 void enlarger_finish(enlarger *enlarger); // takes a zeroed one
 // Writes the tile's pixels, enlarged, to the rows at `rows`.
 upconv_status enlarger_run(enlarger *enlarger, const picture *image, const tile_area *tile, uint8_t *rows,

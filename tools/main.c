@@ -7,7 +7,8 @@
 #include "commands.h"
 
 static const tool_command *const commands[] = {&info_command, &explain_command, &bench_command,
-                                               &tune_command, &records_command, &upscale_command};
+                                               &tune_command, &records_command, &train_command,
+                                               &upscale_command};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_usage(FILE *file)
