@@ -109,7 +109,8 @@ def learns(bench, backend, name, scale, options):
         return
     head, reports, last = said
     losses = [r["loss"] for r in reports[1:]]
-    tally.check(f"{label}: reports", [r["step"] for r in reports] == [0, 8, 16, 24, 32] and last["stopped"] == "steps", str(reports))
+    steps = [r["step"] for r in reports]
+    tally.check(f"{label}: reports", steps == [0, 8, 16, 24, 32] and last["stopped"] == "steps", str(reports))
     tally.check(f"{label}: the loss falls", all(a > b for a, b in zip(losses, losses[1:])), str(losses))
     tally.check(f"{label}: gradient", last["gradient_share"] <= 1, str(last))
     tally.check(f"{label}: best is the best", last["best_psnr"] == max(r["psnr"] for r in reports), str(last))
@@ -140,7 +141,8 @@ def same_picture(bench, label, backend, scale, out, made):
     words = ["--filter", bench.path(out, "filter.npy")]
     if os.path.exists(bench.path(out, "bias.npy")):
         words += ["--bias", bench.path(out, "bias.npy")]
-    got = bench.run("upscale", bench.path(out, "low.png"), bench.path("again.png"), "--backend", backend, "--scale", scale, *words)
+    got = bench.run("upscale", bench.path(out, "low.png"), bench.path("again.png"), "--backend", backend, "--scale", scale,
+                    *words)
     if bench.tally.check(f"{label}: upscale --filter runs", got.returncode == 0, got.stderr):
         far = png.distance(read(bench.path("again.png")), made["trained"])
         bench.tally.check(f"{label}: upscale --filter makes the same", far <= (0 if backend == "cpu" else 1), f"off by {far}")
@@ -162,7 +164,8 @@ def small_gradient(bench, backend):
     """Short sums leave rounding little room: the bound is 3e-5 of the sum of magnitudes."""
     write(bench.source, scene(48, 48, "small"))
     for words in (("--kernel", 4, "--channels", "each", "--bias"), ("--kernel", 8, "--channels", "mixed")):
-        said = bench.train(f"{backend} {words}", "--backend", backend, "--batch", 1, "--patch", 8, "--steps", 1, "--verify", *words)
+        said = bench.train(f"{backend} {words}", "--backend", backend, "--batch", 1, "--patch", 8, "--steps", 1, "--verify",
+                           *words)
         if said:
             bench.tally.check(f"{backend} {words}: gradient", said[2]["gradient_share"] <= 1, str(said[2]))
 
@@ -180,11 +183,12 @@ def seeds_and_decay(bench):
     bench.train("strong decay", *quick, "--decay", 90, out="d")
     far = [max(abs(a - b) for a, b in zip(read_filter(out), start)) for out in "ad"]
     bench.tally.check("decay holds the filter at where it began", 2 * far[1] < far[0] > 0.01, str(far))
-    sums = [bench.train(f"decay to {where}", *quick, "--decay", 5, "--decay-to", where)[1][-1]["psnr"] for where in ("start", "zero")]
-    bench.tally.check("decay to zero darkens", sums[1] < sums[0] - 1, str(sums))
+    got = [bench.train(f"decay to {to}", *quick, "--decay", 5, "--decay-to", to)[1][-1]["psnr"] for to in ("start", "zero")]
+    bench.tally.check("decay to zero darkens", got[1] < got[0] - 1, str(got))
     said = bench.train("patience", *quick[:6], "--patch", 16, "--kernel", 4, "--lr", 1e-9, "--patience", 2)
     if said:
-        bench.tally.check("patience", said[2]["stopped"] == "patience" and len(said[1]) == 3 and said[2]["best_step"] == 0, str(said))
+        fine = said[2]["stopped"] == "patience" and len(said[1]) == 3 and said[2]["best_step"] == 0
+        bench.tally.check("patience", fine, str(said))
 
 
 def plot_and_text(bench):
@@ -193,15 +197,16 @@ def plot_and_text(bench):
     bench.tally.check("without pictures", fine, got.stdout + got.stderr)
     tree = xml.etree.ElementTree.parse(bench.path("built-in", "plot.svg"))
     words = " ".join("".join(t.itertext()) for t in tree.getroot().iter("{http://www.w3.org/2000/svg}text"))
-    bench.tally.check("the plot has its words", all(w in words for w in ("loss", "PSNR", "bilinear", "bicubic", "trained", "step")),
-                      words)
+    fine = all(w in words for w in ("loss", "PSNR", "bilinear", "bicubic", "trained", "step"))
+    bench.tally.check("the plot has its words", fine, words)
     left = [n for n in os.listdir(bench.path("built-in")) if n.endswith(".tmp")]
     bench.tally.check("no temporary files", not left, str(left))
 
 
 def refused(bench, name, words, sentence):
     got = bench.run("train", *words, "--backend", "cpu", "--steps", 2)
-    bench.tally.check(f"{name}: exit code 1 and one sentence", got.returncode == 1 and one_sentence(got.stderr), repr(got.stderr))
+    fine = got.returncode == 1 and one_sentence(got.stderr)
+    bench.tally.check(f"{name}: exit code 1 and one sentence", fine, repr(got.stderr))
     bench.tally.check(f"{name}: says '{sentence}'", sentence in got.stderr, got.stderr)
 
 
@@ -223,7 +228,8 @@ def bad_pictures(bench):
     got = bench.run("train", path("opaque"), path("colour"), "--backend", "cpu", "--steps", 2, *to)
     bench.tally.check("an opacity that is whole is none", got.returncode == 0, got.stderr)
     got = bench.run("train", path("grey"), "--backend", "cpu", "--steps", 2, "--channels", "mixed", *to)
-    bench.tally.check("a grey picture", got.returncode == 0 and read_npy(bench.path("bad", "filter.npy"))[0][:2] == (1, 1), got.stderr)
+    fine = got.returncode == 0 and read_npy(bench.path("bad", "filter.npy"))[0][:2] == (1, 1)
+    bench.tally.check("a grey picture", fine, got.stderr)
     words = ("--out", bench.path("far"), path("colour"), "--lr", 100, "--decay", 1000, "--decay-to", "zero", "--backend", "cpu",
              "--every", 1000)
     got = bench.run("train", *words)
@@ -262,7 +268,8 @@ def filters(bench):
         return bench.run("upscale", source, bench.path("up.png"), "--backend", "cpu", "--filter", path, *options)
 
     each, mixed = npy(flat * 3, (3, 1, 4, 4)), npy((flat + [0] * 48) * 2 + flat, (3, 3, 4, 4))
-    for name, data, options in (("version 2", npy(flat, (1, 1, 4, 4), version=2), ()), ("version 3", npy(flat, (1, 1, 4, 4), version=3), ()),
+    for name, data, options in (("version 2", npy(flat, (1, 1, 4, 4), version=2), ()),
+                                ("version 3", npy(flat, (1, 1, 4, 4), version=3), ()),
                                 ("each", each, ()), ("mixed", mixed, ()), ("scale 4", good, ("--scale", 4))):
         got = upscale(data, *options)
         bench.tally.check(f"{name} is taken", got.returncode == 0, got.stderr)
@@ -275,14 +282,19 @@ def filters(bench):
     upscale(mixed)
     bench.tally.check("each and mixed agree", png.distance(first, read(bench.path("up.png"))) <= 1)
     bad = [("empty", b"", "no NPY file"), ("a text", b"hello, this is no filter at all", "no NPY file"),
-           ("float64", npy(flat, (1, 1, 4, 4), "<f8", code="d"), "'<f8'"), ("big endian", npy(flat, (1, 1, 4, 4), ">f4"), "'>f4'"),
-           ("Fortran order", npy(flat, (1, 1, 4, 4), fortran=True), "Fortran order"), ("rank 2", npy(flat, (4, 4)), "(in, out / groups"),
-           ("five axes", npy(flat, (1, 1, 1, 4, 4)), "more than 4 axes"), ("version 9", good[:6] + b"\x09" + good[7:], "version 9.0"),
+           ("float64", npy(flat, (1, 1, 4, 4), "<f8", code="d"), "'<f8'"),
+           ("big endian", npy(flat, (1, 1, 4, 4), ">f4"), "'>f4'"),
+           ("Fortran order", npy(flat, (1, 1, 4, 4), fortran=True), "Fortran order"),
+           ("rank 2", npy(flat, (4, 4)), "(in, out / groups"),
+           ("five axes", npy(flat, (1, 1, 1, 4, 4)), "more than 4 axes"),
+           ("version 9", good[:6] + b"\x09" + good[7:], "version 9.0"),
            ("a NaN", npy(flat[:15] + [math.nan], (1, 1, 4, 4)), "element 15 is NaN"),
            ("an infinity", npy([math.inf] + flat[1:], (1, 1, 4, 4)), "element 0 is infinite"),
            ("no square", npy(flat, (1, 1, 2, 8)), "must be square"), ("an odd kernel", npy(flat[:9], (1, 1, 3, 3)), "a side"),
-           ("a kernel below the scale", npy(flat[:1], (1, 1, 1, 1)), "a side"), ("a wide kernel", npy([0] * 676, (1, 1, 26, 26)), "a side"),
-           ("5 channels", npy(flat * 5, (5, 1, 4, 4)), "it is for 5 channels"), ("groups", npy(flat * 6, (3, 2, 4, 4)), "second extent"),
+           ("a kernel below the scale", npy(flat[:1], (1, 1, 1, 1)), "a side"),
+           ("a wide kernel", npy([0] * 676, (1, 1, 26, 26)), "a side"),
+           ("5 channels", npy(flat * 5, (5, 1, 4, 4)), "it is for 5 channels"),
+           ("groups", npy(flat * 6, (3, 2, 4, 4)), "second extent"),
            ("extent 0", npy([], (1, 1, 0, 4)), "above 0"), ("huge", npy([], (1, 1, 99999, 99999)), "at most"),
            ("too few bytes", good[:-1], "asks for 64"), ("too many", good + b"\0", "asks for 64")]
     bad += [(f"truncated to {n} bytes", good[:n], "") for n in (5, 8, 9, 11, 40, 100, 128)]
@@ -295,11 +307,13 @@ def filters(bench):
     got = bench.run("upscale", bench.source, bench.path("up.png"), "--backend", "cpu", "--filter", bench.path("none.npy"))
     bench.tally.check("a missing filter", got.returncode == 1 and one_sentence(got.stderr), got.stderr)
     bias = bench.path("bias.npy")
-    for name, data, fine in (("of 3", npy([0.5] * 3, (3,)), True), ("of 1", npy([0.5], (1,)), True), ("of 2", npy([0] * 2, (2,)), False),
+    for name, data, fine in (("of 3", npy([0.5] * 3, (3,)), True), ("of 1", npy([0.5], (1,)), True),
+                             ("of 2", npy([0] * 2, (2,)), False),
                              ("rank 2", npy([0] * 3, (3, 1)), False), ("NaN", npy([math.nan] * 3, (3,)), False)):
         write(bias, data)
         got = upscale(npy([0] * 16, (1, 1, 4, 4)), "--bias", bias)
-        bench.tally.check(f"a bias {name}", got.returncode == (0 if fine else 1) and (fine or one_sentence(got.stderr)), got.stderr)
+        as_meant = got.returncode == (0 if fine else 1) and (fine or one_sentence(got.stderr))
+        bench.tally.check(f"a bias {name}", as_meant, got.stderr)
         if fine:
             seen = {p for row in read(bench.path("up.png")).rows for p in row}
             bench.tally.check(f"a bias {name} is added, of a range from 0 to 1", seen == {(128, 128, 128)}, str(seen))

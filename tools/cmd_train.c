@@ -490,20 +490,14 @@ static int run(int argc, char **argv)
 const tool_command train_command = {
     "train", "[PICTURE.png ...] [options]", "An upsampling layer trained on pictures, for upscale --filter.",
     "Each picture is made small (the mean of scale x scale pixels), and a transposed convolution learns the way back "
-    "on the "
-    "device: from bilinear interpolation, with Adam and weight decay, on random crops of the upper three quarters of "
-    "each "
-    "picture. The lower quarter (1024 x 512 pixels of it at most) is held out: PSNR is what the layer reaches there, "
-    "beside "
-    "bilinear and bicubic (a = -0.5) interpolation of the same device. The filter kept is the one that did best there. "
-    "Without pictures it makes its own.\n"
+    "on the device: from bilinear interpolation, with Adam and weight decay, on random crops of the upper three "
+    "quarters of each picture. The lower quarter (1024 x 512 pixels of it at most) is held out: PSNR is what the "
+    "layer reaches there, beside bilinear and bicubic (a = -0.5) interpolation on the same device. The filter kept is "
+    "the one that did best there. Without pictures it makes its own.\n"
     "The folder gets filter.npy (float32 of shape (channels, channels / groups, kernel, kernel)), bias.npy with "
-    "--bias, "
-    "plot.svg (loss and PSNR), the first picture's held-out part as low.png, bilinear.png, bicubic.png, trained.png "
-    "and "
-    "truth.png, and sides.png: a detail of these five, in this order. All are written as soon as there is something "
-    "better.\n"
-    "Ctrl-C ends after the step at hand, with exit code 1 and the best filter so far. The same seed on the same device "
-    "gives "
-    "the same filter.",
+    "--bias, plot.svg (loss and PSNR), the first picture's held-out part as low.png, bilinear.png, bicubic.png, "
+    "trained.png and truth.png, and sides.png: a detail of these five, in this order. Each is written as soon as "
+    "there is something better.\n"
+    "Ctrl-C ends after the step at hand, with exit code 1 and the best filter so far. The same seed on the same "
+    "device gives the same filter.",
     run};

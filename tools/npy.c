@@ -74,7 +74,7 @@ static bool parse_shape(const parser *p, const char *header, npy_array *array)
             return wrong(p, "its 'shape' has more than %d axes", NPY_MAX_RANK);
         errno = 0;
         const long long extent = strtoll(at, &end, 10);
-        if (errno || extent < 1 || extent > NPY_MAX_ELEMENTS || array->elements * (size_t)extent > NPY_MAX_ELEMENTS)
+        if (errno || extent < 1 || extent > NPY_MAX_ELEMENTS / (long long)array->elements)
             return wrong(p, "axis %d of its shape is %.*s; extents must be above 0 and their product at most %d",
                          array->rank, (int)(end - at) < 20 ? (int)(end - at) : 20, at, NPY_MAX_ELEMENTS);
         array->shape[array->rank++] = extent;

@@ -2,10 +2,13 @@
 // to what suits the pictures. An example of how the parts of upconv.h make a training loop; each part is a file of
 // its own:
 //
-//     train_data.c    pictures, small and large; batches of random crops          train_leaves.c  pictures, if none are given
-//     train_layer.c   the layer on the device: loss and gradients of a batch      train_adam.c    the optimiser
-//     train_judge.c   the held-out parts: PSNR, and what interpolation gives      train_plot.c    curves
-//     cmd_train.c     options, the loop, files
+//     train_data.c     pictures, small and large; batches of random crops
+//     train_leaves.c   pictures, where none are given
+//     train_layer.c    the layer on the device: loss and gradients of a batch
+//     train_adam.c     the optimiser
+//     train_judge.c    the held-out parts: PSNR, and what interpolation gives
+//     train_plot.c     curves
+//     cmd_train.c      options, the loop, files
 #ifndef TOOL_TRAIN_H
 #define TOOL_TRAIN_H
 
