@@ -66,7 +66,7 @@ says() { # PATTERN ARGUMENTS...
 
 [ "$(id -u)" = 0 ] || skip_all "this is not root"
 command -v unshare >/dev/null && command -v dpkg-deb >/dev/null || skip_all "there is no unshare or no dpkg-deb"
-tools/boards.sh aarch64 || skip_all "tools/boards.sh aarch64 fails"
+tools/boards.sh --jobs 1 aarch64 || skip_all "tools/boards.sh aarch64 fails"
 make_world || skip_all "the packages cannot be had"
 cp "$(command -v qemu-aarch64-static)" "$world/w/"
 cp "$out/upconv-aarch64" "$world/w/upconv"

@@ -22,7 +22,7 @@ expect() { # NAME COMMAND...
 }
 
 # shellcheck disable=SC2086
-tools/boards.sh $kind "$arch" >"$folder/build" 2>&1
+tools/boards.sh --jobs 1 $kind "$arch" >"$folder/build" 2>&1
 status=$?
 cat "$folder/build"
 [ $status = 3 ] && { echo "skipped $arch: $(tail -n 1 "$folder/build")"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
@@ -30,8 +30,8 @@ cat "$folder/build"
 
 libc=build-boards/libc-$arch # an older C library than the toolchain's, where it could be had
 case $arch in
-aarch64) run=(qemu-aarch64-static -L "$([ -d "$libc" ] && echo "$libc" || echo /usr/aarch64-linux-gnu)") ;;
-armhf) run=(qemu-arm-static -L "$([ -d "$libc" ] && echo "$libc" || echo /usr/arm-linux-gnueabihf)") ;;
+aarch64) run=(qemu-aarch64-static -L "$([ -f "$libc/complete" ] && echo "$libc" || echo /usr/aarch64-linux-gnu)") ;;
+armhf) run=(qemu-arm-static -L "$([ -f "$libc/complete" ] && echo "$libc" || echo /usr/arm-linux-gnueabihf)") ;;
 *) run=(env) ;;
 esac
 upconv() { "${run[@]}" "$program" "$@"; }

@@ -1,23 +1,30 @@
 # Builds of tests/run.sh and the tests in them. Sourced, not run. Needs engine.sh.
 #
 #     build_in DIR COMPILER OPTIONS...          a Meson build, warnings as errors, made when a step first wants it
+#     targets DIR TARGET...                     only these of its programs
+#     build_ahead DIR...                        builds in the background what later steps want
 #     tested DIR NAME COMMAND...                a counting step that uses the build
-#     meson_tests DIR [PREFIX [SUITES [WRAPPER...]]]   all tests that the build registers, a step each
+#     meson_tests DIR [PREFIX [SUITES [WRAPPER...]]]   all tests that the build registers, a step each, but those whose name
+#                                               the pattern in $but matches
 #     fuzzers DIR SECONDS                       every fuzz target of the build, as long
-declare -A build_state build_options
+declare -A build_state build_options build_targets
 
 build_in() { # remembers how; the first step that needs it builds
     local dir=$1
     shift
     build_options[$dir]="$*"
     build_state[$dir]=new
-    # with no choice of steps every build is a step of its own
-    if [ -z "$only" ] || wanted "build: $dir"; then ensure "$dir"; fi
 }
 
-configure_and_build() {
-    local dir=$1 cc=$2
-    shift 2
+targets() {
+    local dir=$1
+    shift
+    build_targets[$dir]="$*"
+}
+
+configure_and_build() { # DIR TARGETS JOBS COMPILER OPTIONS...
+    local dir=$1 targets=$2 jobs=$3 cc=$4
+    shift 4
     local cxx=${cc/gcc/g++}
     cxx=${cxx/clang/clang++}
     local options=(-Dwerror=true -Dbuildtype=debugoptimized -Dtests=auto -Dtools=auto -Db_sanitize=none -Dc_args= "$@")
@@ -26,22 +33,49 @@ configure_and_build() {
     else
         CC=$cc CXX=$cxx meson setup "$dir" "${options[@]}" || return 1
     fi
-    ninja -C "$dir" -j "$(nproc)"
+    # shellcheck disable=SC2086
+    ninja -C "$dir" -j "$jobs" $targets
 }
 export -f configure_and_build
+
+make_build() { # step|queue DIR JOBS
+    local how=$1 dir=$2 jobs=$3 keep=$only
+    only=
+    # shellcheck disable=SC2086
+    $how "build: $dir (${build_options[$dir]})" plain bash -c 'configure_and_build "$@"' build "$dir" "${build_targets[$dir]:-}" \
+        "$jobs" ${build_options[$dir]}
+    local status=$?
+    only=$keep
+    return $status
+}
+
+# With no choice of steps every build is a step of its own; one of several processes then leaves room for the steps beside it.
+build_ahead() {
+    local dir
+    for dir in "$@"; do
+        if [ "${build_state[$dir]}" = new ] && { [ -z "$only" ] || wanted "build: $dir"; }; then
+            build_state[$dir]=running
+            make_build queue "$dir" $((($(nproc) + 1) / 2))
+            ! $list || build_state[$dir]=done
+        fi
+    done
+}
+
+ended() { # a build of build_ahead, among the steps that end
+    [[ $1 == "build: "* ]] || return 0
+    local dir=${1#build: }
+    dir=${dir%% *}
+    [ "$2" = ok ] && build_state[$dir]=done || build_state[$dir]=failed
+}
 
 ensure() { # the build, once; false when it failed
     local dir=$1
     if [ "${build_state[$dir]}" = new ]; then
         build_state[$dir]=failed
-        local keep=$only
-        only=
-        # shellcheck disable=SC2086
-        step "build: $dir (${build_options[$dir]})" plain bash -c 'configure_and_build "$@"' build "$dir" \
-            ${build_options[$dir]} && build_state[$dir]=done
-        only=$keep
-        $list && build_state[$dir]=done
+        make_build step "$dir" "$(nproc)" && build_state[$dir]=done
+        ! $list || build_state[$dir]=done
     fi
+    while [ "${build_state[$dir]}" = running ]; do collect; done
     [ "${build_state[$dir]}" = "done" ]
 }
 
@@ -68,6 +102,7 @@ meson_tests() {
         hit=false
         [ -z "$suites" ] && hit=true
         for entry in ${suites//,/ }; do [[ ",$suite," == *",$entry,"* ]] && hit=true; done
+        [ -n "${but:-}" ] && [[ $name =~ $but ]] && hit=false
         if $hit; then queue "${prefix:+$prefix: }$name" counts "$@" bash -c "$command"; fi
     done < <(python3 "$here/list_tests.py" "$dir")
 }

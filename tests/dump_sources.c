@@ -1,5 +1,5 @@
 // Writes the assembled source of every kernel variant, in both languages, into a folder: NNNN.comp and NNNN.cl, for
-// glslang, spirv-val and clang to judge (kernels.sh). dump_sources FOLDER
+// glslang, spirv-val and clang to judge (kernels.sh). dump_sources FOLDER [N]: of every N-th configuration only.
 //
 // Variants: every solver, every value of its knobs and some of their combinations, every activation, types, layouts, residuals, geometry
 // in the table and compiled in, weights packed at execution, dispatches that see only some of the input channels, with and without unroll hints.
@@ -10,14 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_VARIANTS = 20000 };
+enum { MAX_VARIANTS = 20000, MET = 1 << 18 };
 
 typedef struct dump {
     const char *folder;
     upc_env env;
     uint64_t seen[MAX_VARIANTS]; // hashes of texts already written
     int count, failed;
-    uint64_t configs;
+    uint64_t configs, every, turn;
+    uint64_t met[MET]; // hashes of programs whose text was put together already, in a table by their last digits; 0: none
 } dump;
 
 static const char *const problems[] = {
@@ -74,12 +75,26 @@ static void write_source(dump *d, upconv_backend backend, const upc_facts *facts
     upc_string_finish(&text);
 }
 
+// Many configurations make the same programs. What the facts decide of a text is in the hash too.
+static bool met_before(dump *d, const upc_facts *facts, const upc_program_desc *program)
+{
+    uint64_t key[2];
+    upc_program_desc_key(program, key);
+    key[0] ^= key[1] << 2 ^ (facts->info.backend == UPCONV_BACKEND_VULKAN ? 1u : 0u) ^ (facts->reqd_group_size ? 2u : 0u);
+    uint64_t at = key[0] % MET;
+    for (int tries = 0; tries < 64 && d->met[at]; tries++, at = (at + 1) % MET)
+        if (d->met[at] == key[0])
+            return true;
+    d->met[at] = key[0];
+    return false;
+}
+
 static void cook(dump *d, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts,
                  const upc_config *config, const upc_request *request)
 {
     upc_recipe recipe;
     char sentence[UPC_SENTENCE];
-    if (solver->legal(problem, facts, config, sentence))
+    if (d->turn++ % d->every || solver->legal(problem, facts, config, sentence))
         return;
     upc_recipe_init(&recipe, &d->env);
     const upconv_status status = solver->cook(problem, facts, config, request, &recipe);
@@ -92,7 +107,8 @@ static void cook(dump *d, const upc_solver *solver, const upc_problem *problem, 
         upc_program_desc program = recipe.programs[i];
         // the size of a work-group is a number in either language and changes no code: one stands for all
         program.local[0] = 16, program.local[1] = 4, program.local[2] = 1;
-        write_source(d, facts->info.backend, facts, &program);
+        if (!met_before(d, facts, &program))
+            write_source(d, facts->info.backend, facts, &program);
     }
     upc_recipe_finish(&recipe);
 }
@@ -163,8 +179,9 @@ static void dump_facts(dump *d, const upc_facts *facts)
 int main(int argc, char **argv)
 {
     static dump d;
-    if (argc != 2) {
-        fprintf(stderr, "usage: dump_sources FOLDER\n");
+    d.every = argc == 3 ? strtoull(argv[2], NULL, 10) : 1;
+    if (argc < 2 || argc > 3 || !d.every) {
+        fprintf(stderr, "usage: dump_sources FOLDER [N]\n");
         return 2;
     }
     d.folder = argv[1];

@@ -1,23 +1,25 @@
 # The steps of tests/run.sh: running one, counting what it says of itself, the closing line. Sourced, not run.
 #
 #     step NAME KIND COMMAND...     KIND counts: the output says how many passed; plain: the exit code is one test
-#     queue NAME KIND COMMAND...    the same in the background, one for each core at a time: drivers compile on one core
+#     queue NAME KIND COMMAND...    the same in the background, one for each core at a time, for drivers compile on one core, and
+#                                   one more, for some wait
 #     drain                         waits for all of these
 #     skip NAME REASON [N]          names what is not run
 #
-# Each step has a log, named when it fails. Set before: logs (a folder), only (a text that names must contain, or empty),
-# list (true: only print the names).
+# Each step has a log, named when it fails, and a line with the seconds that passed and those that processors worked for it.
+# Set before: logs (a folder), only (a text that names must contain, or empty), list (true: only print the names). A function
+# `ended NAME STATE` is told how each step of the background ended: ok or failed.
 passed=0 failed=0 skipped=0
 skipped_things=()
 failed_steps=()
 step_limit=${UPCONV_TEST_LIMIT:-900} # seconds
-at_once=${UPCONV_TEST_JOBS:-$(nproc)}
+at_once=${UPCONV_TEST_JOBS:-$(($(nproc) + 1))}
 declare -A running=() # process: name, kind, start
 
 wanted() { [ -z "$only" ] || [[ $1 == *"$only"* ]]; }
 
-line() { # STATE NAME COUNTS SECONDS
-    printf '%-5s %-44s %-42s %6s s\n' "$1" "$2" "$3" "$4"
+line() { # STATE NAME COUNTS SECONDS [OF PROCESSORS]
+    printf '%-5s %-44s %-42s %6s s %6s\n' "$1" "$2" "$3" "$4" "${5:-0}"
 }
 
 skip() {
@@ -63,21 +65,42 @@ judge() { # KIND LOG STATUS
     fi
 }
 
+# A step's command, in a shell of its own, which notes what its processes took and passes on the signal to end.
+under_watch() { # LOG COMMAND...
+    local log=$1 child status
+    shift
+    timeout --kill-after=10 "$step_limit" "$@" >"$log" 2>&1 </dev/null &
+    child=$!
+    trap 'kill "$child" 2>/dev/null' TERM INT
+    wait "$child"
+    status=$?
+    times >"$log.times"
+    exit $status
+}
+
+# Seconds of processors, of the two lines that `times` writes.
+processor_seconds() { # LOG
+    awk '{ for (i = 1; i <= NF; i++) { split($i, t, /[ms]/); sum += 60 * t[1] + t[2] } } END { printf "%.0f", sum }' "$1.times" \
+        2>/dev/null || echo 0
+}
+
 # What a finished command's log says, and its line.
 conclude() { # NAME KIND LOG SECONDS STATUS
-    local name=$1 kind=$2 log=$3 seconds=$4 status=$5 p f s
+    local name=$1 kind=$2 log=$3 seconds=$4 status=$5 worked p f s
     current=$name
+    worked=$(processor_seconds "$log")
+    rm -f "$log.times"
     judge "$kind" "$log" "$status"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     if [ $f -gt 0 ]; then
         failed_steps+=("$name ($f failed): $log")
-        line FAIL "$name" "$p passed, $f failed, $s skipped" "$seconds"
+        line FAIL "$name" "$p passed, $f failed, $s skipped" "$seconds" "$worked"
         tail -n 25 "$log" | sed 's/^/    | /'
     elif [ $p = 0 ] && [ $s -gt 0 ]; then
         [ "$kind" = plain ] && skipped_things+=("$name: $(tail -n 1 "$log")")
-        line skip "$name" "$p passed, $f failed, $s skipped" "$seconds"
+        line skip "$name" "$p passed, $f failed, $s skipped" "$seconds" "$worked"
     else
-        line ok "$name" "$p passed, $f failed, $s skipped" "$seconds"
+        line ok "$name" "$p passed, $f failed, $s skipped" "$seconds" "$worked"
     fi
     [ $f = 0 ]
 }
@@ -90,7 +113,7 @@ step() {
     wanted "$name" || return 0
     $list && { echo "$name"; return 0; }
     log=$(log_of "$name")
-    timeout --kill-after=10 "$step_limit" "$@" >"$log" 2>&1 </dev/null
+    (under_watch "$log" "$@")
     status=$?
     conclude "$name" "$kind" "$log" $((SECONDS - start)) $status
 }
@@ -108,8 +131,13 @@ collect() {
     local what=${running[$pid]} name kind start
     unset "running[$pid]"
     IFS=$'\t' read -r name kind start <<<"$what"
-    conclude "$name" "$kind" "$(log_of "$name")" $((SECONDS - start)) $status || true
+    if conclude "$name" "$kind" "$(log_of "$name")" $((SECONDS - start)) $status; then
+        ended "$name" ok
+    else
+        ended "$name" failed
+    fi
 }
+ended() { :; }
 
 queue() {
     local name=$1 kind=$2
@@ -117,7 +145,7 @@ queue() {
     wanted "$name" || return 0
     $list && { echo "$name"; return 0; }
     while [ ${#running[@]} -ge "$at_once" ]; do collect; done
-    timeout --kill-after=10 "$step_limit" "$@" >"$(log_of "$name")" 2>&1 </dev/null &
+    (under_watch "$(log_of "$name")" "$@") &
     running[$!]=$name$'\t'$kind$'\t'$SECONDS
 }
 

@@ -1,6 +1,6 @@
 // upconv on an app's own OpenCL context: the app owns context, device, queues, buffers and events; upconv enqueues its plans
 // there, or shares the app's queue.
-#include "testing.h"
+#include "pooled.h"
 
 #include <upconv/upconv_opencl.h>
 
@@ -367,6 +367,65 @@ static void test_chain(void **state)
     }
 }
 
+static upconv_plan *plan_of(const app *a, const upconv_problem *problem, const char *solver)
+{
+    const upconv_plan_params params = {sizeof params, .solver = solver};
+    upconv_plan *plan = NULL;
+    OK(upconv_plan_create(a->upconv, problem, &params, &plan));
+    return plan;
+}
+
+// Pooling, then unpooling: the indices are a tensor of the app's, which one writes and the other reads.
+static void indices_between(const app *a, cl_command_queue queue, const char *pool, const char *unpool, const char *solver)
+{
+    pooled p;
+    assert_true(pooled_init(&p, pool, unpool));
+    const size_t bytes[4] = {(size_t)p.pool_sizes.input_bytes, (size_t)p.pool_sizes.output_bytes,
+                             (size_t)p.pool_sizes.indices_bytes, (size_t)p.unpool_sizes.output_bytes};
+    upconv_plan *const plans[2] = {plan_of(a, &p.pool, "pool"), plan_of(a, &p.unpool, solver)};
+    app_buffer buffers[4];
+    upconv_binding at[4];
+    for (int i = 0; i < 4; i++) {
+        buffers[i] = make_buffer(a, bytes[i] + 2 * GUARD);
+        at[i] = (upconv_binding){.buffer = buffers[i].imported, .offset = GUARD};
+    }
+    buffer_write(a, &buffers[0], GUARD, p.input, bytes[0]);
+    upconv_io first = {sizeof first}, second = {sizeof second};
+    first.at[UPCONV_INPUT] = at[0], first.at[UPCONV_OUTPUT] = second.at[UPCONV_INPUT] = at[1];
+    first.at[UPCONV_INDICES] = second.at[UPCONV_INDICES] = at[2], second.at[UPCONV_OUTPUT] = at[3];
+
+    cl_event gate = make_gate(a), middle = NULL, end = NULL;
+    upconv_io without = first;
+    without.at[UPCONV_INDICES] = (upconv_binding){0};
+    assert_int_equal(upconv_cl_enqueue(plans[0], queue, &without, 0, NULL, &end), UPCONV_ERROR_INVALID);
+    without.at[UPCONV_INDICES] = (upconv_binding){.buffer = buffers[2].imported, .offset = 2 * GUARD + 4};
+    assert_int_equal(upconv_cl_enqueue(plans[0], queue, &without, 0, NULL, &end), UPCONV_ERROR_INVALID); // ends before they do
+    assert_null(end);
+    OK(upconv_cl_enqueue(plans[0], queue, &first, 1, &gate, &middle));
+    OK(upconv_cl_enqueue(plans[1], queue, &second, 1, &middle, &end));
+    CL(clFlush(queue));
+    open_gate(gate);
+    await(end);
+    clReleaseEvent(middle);
+    const void *const expected[4] = {p.input, p.pooled, p.indices, p.unpooled};
+    for (int i = 0; i < 4; i++) {
+        expect_bytes(a, &buffers[i], expected[i], bytes[i]);
+        free_buffer(&buffers[i]);
+    }
+    upconv_plan_destroy(plans[0]);
+    upconv_plan_destroy(plans[1]);
+    pooled_finish(&p);
+}
+
+static void test_indices(void **state)
+{
+    const app *a = app_of(state);
+    indices_between(a, a->in_order, "pool:ic5_ih10kh2sh2", "unpool:ic5_ih5oh10kh2sh2", "unpool");
+    indices_between(a, a->out_of_order, "pool:mb2_ic3_ih9oh5kh3sh2ph1+index:image", "unpool:mb2_ic3_ih5oh9kh3sh2ph1+index:image",
+                    "owners");
+    indices_between(a, a->out_of_order, "pool:ic6_iw12kw3sw3+index:window", "unpool:ic6_iw4ow12kw3sw3+index:window", "owners");
+}
+
 // One plan several times at once, each with a workspace of its own, then with the app's.
 static void test_in_flight(void **state)
 {
@@ -577,6 +636,7 @@ int main(void)
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_many_steps),
         cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_indices),
         cmocka_unit_test(test_in_flight),
         cmocka_unit_test(test_destroyed_early),
         cmocka_unit_test(test_threads),

@@ -1,6 +1,6 @@
 // upconv on an app's own Vulkan device: the app owns instance, device, queue, buffers, command buffers, barriers and
 // submissions; upconv records, or shares the queue under the app's lock.
-#include "testing.h"
+#include "pooled.h"
 
 #include <upconv/upconv_vulkan.h>
 
@@ -402,6 +402,77 @@ static void test_chain(void **state)
     release(a, &second);
 }
 
+static upconv_plan *plan_of(app *a, const upconv_problem *problem, const char *solver)
+{
+    const upconv_plan_params params = {sizeof params, .solver = solver};
+    upconv_plan *plan = NULL;
+    OK(upconv_plan_create(a->context, problem, &params, &plan));
+    return plan;
+}
+
+static void expect_bytes(const app_buffer *b, const void *expected, size_t bytes)
+{
+    assert_memory_equal(b->mapped + GUARD, expected, bytes);
+    for (size_t i = 0; i < b->bytes; i++)
+        if ((i < GUARD || i >= GUARD + bytes) && b->mapped[i] != 0xff)
+            fail_msg("byte %zu outside of the tensor was changed", i);
+}
+
+// Pooling and unpooling in one command buffer: the indices are a tensor of the app's, which one writes and the other reads.
+static void indices_between(app *a, const char *pool, const char *unpool, const char *solver)
+{
+    pooled p;
+    assert_true(pooled_init(&p, pool, unpool));
+    const size_t bytes[4] = {(size_t)p.pool_sizes.input_bytes, (size_t)p.pool_sizes.output_bytes,
+                             (size_t)p.pool_sizes.indices_bytes, (size_t)p.unpool_sizes.output_bytes};
+    upconv_plan *const plans[2] = {plan_of(a, &p.pool, "pool"), plan_of(a, &p.unpool, solver)};
+    upconv_vk_recording *recordings[2] = {0}, *refused = NULL;
+    app_buffer buffers[4];
+    upconv_binding at[4];
+    for (int i = 0; i < 4; i++) {
+        buffers[i] = make_buffer(a, bytes[i] + 2 * GUARD);
+        at[i] = (upconv_binding){.buffer = buffers[i].imported, .offset = GUARD};
+    }
+    memcpy(buffers[0].mapped + GUARD, p.input, bytes[0]);
+    upconv_io first = {sizeof first}, second = {sizeof second};
+    first.at[UPCONV_INPUT] = at[0], first.at[UPCONV_OUTPUT] = second.at[UPCONV_INPUT] = at[1];
+    first.at[UPCONV_INDICES] = second.at[UPCONV_INDICES] = at[2], second.at[UPCONV_OUTPUT] = at[3];
+
+    VkCommandBuffer commands = begin_commands(a);
+    before_compute(commands);
+    upconv_io without = first;
+    without.at[UPCONV_INDICES] = (upconv_binding){0};
+    assert_int_equal(upconv_vk_record(plans[0], commands, &without, &refused), UPCONV_ERROR_INVALID);
+    without.at[UPCONV_INDICES] = (upconv_binding){.buffer = buffers[2].imported, .offset = 2 * GUARD + 4};
+    assert_int_equal(upconv_vk_record(plans[0], commands, &without, &refused), UPCONV_ERROR_INVALID); // ends before they do
+    assert_null(refused);
+    OK(upconv_vk_record(plans[0], commands, &first, &recordings[0]));
+    barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+            VK_ACCESS_SHADER_READ_BIT);
+    OK(upconv_vk_record(plans[1], commands, &second, &recordings[1]));
+    after_compute(commands);
+    run(a, commands);
+    const void *const expected[4] = {p.input, p.pooled, p.indices, p.unpooled};
+    for (int i = 0; i < 4; i++)
+        expect_bytes(&buffers[i], expected[i], bytes[i]);
+
+    for (int i = 0; i < 2; i++) {
+        upconv_vk_recording_destroy(recordings[i]);
+        upconv_plan_destroy(plans[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        free_buffer(a, &buffers[i]);
+    pooled_finish(&p);
+}
+
+static void test_indices(void **state)
+{
+    app *a = app_of(state);
+    indices_between(a, "pool:ic5_ih10kh2sh2", "unpool:ic5_ih5oh10kh2sh2", "unpool");
+    indices_between(a, "pool:mb2_ic3_ih9oh5kh3sh2ph1+index:image", "unpool:mb2_ic3_ih5oh9kh3sh2ph1+index:image", "owners");
+    indices_between(a, "pool:ic6_iw12kw3sw3+index:window", "unpool:ic6_iw4ow12kw3sw3+index:window", "owners");
+}
+
 // Several recordings of one plan, each with its own workspace and descriptors, all in flight.
 static void test_in_flight(void **state)
 {
@@ -587,6 +658,7 @@ int main(void)
         cmocka_unit_test(test_record_3d),
         cmocka_unit_test(test_replay),
         cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_indices),
         cmocka_unit_test(test_in_flight),
         cmocka_unit_test(test_shared_queue),
         cmocka_unit_test(test_queue_lock),

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# kernels.sh BUILD [N]: every kernel in every variant, or in every N-th, through glslangValidator and spirv-val, and through clang's
-# OpenCL C 1.2 front end with warnings as errors.
+# kernels.sh BUILD [CONFIGURATIONS [N]]: every kernel in every variant through glslangValidator and spirv-val, and through clang's
+# OpenCL C 1.2 front end with warnings as errors. With numbers, what every CONFIGURATIONS-th configuration takes, and of that every
+# N-th variant; a kernel of which none is left is there with its first.
 set -u
 build=${1:?the build folder}
-every=${2:-1}
+every=${3:-1}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 passed=0 failed=0 skipped=0
@@ -32,20 +33,32 @@ check() { # LANGUAGE SUFFIX
     done
 }
 
-"$build/tests/dump_sources" "$folder" || { echo "FAILED dump_sources"; failed=1; }
+"$build/tests/dump_sources" "$folder" "${2:-1}" || { echo "FAILED dump_sources"; failed=1; }
 if [ "$every" -gt 1 ]; then
+    declare -A left=()
     for file in "$folder"/*; do
         number=$(basename "$file")
-        [ $((10#${number%%-*} % every)) -eq 0 ] || rm "$file"
+        kernel=${number#*-} # with its language
+        if [ -n "${left[$kernel]:-}" ] && [ $((10#${number%%-*} % every)) -ne 0 ]; then rm "$file"; else left[$kernel]=1; fi
     done
 fi
+# What must be refused, or the compilers' silence means nothing.
+control() { # SUFFIX TEXT
+    echo "$2" >"$folder/control.$1"
+    judge "$folder/control.$1"
+    if [ -f "$folder/control.$1.failed" ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED a wrong kernel passes"; fi
+    rm -f "$folder"/control.*
+}
 if command -v glslangValidator >/dev/null && command -v spirv-val >/dev/null; then
+    control comp '#version 450
+void main() { float x = missing; }'
     check GLSL comp
 else
     echo "SKIPPED GLSL: glslangValidator or spirv-val is not installed"
     skipped=$((skipped + 1))
 fi
 if command -v clang >/dev/null; then
+    control cl 'kernel void faulty(global float *x) { int unused = 1; x[0] = 0.0f; }'
     check "OpenCL C" cl
 else
     echo "SKIPPED OpenCL C: clang is not installed"

@@ -47,12 +47,11 @@ if $install; then
     need $UPCONV_BUILD_PACKAGES $UPCONV_DRIVER_PACKAGES g++ libc6-dev libcmocka-dev glslang-tools spirv-tools \
         ocl-icd-opencl-dev imagemagick binutils clang ||
         { echo "run.sh: cannot build and test without these packages (--no-install: try all the same)" >&2; exit 2; }
-    # without these only their own steps are skipped
-    for package in vulkan-validationlayers oclgrind libclblast-dev libdnnl-dev libopenblas0; do
-        need "$package" || true
-    done
+    # without these only their own steps are skipped; all now, for the steps run side by side, and the package system does not
     version=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
-    [ -z "$version" ] || need "libclang-rt-$version-dev" || true
+    optional=(vulkan-validationlayers oclgrind libclblast-dev libdnnl-dev libopenblas0 gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
+        gcc-arm-linux-gnueabihf g++-arm-linux-gnueabihf qemu-user-static ${version:+libclang-rt-$version-dev})
+    need "${optional[@]}" || for package in "${optional[@]}"; do need "$package" || true; done
 fi
 logs=$root/build-logs
 mkdir -p "$logs"
@@ -75,9 +74,33 @@ unpool_solvers() { [ "$1" = cpu ] || echo "unpool owners"; }
 ops="resize zeros shuffle" # of one oracle: tests/oracle_sample.c
 limits=(f16=0 binding=4096 binding=1024,groups=3 groups=3,macs=5000 size=32,shared=4096)
 
-# ---- the main build: everything on, gcc
+# ---- the builds: the main one has everything on
 build_in build gcc -Dauto_features=enabled
-meson_tests build
+build_in build-clang clang -Dauto_features=enabled
+build_in build-minimal gcc -Dauto_features=disabled
+build_in build-release gcc -Dauto_features=enabled -Dbuildtype=release
+build_in build-cpu clang -Dauto_features=disabled -Dtests=enabled
+build_in build-asan gcc -Dauto_features=enabled -Db_sanitize=address,undefined -Doptimization=1
+build_in build-tsan gcc -Dauto_features=enabled -Db_sanitize=thread
+targets build-tsan tests/threads tests/batch
+[ -n "$only" ] || ensure build
+build_ahead build build-asan build-clang build-release build-tsan build-cpu build-minimal
+
+# ---- programs for boards, cross-compiled and run under qemu; long, so among the first
+for kind in "" --static; do
+    for arch in aarch64 armhf; do
+        # shellcheck disable=SC2086
+        queue "board: $arch${kind:+, fully static}" counts bash "$here/boards.sh" $arch $kind
+    done
+done
+if $full; then
+    queue "board: aarch64, drivers" counts bash "$here/board_drivers.sh"
+else
+    skip "board: aarch64, drivers" "only with --full"
+fi
+
+# ---- what the main build registers, but for random problems, of which more follow
+but='^random-' meson_tests build
 
 for backend in "${backends[@]}"; do
     # OpenCL's programs take half a second each to build; it sees half as many configurations and fewer problems, of which the cut
@@ -221,31 +244,14 @@ else
 fi
 
 # ---- other compilers and options
-build_in build-clang clang -Dauto_features=enabled
 meson_tests build-clang clang unit
-build_in build-minimal gcc -Dauto_features=disabled
-build_in build-release gcc -Dauto_features=enabled -Dbuildtype=release
-build_in build-cpu clang -Dauto_features=disabled -Dtests=enabled
 meson_tests build-cpu cpu-only
 tested build-cpu "cpu-only: random" build-cpu/tests/random --backend cpu --count 100 --seed 3000
 
-# ---- one program for a board, cross-compiled and run under qemu
-for arch in aarch64 armhf; do
-    step "board: $arch" counts bash "$here/boards.sh" $arch
-    step "board: $arch, fully static" counts bash "$here/boards.sh" $arch --static
-done
-if $full; then
-    step "board: aarch64, drivers" counts bash "$here/board_drivers.sh"
-else
-    skip "board: aarch64, drivers" "only with --full"
-fi
-
 # ---- sanitizers
-build_in build-asan gcc -Dauto_features=enabled -Db_sanitize=address,undefined
 sanitized=(env "ASAN_OPTIONS=abort_on_error=0:detect_leaks=1" "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"
     "LSAN_OPTIONS=suppressions=$here/suppressions/lsan.txt:print_suppressions=0" OCL_ICD_DEEPBIND=0)
 meson_tests build-asan asan unit,device "${sanitized[@]}"
-build_in build-tsan gcc -Dauto_features=enabled -Db_sanitize=thread
 for backend in "${backends[@]}"; do
     for program in threads batch; do
         tested build-tsan "tsan: $program $backend" env OCL_ICD_DEEPBIND=0 \

@@ -13,6 +13,8 @@ enum { MAX_THREADS = 32, IN_FLIGHT = 3 };
 static const char *const problems[] = {
     "ic3oc5_ih9oh18kh4sh2ph1", "g4ic4oc4_ih7oh13kh3sh2ph1+relu", "ic7oc2_iw19ow57kw3sw3pw0",
     "mb2_ic2oc3_id3od6kd2sd2pd0_ih4oh8kh2sh2ph0_iw5ow10kw2sw2pw0", "g2ic6oc4_ih6oh16kh3sh2ph-1dh1+clamp:-5:5",
+    // of other operations, by whatever solver is theirs
+    "conv:ic5oc3_ih18kh4sh2ph1", "resize:ic3ih9oh20+linear", "shuffle:ic8ih5sh2+relu", "zeros:ic5ih7sh2",
 };
 enum { PROBLEMS = UPC_COUNT(problems) };
 
@@ -113,7 +115,9 @@ static void execute(shared *all, upconv_plan *plan, const test_case *test)
 static upconv_plan *plan_of(shared *all, int which, const char *solver)
 {
     const test_case *test = &all->cases[which];
-    upconv_plan_params params = {sizeof params, .weights = test->weights, .order = test->order, .solver = solver};
+    upconv_plan_params params = {sizeof params, .order = test->order};
+    params.weights = test->sizes.weights_bytes ? test->weights : NULL;
+    params.solver = test->problem.op == UPCONV_CONV_TRANSPOSE ? solver : NULL;
     params.bias = test->has_bias ? test->bias : NULL;
     upconv_plan *plan = NULL;
     if (upconv_plan_create(all->context, &test->problem, &params, &plan))
@@ -200,7 +204,8 @@ int main(int argc, char **argv)
     bool ready = true;
     for (int i = 0; i < PROBLEMS && ready; i++) {
         const upconv_problem problem = test_problem(problems[i]);
-        ready = test_case_init(&all.cases[i], &problem, (upconv_filter_order)(i % 3), i % 2 == 0, true, &random) &&
+        ready = test_case_init(&all.cases[i], &problem, (upconv_filter_order)(i % 3),
+                               i % 2 == 0 && problem.op == UPCONV_CONV_TRANSPOSE, true, &random) &&
                 (all.plans[i] = plan_of(&all, i, NULL)) != NULL;
     }
     if (ready)

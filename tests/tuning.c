@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+enum { SHORT = 200000000 }; // ns: where it matters that there is a search, not how far it gets
+
 static upconv_backend backend;
 static const char problem_text[] = "ic8oc8_ih12oh24kh4sh2ph1+relu",
                   nearby_text[] = "ic8oc8_ih14oh28kh4sh2ph1";
@@ -105,7 +107,7 @@ static void measured_kinds(void **state)
         snprintf(text, sizeof text, "ic8oc6_ih9kh3sh2ph1%s", kinds[i]);
         const upconv_problem problem = test_problem(text);
         const upconv_plan_params known = {sizeof known, .effort = UPCONV_KNOWN},
-                                 measure = {sizeof measure, .effort = UPCONV_MEASURE};
+                                 measure = {sizeof measure, .effort = UPCONV_MEASURE, .time_limit_ns = SHORT};
         upconv_plan *plan = NULL;
         upconv_plan_info info = {sizeof info};
         assert_int_equal(upconv_plan_create(context, &problem, &known, &plan), UPCONV_ERROR_UNSUPPORTED);
@@ -135,7 +137,7 @@ static void measured_operations(void **state)
     for (size_t i = 0; i < UPC_COUNT(texts); i++) {
         const upconv_problem problem = test_problem(texts[i]);
         const upconv_plan_params known = {sizeof known, .effort = UPCONV_KNOWN},
-                                 measure = {sizeof measure, .effort = UPCONV_MEASURE};
+                                 measure = {sizeof measure, .effort = UPCONV_MEASURE, .time_limit_ns = SHORT};
         upconv_plan *plan = NULL;
         upconv_plan_info info = {sizeof info};
         assert_int_equal(upconv_plan_create(context, &problem, &known, &plan), UPCONV_ERROR_UNSUPPORTED);

@@ -38,6 +38,13 @@ missing() {
     exit 3
 }
 
+# Several of these may run side by side; what they share is fetched by one at a time.
+lock() {
+    exec 9>"$out/lock"
+    ! command -v flock >/dev/null || flock 9
+}
+unlock() { exec 9>&-; }
+
 declare -A triplets=([x86_64]=x86_64-linux-gnu [aarch64]=aarch64-linux-gnu [armhf]=arm-linux-gnueabihf)
 declare -A debian=([x86_64]=amd64 [aarch64]=arm64 [armhf]=armhf)
 
@@ -112,11 +119,13 @@ build() {
     sysroot=$out/sysroot-$arch libc=$out/libc-$arch
     local tools="meson ninja-build pkg-config python3 binutils"
     [ "$arch" = x86_64 ] || tools+=" gcc-$target g++-$target qemu-user-static"
+    lock
     # shellcheck disable=SC2086
     need $tools || missing "$arch needs these packages"
     fetch "$sysroot"
     $fully_static || fetch_libc ||
         echo "boards.sh: Debian 11's C library cannot be had; the program will need one as new as the toolchain's" >&2
+    unlock
     machine_file >"$out/$arch$suffix.ini"
     if [ "$arch" = x86_64 ]; then
         cross=(--native-file "$out/$arch$suffix.ini")
