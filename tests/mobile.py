@@ -2,15 +2,18 @@
 """Kernels on the compiler of one mobile GPU: everything compiles, and what the solvers guess from its facts does not spill.
 Plans under the name `any` have a configuration that nobody guessed: they must compile but may spill.
 
-mobile.py --run RUN --gpu NAME --program mobile_check [--problems FILE] [--verbose]
+mobile.py --run RUN --gpu NAME --program mobile_check [--problems FILE] [--large | --part N | --control] [--verbose]
 
-RUN starts a program with that GPU's driver. One plan (problem, solver, weights frozen or given) is one test.
+--control: shows that a spill is seen, on a kernel that keeps more values than any of these GPUs has registers for.
+--part: of the file's problems every other one, of N even the first, the third, ...; N also chooses which problems have
+configurations that nobody guessed. RUN starts a program with that GPU's driver. One plan (problem, solver, weights frozen or given) is one test.
 """
 import argparse
 import os
 import re
 import subprocess
 import sys
+import tempfile
 
 # Private memory as the drivers name it: ir3 by its instructions, v3d by its scratch and the traffic to it.
 SPILLS = re.compile(r"STP Count|LDP Count|Spill Size|TMU Spills|TMU Fills|[Ss]pill|[Ff]ill")
@@ -24,6 +27,8 @@ def arguments():
     parser.add_argument("--program", required=True)
     parser.add_argument("--problems", help="a file of lines NAME PROBLEM; # begins a comment")
     parser.add_argument("--large", action="store_true", help="also configurations that take minutes to compile")
+    parser.add_argument("--part", type=int)
+    parser.add_argument("--control", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="print every statistic")
     return parser.parse_args()
 
@@ -71,14 +76,43 @@ def judge_shader_db(lines):
     return complaints, threads, shaders
 
 
+def run_check(options, words, shaders=None):
+    # Mesa's layer that chooses among devices is built for another C library than the one these drivers run on
+    env = {**os.environ, "NODEVICE_SELECT": "1", **({"UPCONV_SHADERS": shaders} if shaders else {})}
+    return subprocess.run([options.run, options.gpu, options.program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          check=False, universal_newlines=True, errors="replace", env=env)
+
+
+def control(options):
+    """The pooling kernel with many values that are all read, then needed once more, the last ones first."""
+    values = range(600 if options.gpu.startswith("adreno") else 100) # the others' compilers take their time to spill
+    lines = [f"    const real many_{k} = OF_0(TAKE(GLOBAL_ID(0) * 2400 + {4 * k}));" for k in values]
+    lines += ["    real sum = 1.0f;"] + [f"    sum = sum * sum + many_{k};" for k in values]
+    lines += [f"    sum = sum * sum + many_{k};" for k in reversed(values)] + ["    if (sum > 7.0f)", "        return;"]
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "shaders", "pool.kernel"), encoding="utf-8") as file:
+        head, body = file.read().split("\nKERNEL(", 1)
+    signature, rest = body.split("\n{\n", 1)
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "pool.kernel"), "w", encoding="utf-8") as file:
+            file.write(head + "\nKERNEL(" + signature + "\n{\n" + "\n".join(lines) + "\n" + rest)
+        done = run_check(options, ["--only", "planted=pool:ic64_ih64kh2sh2=pool"], folder)
+    by_statistics, _ = judge_statistics(done.stdout.splitlines())
+    by_driver, _, _ = judge_shader_db(done.stderr.splitlines())
+    found = [why for complaints in (*by_statistics.values(), *by_driver.values()) for why in complaints]
+    print("\n".join(found) if found else f"FAILED the planted spill is not seen\n{done.stdout}\n{done.stderr}")
+    print(f"{len(found) > 0:d} passed, {len(found) == 0:d} failed, 0 skipped")
+    return 0 if found else 1
+
+
 def main():
     options = arguments()
+    if options.control:
+        return control(options)
     problems = read_problems(options.problems) if options.problems else []
     large = ["--large"] if options.large else []
-    # Mesa's layer that chooses among devices is built for another C library than the one these drivers run on
-    done = subprocess.run([options.run, options.gpu, options.program, *large, *problems], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, check=False, universal_newlines=True, errors="replace",
-                          env={**os.environ, "NODEVICE_SELECT": "1"})
+    if options.part is not None:
+        large, problems = ["--part", str(options.part)], problems[options.part % 2::2]
+    done = run_check(options, [*large, *problems])
     out, err = done.stdout.splitlines(), done.stderr.splitlines()
     if options.verbose:
         print(done.stdout, done.stderr, sep="\n")

@@ -1,6 +1,6 @@
 // Plans problems on the Vulkan device that is there and prints the machine code's statistics, for mobile.py and mobile_goals.py to
 // judge. One line per figure: `stat NAME SOLVER:CONFIG step N: STATISTIC = VALUE`.
-// mobile_check [--large | --only] [NAME=PROBLEM | NAME=PROBLEM=SOLVER:CONFIG ...]   (an empty SOLVER: the default plan)
+// mobile_check [--large | --part N | --only] [NAME=PROBLEM | NAME=PROBLEM=SOLVER:CONFIG ...]   (an empty SOLVER: the default plan)
 //
 // Every problem with what the solvers guess from the device's facts; and, under the name `any`, some problems with every value of
 // every knob, which must compile but may spill (not with --only). Compilers of small GPUs take up to a minute for a tile far beyond
@@ -28,8 +28,16 @@ static const char *const awkward[] = {
     "conv=conv:ic64oc128_ih56kh3ph1",
     "conv2=conv:ic32oc64_ih112kh4sh2ph1",
     "convfours=conv:ic64oc64_ih56kh3sh2ph1+nc4hw4+f16",
+    "convgroups=conv:g8ic64oc64_ih28kh3sh2ph1+nhwc",
+    "convdilated=conv:ic32oc32_ih33kh3sh3ph2dh2+f16",
+    "convdepth=conv:g64ic64oc64_ih56kh3ph1+relu",
+    "convvolume=conv:ic16oc16_id8kd2sd2_ih16kh2sh2_iw16kw2sw2",
     "gradfilter=gradfilter:ic64oc32_ih56oh112kh4sh2ph1=",
     "gradfours=gradfilter:ic64oc32_ih56oh112kh4sh2ph1+nc4hw4+f16=",
+    "gradhwc=gradfilter:ic64oc32_ih28oh56kh4sh2ph1+nhwc=",
+    "graddepth=gradfilter:g64ic64oc64_ih32oh64kh4sh2ph1=",
+    "gradvolume=gradfilter:ic16oc8_id8od16kd2sd2_ih16oh32kh2sh2_iw16ow32kw2sw2+f16=",
+    "gradbiashwc=gradbias:ic64oc32_ih56oh112kh4sh2ph1+nhwc=",
     "gradbias=gradbias:ic64oc32_ih56oh112kh4sh2ph1=",
     "gradbiasfours=gradbias:ic64oc32_ih56oh112kh4sh2ph1+nc4hw4+f16=",
 };
@@ -39,10 +47,18 @@ static const char *const others[] = {
     "pool=pool:ic64_ih64kh2sh2=pool",
     "pool3=pool:ic64_ih64kh3sh2ph1+nc4hw4+f16=pool",
     "poolhwc=pool:ic64_ih64kh3sh2ph1+nhwc+index:image=pool",
+    "pooltensor=pool:ic30_id5kd2sd2_ih17kh3sh2+f16+index:tensor=pool",
+    "poolwindow=pool:ic64_iw256kw3sw2+index:window=pool",
     "unpool=unpool:ic64_ih32kh2sh2=unpool",
+    "unpoolfours=unpool:ic64_ih32kh2sh2+nc4hw4+f16=unpool",
     "unpoolhwc=unpool:ic64_ih32kh3sh2ph1+nhwc+index:image=unpool",
     "owners=unpool:ic64_ih32kh2sh2=owners",
     "ownershwc=unpool:ic64_ih32kh3sh2ph1+nhwc+f16+index:image=owners",
+    "ownersfours=unpool:ic64_ih32kh3sh2ph1+nc4hw4+index:tensor=owners",
+    "nearesthwc=resize:ic32ih40oh80+nhwc+f16=sample",
+    "trilinear=resize:ic8id6od12ih9oh18iw9ow20+linear+residual_after+gelu=sample",
+    "nailsfours=zeros:ic16ih40sh2+nc4hw4=sample",
+    "shufflefours=shuffle:ic64ih40sh2+nc4hw4+f16=sample",
     "nearest=resize:ic32ih40oh80=sample",
     "bilinear=resize:ic16ih40oh80+linear+f16+nc4hw4+residual=sample",
     "bicubic=resize:ic3ih40oh100+cubic=sample",
@@ -58,6 +74,9 @@ static const char *const quantised[] = {
     "i8=ic64oc32_ih32oh64kh4sh2ph1+i8+zero:3=",
     "i8fours=ic64oc32_ih32oh64kh4sh2ph1+i8+nhwc+zero:-128:0:5=",
     "u8=ic17oc33_ih9oh18kh3sh2ph1+u8+single+zero:3:128:4+nhwc=",
+    "i8real=ic64oc32_ih32oh64kh4sh2ph1+i8+real+nc4hw4=",
+    "u8depth=g64ic64oc64_ih32oh64kh4sh2ph1+u8+nhwc=",
+    "i8volume=ic16oc8_id8od16kd2sd2_ih8oh16kh2sh2_iw8ow16kw2sw2+i8=",
     "i16=ic64oc32_ih32oh64kh4sh2ph1+i16+reduced+nhwc=",
     "i16real=ic17oc33_ih9oh18kh3sh2ph1+i16+real=",
     "i16double=ic64oc32_ih32oh64kh4sh2ph1+i16+nhwc=",
@@ -158,7 +177,11 @@ static int32_t knob_value(const upc_solver *solver, const upc_config *config, co
 // Sums that an item keeps, for each step of its loop that is written out.
 static int32_t weight_of(const upc_solver *solver, const upc_config *config)
 {
-    return knob_value(solver, config, "tile") * knob_value(solver, config, "oc") * knob_value(solver, config, "unroll");
+    static const char *const names[] = {"tile", "oc", "unroll", "vec", "vectors"};
+    int32_t weight = 1;
+    for (size_t i = 0; i < UPC_COUNT(names); i++)
+        weight *= knob_value(solver, config, names[i]);
+    return weight;
 }
 
 typedef struct trial {
@@ -206,14 +229,25 @@ static void try_solver(trial *t)
     }
 }
 
-static void check_configs(upconv_context *context, const upc_solver *solver, bool large, uint64_t *passed, uint64_t *failed)
+// One problem of every operation, and with --large more. Of what part has several, the part-th.
+static void check_configs(upconv_context *context, const upc_solver *solver, bool large, int part, uint64_t *passed,
+                          uint64_t *failed)
 {
-    static const char *const notations[] = {"ic5oc19_ih9oh18kh4sh2ph1+relu", "resize:ic8ih9oh18+linear+nc4hw4+f16",
-                                            "ic8oc20_ih9oh18kh4sh2ph1+nc4hw4+f16", "ic5oc19_ih9oh18kh4sh2ph1+gelu",
-                                            "resize:ic5ih9oh20+cubic", "shuffle:ic20ih9sh2+gelu"};
+    static const char *const notations[][3] = {
+        {"ic5oc19_ih9oh18kh4sh2ph1+relu", "ic8oc20_ih9oh18kh4sh2ph1+nc4hw4+f16", "ic5oc19_ih9oh18kh4sh2ph1+gelu"},
+        {"resize:ic8ih9oh18+linear+nc4hw4+f16", "resize:ic5ih9oh20+cubic", "shuffle:ic20ih9sh2+gelu"},
+        {"pool:ic8_ih9kh3sh2ph1", "pool:ic5_ih9kh2sh2+nhwc+f16+index:tensor", "pool:ic8_ih9kh2sh2+nc4hw4+index:image"},
+        {"unpool:ic8_ih9kh3sh2ph1", "unpool:ic5_ih9kh2sh2+nhwc+f16+index:image", "unpool:ic8_ih9kh2sh2+nc4hw4+index:window"},
+        {"gradfilter:ic5oc7_ih9oh18kh4sh2ph1", "gradfilter:ic8oc8_ih9oh18kh4sh2ph1+nc4hw4+f16", "gradfilter:g4ic8oc8_ih9kh3sh3+nhwc"},
+        {"gradbias:ic5oc7_ih9oh18kh4sh2ph1", "gradbias:ic8oc8_ih9oh18kh4sh2ph1+nc4hw4+f16", "gradbias:ic5oc40_ih9oh18kh4sh2ph1+nhwc"},
+        {"ic8oc12_ih9oh18kh4sh2ph1+i8+zero:3+nhwc", "ic5oc7_ih9oh18kh3sh2ph1+u8+single", "ic8oc8_ih9oh18kh4sh2ph1+i16+reduced+nc4hw4"},
+    };
     char sentence[UPC_SENTENCE];
-    for (size_t i = 0; i < (large ? UPC_COUNT(notations) : 2); i++) {
-        const upconv_problem given = test_problem(notations[i]);
+    for (size_t i = 0; i < UPC_COUNT(notations) * 3; i++) {
+        const char *const notation = notations[i / 3][i % 3];
+        if (!large && (int)(i % 3) != (i < 3 ? 0 : part % 3)) // few of other configurations: these take their time
+            continue;
+        const upconv_problem given = test_problem(notation);
         upc_problem problem;
         if (upc_problem_from(&given, &problem) || upc_solver_refuse(solver, &problem, &context->facts, sentence))
             continue;
@@ -243,7 +277,8 @@ int main(int argc, char **argv)
         return test_report(0, 1, 0);
     }
     printf("device %s, driver %s, %s\n", info.name, info.driver, info.api);
-    const bool only = argc > 1 && strcmp(argv[1], "--only") == 0;
+    const bool only = argc > 1 && strcmp(argv[1], "--only") == 0, parted = argc > 2 && strcmp(argv[1], "--part") == 0;
+    const int part = parted ? atoi(argv[2]) : 0;
     for (size_t i = 0; i < UPC_COUNT(awkward) && !only; i++)
         check_notation(context, awkward[i]) ? passed++ : failed++;
     for (size_t i = 0; i < UPC_COUNT(others) && !only; i++)
@@ -252,10 +287,10 @@ int main(int argc, char **argv)
         check_notation(context, f16_sums[i]) ? passed++ : failed++;
     for (size_t i = 0; i < UPC_COUNT(quantised) && !only; i++)
         check_notation(context, quantised[i]) ? passed++ : failed++;
-    for (int i = large || only ? 2 : 1; i < argc; i++)
+    for (int i = parted ? 3 : large || only ? 2 : 1; i < argc; i++)
         check_notation(context, argv[i]) ? passed++ : failed++;
     for (int i = 0; i < upc_solver_count && !only; i++)
-        check_configs(context, upc_solvers[i], large, &passed, &failed);
+        check_configs(context, upc_solvers[i], large, part, &passed, &failed);
     // Behind these drivers every fence is signalled at once, also before the driver's own thread has looked at the submission;
     // taking things down then crashes inside v3dv. The operating system takes everything back.
     const int code = test_report(passed, failed, 0);

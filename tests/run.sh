@@ -59,8 +59,8 @@ mkdir -p "$logs"
 rm -rf "$logs/drivers"
 mkdir -p "$logs/drivers/pocl" "$logs/drivers/mesa"
 export POCL_CACHE_DIR=$logs/drivers/pocl MESA_SHADER_CACHE_DIR=$logs/drivers/mesa
-count=160 limited=24 configs=2 variety=few tries=1 large= every=8
-$full && count=20000 limited=2000 configs=0 variety=any tries=0 large=--large every=1
+count=160 limited=24 configs=2 variety=few tries=1 every="7 4"
+$full && count=20000 limited=2000 configs=0 variety=any tries=0 every=
 
 backends=(cpu vulkan opencl)
 solvers_of() {
@@ -93,12 +93,6 @@ for kind in "" --static; do
         queue "board: $arch${kind:+, fully static}" counts bash "$here/boards.sh" $arch $kind
     done
 done
-if $full; then
-    queue "board: aarch64, drivers" counts bash "$here/board_drivers.sh"
-else
-    skip "board: aarch64, drivers" "only with --full"
-fi
-
 # ---- what the main build registers, but for random problems, of which more follow
 but='^random-' meson_tests build
 
@@ -115,8 +109,7 @@ for backend in "${backends[@]}"; do
             --configs $configs --variety $variety --tries $tries --limits "$limit"
     done
     for op in conv gradfilter gradbias; do
-        # five of each were among the tests above
-        ! $full || tested build "random: $backend $op" build/tests/random --backend "$backend" --op $op --count $((count / 16)) --seed 3000 \
+        tested build "random: $backend $op" build/tests/random --backend "$backend" --op $op --count $((count / 16)) --seed 3000 \
             --configs $configs --variety $variety --tries $tries
         [ "$backend" = cpu ] || tested build "random: $backend $op, limits" build/tests/random --backend "$backend" --op $op \
             --count $((limited / 4)) --seed 600000 --configs $configs --variety $variety --tries $tries \
@@ -206,18 +199,32 @@ for backend in "${backends[@]}"; do
 done
 
 # ---- kernels in both languages, and on the compilers of mobile GPUs
+# shellcheck disable=SC2086
 tested build "kernels: GLSL and OpenCL C" bash "$here/kernels.sh" build $every
 if [ -z "$shared" ] || [ ! -x "$shared/mobile-compilers/run" ]; then
     skip "kernels: mobile compilers" "no mobile-compilers folder (--shared)"
 else
+    part=0
     for gpu in $("$shared/mobile-compilers/run" list); do
-        tested build "mobile: $gpu" python3 "$here/mobile.py" --run "$shared/mobile-compilers/run" --gpu "$gpu" \
-            --program build/tests/mobile_check --problems "$shared/workloads/layers.txt" $large
-        tested build "mobile goals: $gpu" python3 "$here/mobile_goals.py" --run "$shared/mobile-compilers/run" --gpu "$gpu" \
-            --program build/tests/mobile_check --problems "$shared/workloads/layers.txt" --docs "$here/../docs/performance.md"
+        mobile=(--run "$shared/mobile-compilers/run" --gpu "$gpu" --program build/tests/mobile_check)
+        layers=(--problems "$shared/workloads/layers.txt")
+        tested build "mobile: $gpu sees a spill" python3 "$here/mobile.py" "${mobile[@]}" --control
+        # every operation on each; of the layers half, the other half on the next in the list, which mostly is its sister
         # shellcheck disable=SC2046
-        tested build "mobile tune: $gpu" python3 "$here/mobile_tune.py" --run "$shared/mobile-compilers/run" --gpu "$gpu" \
-            --tool build/tools/upconv --program build/tests/mobile_check $($full && echo --full)
+        tested build "mobile: $gpu" python3 "$here/mobile.py" "${mobile[@]}" "${layers[@]}" \
+            $($full && echo --large || echo --part $part)
+        part=$((part + 1))
+        # one of each family
+        if ! $full && [[ ! $gpu =~ ^(adreno-660|adreno-740|mali-g52|mali-g610|v3d-7.1)$ ]]; then
+            skip "mobile goals: $gpu" "only with --full"
+            skip "mobile tune: $gpu" "only with --full"
+            continue
+        fi
+        tested build "mobile goals: $gpu" python3 "$here/mobile_goals.py" "${mobile[@]}" "${layers[@]}" \
+            --docs "$here/../docs/performance.md"
+        # shellcheck disable=SC2046
+        tested build "mobile tune: $gpu" python3 "$here/mobile_tune.py" "${mobile[@]}" --tool build/tools/upconv \
+            $($full && echo --full)
     done
 fi
 
@@ -236,10 +243,12 @@ else
         --count 10 --seed 8500 --limits binding=2048,groups=3,macs=20000
     tested build "validation: random, limits" bash "$here/validation.sh" build/tests/random --backend vulkan --count 40 \
         --seed 8000 --tries 1 --limits binding=2048,groups=3,macs=20000
-    for op in $ops; do
+    for op in $ops conv gradfilter gradbias; do
         tested build "validation: random $op" bash "$here/validation.sh" build/tests/random --backend vulkan --count 8 \
-            --seed 9000 --op $op --limits binding=4096
+            --seed 9000 --op $op --limits binding=4096 --tries 1
     done
+    tested build "validation: random quantised, limits" bash "$here/validation.sh" build/tests/random_quantised --backend vulkan \
+        --count 5 --seed 8700 --limits binding=2048,groups=3
     meson_tests build validation vulkan bash "$here/validation.sh"
 fi
 
@@ -278,7 +287,7 @@ else
         --seed 50 --size $size
     tested build "oclgrind: random pooling, limits" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl \
         --count $((number / 2)) --seed 80 --size 300 --limits binding=1024,groups=3,macs=1000
-    for op in $ops; do
+    for op in $ops conv gradfilter gradbias; do
         tested build "oclgrind: random $op" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $((number / 2)) \
             --seed 70 --size $size --op $op --limits binding=4096
     done
@@ -286,6 +295,14 @@ else
         tested build "oclgrind: random, limits $solver" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
             --count $((number * 3 / 2)) --seed 90 --size 500 --limits binding=1024,groups=3,macs=1000 --solver $solver
     done
+fi
+
+# ---- the program for aarch64 on drivers of that architecture
+if $full; then
+    drain # the board's own step may still be building it
+    queue "board: aarch64, drivers" counts bash "$here/board_drivers.sh"
+else
+    skip "board: aarch64, drivers" "only with --full"
 fi
 
 # ---- fuzzing: the committed corpora are replayed by the sanitizer build's tests; here new inputs are looked for
