@@ -82,7 +82,7 @@ build_in build-release gcc -Dauto_features=enabled -Dbuildtype=release
 build_in build-cpu clang -Dauto_features=disabled -Dtests=enabled
 build_in build-asan gcc -Dauto_features=enabled -Db_sanitize=address,undefined -Doptimization=1
 build_in build-tsan gcc -Dauto_features=enabled -Db_sanitize=thread
-targets build-tsan tests/threads tests/batch
+targets build-tsan tests/threads tests/batch tests/control_sanitizers
 [ -n "$only" ] || ensure build
 build_ahead build build-asan build-clang build-release build-tsan build-cpu build-minimal
 
@@ -260,12 +260,17 @@ tested build-cpu "cpu-only: random" build-cpu/tests/random --backend cpu --count
 # ---- sanitizers
 sanitized=(env "ASAN_OPTIONS=abort_on_error=0:detect_leaks=1" "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"
     "LSAN_OPTIONS=suppressions=$here/suppressions/lsan.txt:print_suppressions=0" OCL_ICD_DEEPBIND=0)
+for fault in "bounds heap-buffer-overflow" "overflow signed integer overflow" "leak detected memory leaks"; do
+    tested build-asan "asan: it sees a fault, ${fault%% *}" bash "$here/sees.sh" "${fault#* }" "${sanitized[@]}" \
+        build-asan/tests/control_sanitizers ${fault%% *}
+done
 meson_tests build-asan asan unit,device "${sanitized[@]}"
+threads=(env OCL_ICD_DEEPBIND=0
+    "TSAN_OPTIONS=halt_on_error=0:exitcode=66:suppressions=$here/suppressions/tsan.txt:ignore_noninstrumented_modules=1")
+tested build-tsan "tsan: it sees a fault" bash "$here/sees.sh" "data race" "${threads[@]}" build-tsan/tests/control_sanitizers race
 for backend in "${backends[@]}"; do
     for program in threads batch; do
-        tested build-tsan "tsan: $program $backend" env OCL_ICD_DEEPBIND=0 \
-            "TSAN_OPTIONS=halt_on_error=0:exitcode=66:suppressions=$here/suppressions/tsan.txt:ignore_noninstrumented_modules=1" \
-            "build-tsan/tests/$program" "$backend"
+        tested build-tsan "tsan: $program $backend" "${threads[@]}" "build-tsan/tests/$program" "$backend"
     done
 done
 
@@ -288,8 +293,9 @@ else
     tested build "oclgrind: random pooling, limits" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl \
         --count $((number / 2)) --seed 80 --size 300 --limits binding=1024,groups=3,macs=1000
     for op in $ops conv gradfilter gradbias; do
+        # convolutions have the kernels of the transposed ones
         tested build "oclgrind: random $op" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $((number / 2)) \
-            --seed 70 --size $size --op $op --limits binding=4096
+            --seed 70 --size $size --op $op --limits binding=4096 --tries $([ $op = conv ] && ! $full && echo 1 || echo 0)
     done
     for solver in phase direct; do
         tested build "oclgrind: random, limits $solver" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
