@@ -80,7 +80,7 @@ build_in build-clang clang -Dauto_features=enabled
 build_in build-minimal gcc -Dauto_features=disabled
 build_in build-release gcc -Dauto_features=enabled -Dbuildtype=release
 build_in build-cpu clang -Dauto_features=disabled -Dtests=enabled
-build_in build-asan gcc -Dauto_features=enabled -Db_sanitize=address,undefined -Doptimization=1
+build_in build-asan gcc -Dauto_features=enabled -Db_sanitize=address,undefined
 build_in build-tsan gcc -Dauto_features=enabled -Db_sanitize=thread
 targets build-tsan tests/threads tests/batch tests/control_sanitizers
 [ -n "$only" ] || ensure build
