@@ -48,6 +48,10 @@ _Static_assert((int)UPC_HOST_POINTERS <= (int)UPC_MAX_BINDINGS, "a step binds th
 
 upconv_status upc_host_reference(const upc_env *env, const void *arg, void *const *pointers);
 upconv_status upc_host_quantised(const upc_env *env, const void *arg, void *const *pointers); // by definition, in integers
+// One output of it. Its weights are what upc_quantised_pack makes, of so many bytes.
+int32_t upc_quantised_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
+uint64_t upc_quantised_packed_bytes(const upc_problem *problem);
+void upc_quantised_pack(const upc_problem *problem, const upconv_plan_params *params, void *packed);
 // The gathering solvers in plain C, with sums in f32 as in their kernels.
 upconv_status upc_host_phase(const upc_env *env, const void *arg, void *const *pointers);
 upconv_status upc_host_direct(const upc_env *env, const void *arg, void *const *pointers);

@@ -159,8 +159,6 @@ static bool recorded(upconv_context *context, const upc_problem *problem, const 
 {
     upc_record record;
     char sentence[UPC_SENTENCE];
-    if (upc_type_quantised(problem->type)) // nobody measures these
-        return false;
     if (!upc_tuning_find(context->tuning, problem, &context->facts, &record)) {
         if (text)
             upc_text_add(text, "tuning record: none\n");

@@ -163,8 +163,6 @@ upconv_status upc_quant_check(const upc_problem *problem, const upconv_plan_para
                         (int)params->weights_type);
     if (!params->weights)
         return upc_fail(UPCONV_ERROR_INVALID, "params.weights is NULL; plans of quantised problems are made with their weights");
-    if (params->effort == UPCONV_MEASURE)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "params.effort is MEASURE; quantised problems are not measured");
     if (params->scale_count != 1 && params->scale_count != channels)
         return upc_fail(UPCONV_ERROR_INVALID, "params.scale_count is %d; it must be 1 or the output channels, %lld",
                         params->scale_count, (long long)channels);

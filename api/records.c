@@ -126,6 +126,8 @@ uint64_t upc_record_class(const upc_problem *problem)
         upc_text_add(&form, " %d", (int)problem->resize.mode);
     if (problem->op == UPCONV_PIXEL_SHUFFLE)
         upc_text_add(&form, " %d", (int)problem->channel_order);
+    if (upc_type_quantised(problem->type)) // sums of 32 bits or of 64
+        upc_text_add(&form, " %d", (int)problem->quant.requant);
     if (problem->op == UPCONV_MAX_POOL || problem->op == UPCONV_MAX_UNPOOL)
         upc_text_add(&form, " %d", (int)problem->index);
     return hash_text(text, 0);

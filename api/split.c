@@ -240,16 +240,27 @@ static upconv_status run(upc_split *split, const upc_box *box)
     return split->emit(split->to, box, &in, &out, &weights);
 }
 
-upconv_status upc_split_run(upc_split *split)
+upconv_status upc_split_run_part(upc_split *split, int64_t n0, int64_t nn, const int64_t q0[3], const int64_t qn[3])
 {
     const upc_problem *problem = split->problem;
-    upc_box box = {.nn = problem->batch, .gn = problem->groups, .bn = upc_ceil_div(problem->ocg, split->oc),
+    upc_box box = {.n0 = n0, .nn = nn, .gn = problem->groups, .bn = upc_ceil_div(problem->ocg, split->oc),
                    .cn = problem->ocg, .pn = split->phases, .in = split->icg};
     for (int a = 0; a < 3; a++) {
-        const int64_t origin = upc_axis_origin(&problem->axis[a]);
-        box.q0[a] = upc_floor_div(origin, split->stride[a]);
-        box.qn[a] = upc_floor_div(problem->axis[a].out - 1 + origin, split->stride[a]) - box.q0[a] + 1;
+        box.q0[a] = q0[a];
+        box.qn[a] = qn[a];
     }
     split->emitted = 0;
     return run(split, &box);
+}
+
+upconv_status upc_split_run(upc_split *split)
+{
+    const upc_problem *problem = split->problem;
+    int64_t q0[3], qn[3];
+    for (int a = 0; a < 3; a++) {
+        const int64_t origin = upc_axis_origin(&problem->axis[a]);
+        q0[a] = upc_floor_div(origin, split->stride[a]);
+        qn[a] = upc_floor_div(problem->axis[a].out - 1 + origin, split->stride[a]) - q0[a] + 1;
+    }
+    return upc_split_run_part(split, 0, problem->batch, q0, qn);
 }

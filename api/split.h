@@ -54,6 +54,8 @@ typedef struct upc_split {
 // Calls emit for each dispatch, those that accumulate on the same outputs in order of i0. UNSUPPORTED when the limits are too
 // small for any cut.
 upconv_status upc_split_run(upc_split *split);
+// The same of some images and positions alone.
+upconv_status upc_split_run_part(upc_split *split, int64_t n0, int64_t nn, const int64_t q0[3], const int64_t qn[3]);
 
 // Sets tensors, channels, types and steps from the problem: the input as the app gives it.
 void upc_split_init(upc_split *split, const upc_problem *problem, const upc_facts *facts);

@@ -74,6 +74,7 @@ static int32_t draw_number(upconv_type type, test_random *random)
 
 static void draw_geometry(upconv_problem *p, int size, test_random *random)
 {
+    const bool one_tap = test_chance(random, 15); // of every output
     int64_t room = size;
     p->dims = test_between(random, 1, 3);
     p->groups = test_chance(random, 25) ? test_between(random, 2, 4) : 1;
@@ -85,7 +86,9 @@ static void draw_geometry(upconv_problem *p, int size, test_random *random)
         const int most = room < 1 ? 1 : room > 24 ? 24 : (int)room;
         p->kernel[a] = test_between(random, 1, 5);
         p->stride[a] = test_between(random, 1, test_chance(random, 20) ? 5 : 2);
-        p->dilation[a] = test_chance(random, 25) ? test_between(random, 2, 3) : 1;
+        p->dilation[a] = !one_tap && test_chance(random, 25) ? test_between(random, 2, 3) : 1;
+        if (one_tap)
+            p->kernel[a] = p->stride[a];
         p->in[a] = test_between(random, 1, most / p->stride[a] < 1 ? 1 : most / p->stride[a]);
         p->pad[a] = test_between(random, -1, 3);
         const int full = (p->in[a] - 1) * p->stride[a] + (p->kernel[a] - 1) * p->dilation[a] + 1 - 2 * p->pad[a];

@@ -198,12 +198,35 @@ static void fill_arrays(running *r)
     }
 }
 
+// Whether wide_q can do it: on processors behind OpenCL, inputs of 16 bits without their zero point.
+static bool for_processor(const running *r)
+{
+    const upconv_problem *p = &r->test->problem;
+    upconv_device_info info = {.struct_size = sizeof info};
+    return r->opt->backend == UPCONV_BACKEND_OPENCL && !upconv_context_device(r->context, &info) && info.kind == UPCONV_DEVICE_CPU &&
+           (p->type != UPCONV_I16 || p->in_zero == 0);
+}
+
+static bool one_tap(const upconv_problem *p)
+{
+    for (int a = 0; a < p->dims; a++)
+        if (p->kernel[a] != (p->stride[a] ? p->stride[a] : 1) || p->dilation[a] > 1)
+            return false;
+    return true;
+}
+
 static void draw_solver(running *r, char *text, size_t size)
 {
-    static const int tiles[] = {1, 2, 4, 8};
+    static const int tiles[] = {1, 2, 4, 8}, more_tiles[] = {1, 2, 3, 5, 8}, widths[] = {4, 8, 16};
     const bool floats = r->test->problem.type != UPCONV_I16 && test_chance(r->random, 60);
-    snprintf(text, size, "phase_q:tile=%d,oc=%d,float=%d,spec=%d", test_pick(r->random, tiles, 4), test_chance(r->random, 50) ? 4 : 8,
-             floats, test_chance(r->random, 15));
+    if (for_processor(r) && test_chance(r->random, 70))
+        snprintf(text, size, "wide_q:vec=%d,tile=%d,vectors=%d,along=%d,order=%d,stage=%d,x=%d", test_pick(r->random, widths, 3),
+                 test_pick(r->random, more_tiles, 5), (int)test_between(r->random, 1, 4), test_chance(r->random, 50),
+                 test_chance(r->random, 50), !one_tap(&r->test->problem) || test_chance(r->random, 30),
+                 test_pick(r->random, tiles, 4));
+    else
+        snprintf(text, size, "phase_q:tile=%d,oc=%d,float=%d,spec=%d", test_pick(r->random, tiles, 4),
+                 test_chance(r->random, 50) ? 4 : 8, floats, test_chance(r->random, 15));
 }
 
 // 1 passed, 0 failed, -1 refused.

@@ -242,7 +242,6 @@ static void test_plans(void **state)
     REFUSED(params.shifts = far, "shifts[1] is 31");
     REFUSED((params.multipliers = params.shifts = NULL, params.scales = large), "scales[1] is 1e+30; it must be from 0 to below 2^30");
     REFUSED(params.bias_int64 = 2, "bias_int64 is 2");
-    REFUSED(params.effort = UPCONV_MEASURE, "not measured");
     problem.type = UPCONV_F32;
     REFUSED((void)0, "params.multipliers is set, but the problem is not quantised");
     REFUSED(params = (upconv_plan_params){.weights_type = UPCONV_U8}, "weights_type is 2; weights of integers");

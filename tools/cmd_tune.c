@@ -96,7 +96,7 @@ static upconv_problem *parse(const problem_list *list, const words *given)
         failure(&tune_command, "no memory for the problems");
     for (size_t i = 0; problems && i < list->count; i++) {
         problems[i].struct_size = sizeof *problems;
-        if (!session_problem(&tune_command, list->items[i].text, &problems[i]) || !session_floats(&tune_command, &problems[i])) {
+        if (!session_problem(&tune_command, list->items[i].text, &problems[i])) {
             free(problems);
             return NULL;
         }

@@ -74,7 +74,7 @@ bool session_floats(const tool_command *command, const upconv_problem *problem)
 {
     if (problem->type <= UPCONV_F16)
         return true;
-    fprintf(stderr, "upconv %s: quantised types can be neither tuned nor compared with other libraries\n", command->name);
+    fprintf(stderr, "upconv %s: quantised types cannot be compared with other libraries\n", command->name);
     return false;
 }
 

@@ -2,8 +2,7 @@
 #ifndef UPC_PHASE_Q_H
 #define UPC_PHASE_Q_H
 
-#include "../quant.h"
-#include "gather.h"
+#include "gather_q.h"
 
 typedef struct upc_phase_q {
     int64_t oc;         // output channels of a block

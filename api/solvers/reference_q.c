@@ -41,23 +41,24 @@ static uint64_t factor_bytes(const upc_problem *problem)
     return (uint64_t)(problem->groups * problem->ocg) * sizeof(upc_factor);
 }
 
+uint64_t upc_quantised_packed_bytes(const upc_problem *problem)
+{
+    return factor_bytes(problem) + upc_weights_elements(problem) * sizeof(int16_t);
+}
+
 static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
                           const upc_request *request, upc_recipe *recipe)
 {
     (void)facts;
     (void)config;
-    const uint64_t packed = factor_bytes(problem) + upc_weights_elements(problem) * sizeof(int16_t);
-    const upconv_status status = upc_host_cook("reference_q", problem, request, packed, recipe);
+    const upconv_status status = upc_host_cook("reference_q", problem, request, upc_quantised_packed_bytes(problem), recipe);
     if (!status)
         recipe->steps[0].bind[UPC_HOST_BIAS].range *= request->bias_int64 ? 2 : 1;
     return status;
 }
 
-static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config, const upconv_plan_params *params,
-                          void *packed)
+void upc_quantised_pack(const upc_problem *problem, const upconv_plan_params *params, void *packed)
 {
-    (void)env;
-    (void)config;
     upc_filter_strides s;
     upc_filter_strides_get(problem, params->order, &s);
     upc_quant_factors(problem, params, packed);
@@ -70,6 +71,14 @@ static upconv_status pack(const upc_env *env, const upc_problem *problem, const 
             for (int64_t i = 0; i < problem->icg; i++)
                 *to++ = (int16_t)(upc_quant_load(params->weights, params->weights_type, from + i * s.in) - problem->quant.weights_zero);
         }
+}
+
+static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config, const upconv_plan_params *params,
+                          void *packed)
+{
+    (void)env;
+    (void)config;
+    upc_quantised_pack(problem, params, packed);
     return UPCONV_OK;
 }
 
@@ -120,6 +129,28 @@ static int64_t point(const rows *r, int64_t image, int64_t channel, const int64_
     return (int64_t)sum;
 }
 
+static int32_t made(const rows *r, int64_t image, int64_t channel, const int64_t out[3])
+{
+    const upc_problem *p = r->arg->problem;
+    const int64_t y = (int64_t)upc_requantise(p->quant.requant, point(r, image, channel, out), &r->factors[channel]) + p->quant.out_zero;
+    return (int32_t)UPC_MIN(UPC_MAX(y, r->range[0]), r->range[1]);
+}
+
+static rows rows_of(const upc_host_arg *arg, const void *const *pointers, void *output)
+{
+    rows r = {.arg = arg, .input = pointers[UPC_HOST_INPUT], .factors = pointers[UPC_HOST_WEIGHTS], .bias = pointers[UPC_HOST_BIAS],
+              .output = output};
+    r.weights = (const int16_t *)((const char *)pointers[UPC_HOST_WEIGHTS] + factor_bytes(arg->problem));
+    upc_quant_range(arg->problem, r.range);
+    return r;
+}
+
+int32_t upc_quantised_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5])
+{
+    const rows r = rows_of(arg, pointers, NULL);
+    return made(&r, at[0], at[1], at + 2);
+}
+
 // Row number `index` of the output, over all images, channels, planes and lines.
 static void make_row(void *data, int64_t index, int thread)
 {
@@ -129,12 +160,8 @@ static void make_row(void *data, int64_t index, int thread)
     const int64_t channels = p->groups * p->ocg, lines = p->axis[1].out, planes = p->axis[0].out;
     const int64_t c = index / lines / planes % channels, image = index / lines / planes / channels;
     int64_t out[3] = {index / lines % planes, index % lines, 0};
-    for (; out[2] < p->axis[2].out; out[2]++) {
-        const int32_t found = upc_requantise(p->quant.requant, point(r, image, c, out), &r->factors[c]);
-        const int64_t y = (int64_t)found + p->quant.out_zero;
-        upc_quant_store(r->output, p->type, upc_tensor_at(&p->out, image, c, out[0], out[1], out[2]),
-                        (int32_t)UPC_MIN(UPC_MAX(y, r->range[0]), r->range[1]));
-    }
+    for (; out[2] < p->axis[2].out; out[2]++)
+        upc_quant_store(r->output, p->type, upc_tensor_at(&p->out, image, c, out[0], out[1], out[2]), made(r, image, c, out));
 }
 
 upconv_status upc_host_quantised(const upc_env *env, const void *data, void *const *pointers)
@@ -142,10 +169,7 @@ upconv_status upc_host_quantised(const upc_env *env, const void *data, void *con
     (void)env;
     const upc_host_arg *arg = data;
     const upc_problem *p = arg->problem;
-    rows r = {.arg = arg, .input = pointers[UPC_HOST_INPUT], .factors = pointers[UPC_HOST_WEIGHTS], .bias = pointers[UPC_HOST_BIAS],
-              .output = pointers[UPC_HOST_OUTPUT]};
-    r.weights = (const int16_t *)((const char *)pointers[UPC_HOST_WEIGHTS] + factor_bytes(p));
-    upc_quant_range(p, r.range);
+    rows r = rows_of(arg, (const void *const *)pointers, pointers[UPC_HOST_OUTPUT]);
     const int64_t count = p->batch * p->groups * p->ocg * p->axis[0].out * p->axis[1].out;
     const int threads = upc_problem_macs(p) < 1e6 ? 1 : (int)UPC_MIN(count, upc_processors()); // starting one costs more
     upc_parallel(threads, count, make_row, &r);

@@ -1,6 +1,7 @@
 #include "../ops.h"
 #include "../pooling.h"
 #include "bed.h"
+#include "bed_q.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,6 +11,12 @@ enum {
     POISON = 0xff, // in every byte: not a number in either type
     BATCH = 64,    // submissions in flight; the backend knows the times of 256
 };
+
+float upc_bed_value(const upc_bed *bed, const void *data, int64_t at)
+{
+    const upconv_type type = bed->shape.type;
+    return upc_type_quantised(type) ? (float)upc_quant_load(data, type, at) : upc_host_load(data, type, at);
+}
 
 static const double definition_macs = 1e8; // by the definition in about a tenth of a second
 static const uint64_t expected_most = (uint64_t)64 << 20;
@@ -44,7 +51,7 @@ static upconv_status make_values(upc_bed *bed)
         upconv_type type;
     } arrays[] = {
         {&bed->input, (uint64_t)p->in.elements, p->type},
-        {&w, upc_weights_elements(p), UPCONV_F32},
+        {&w, upc_weights_elements(p), bed->quantised ? UPCONV_I8 : UPCONV_F32},
         {&b, (uint64_t)(p->groups * p->ocg), UPCONV_F32},
         {&bed->residual, p->residual || bed->gradient ? (uint64_t)p->out.elements : 0, p->type},
     };
@@ -52,7 +59,12 @@ static upconv_status make_values(upc_bed *bed)
     for (size_t i = 0; i < UPC_COUNT(arrays) && !status; i++) {
         if (!arrays[i].count)
             continue;
-        if ((*arrays[i].at = upc_alloc_array(&bed->context->env, arrays[i].count, upc_type_bytes(arrays[i].type))))
+        *arrays[i].at = upc_alloc_array(&bed->context->env, arrays[i].count, upc_type_bytes(arrays[i].type));
+        if (*arrays[i].at && upc_type_quantised(arrays[i].type))
+            upc_bed_fill(*arrays[i].at, arrays[i].type, arrays[i].count, (uint32_t)i + 1);
+        else if (*arrays[i].at && bed->quantised)
+            upc_bed_fill_bias(*arrays[i].at, arrays[i].count, (uint32_t)i + 1);
+        else if (*arrays[i].at)
             fill_integers(*arrays[i].at, arrays[i].type, arrays[i].count, (uint32_t)i + 1);
         else
             status = upc_no_memory(arrays[i].count * upc_type_bytes(arrays[i].type));
@@ -96,14 +108,23 @@ static upconv_status make_buffers(upc_bed *bed)
     return status;
 }
 
+// The definition's pointers.
+static void point_to(const upc_bed *bed, void *output, void *pointers[UPC_HOST_POINTERS])
+{
+    void *const all[UPC_HOST_POINTERS] = {bed->input, bed->quantised ? bed->packed : bed->weights, bed->bias, bed->bias, output,
+                                          bed->residual, bed->indices};
+    memcpy(pointers, all, sizeof all);
+    if (bed->gradient)
+        pointers[UPC_HOST_OUTPUT_GRAD] = bed->residual;
+}
+
 static void sample(upc_bed *bed)
 {
     const upc_problem *p = &bed->shape;
     const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK};
-    const void *pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, NULL, bed->residual,
-                                               bed->indices};
-    if (bed->gradient)
-        pointers[UPC_HOST_OUTPUT_GRAD] = bed->residual;
+    void *pointers[UPC_HOST_POINTERS];
+    const void *const *from = (const void *const *)pointers;
+    point_to(bed, NULL, pointers);
     const int64_t ow = p->axis[2].out, oh = p->axis[1].out, od = p->axis[0].out, channels = p->groups * p->ocg;
     const uint64_t count = upc_output_elements(p);
     uint64_t at = 0;
@@ -112,7 +133,7 @@ static void sample(upc_bed *bed)
         const int64_t where[5] = {o / ow / oh / od / channels, o / ow / oh / od % channels, o / ow / oh % od,
                                   o / ow % oh, o % ow};
         memcpy(bed->where[i], where, sizeof where);
-        bed->sample[i] = upc_reference_point(&arg, pointers, where);
+        bed->sample[i] = bed->quantised ? upc_quantised_point(&arg, from, where) : upc_reference_point(&arg, from, where);
         at = at * 6364136223846793005u + 1442695040888963407u;
     }
 }
@@ -123,15 +144,14 @@ static upconv_status define(upc_bed *bed)
     const upc_problem plain = bed->shape;
     const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK};
     void *const outputs = upc_alloc(&bed->context->env, upc_output_bytes(&plain));
-    void *pointers[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, outputs, bed->residual,
-                                         bed->indices};
-    if (bed->gradient)
-        pointers[UPC_HOST_OUTPUT_GRAD] = bed->residual;
+    void *pointers[UPC_HOST_POINTERS];
+    point_to(bed, outputs, pointers);
     if (!outputs)
         return upc_no_memory(upc_output_bytes(&plain));
-    const upconv_status status = upc_reference_all(&bed->context->env, &arg, pointers);
+    const upconv_status status = bed->quantised ? upc_host_quantised(&bed->context->env, &arg, pointers)
+                                                : upc_reference_all(&bed->context->env, &arg, pointers);
     for (int64_t i = 0; i < plain.out.elements && !status; i++)
-        ((float *)bed->expected)[i] = upc_host_load(outputs, plain.type, i);
+        ((float *)bed->expected)[i] = upc_bed_value(bed, outputs, i);
     upc_free(&bed->context->env, outputs);
     bed->trusted = !status;
     return status;
@@ -162,8 +182,6 @@ static upconv_status expect(upc_bed *bed, bool whole)
 upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem, const upconv_plan_params *given,
                              bool whole, int64_t run_timeout_ns, upc_bed **bed)
 {
-    if (upc_type_quantised(problem->type))
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "problems of quantised types are not measured");
     upc_bed *made = upc_alloc(&context->env, sizeof *made);
     if (!made)
         return upc_no_memory(sizeof *made);
@@ -172,7 +190,16 @@ upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem
     made->gradient = upc_op_takes(problem->op, UPCONV_OUTPUT_GRAD);
     upc_result_shape(problem, &made->shape);
     made->run_timeout_ns = run_timeout_ns;
+    made->quantised = upc_type_quantised(problem->type);
     upconv_status status = make_values(made);
+    made->params =
+        (upconv_plan_params){.weights = made->weights, .workspace_limit = given->workspace_limit};
+    if (made->quantised) {
+        made->requant_scale = upc_bed_requant_scale(problem);
+        upc_bed_quantised_params(&made->requant_scale, &made->params);
+        if (!status)
+            status = upc_bed_pack(problem, &context->env, &made->params, &made->packed);
+    }
     if (!status)
         status = make_buffers(made);
     if (!status)
@@ -181,8 +208,6 @@ upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem
         upc_bed_destroy(made);
         return status;
     }
-    made->params =
-        (upconv_plan_params){.weights = made->weights, .workspace_limit = given->workspace_limit};
     if (upc_op_takes(problem->op, UPCONV_BIAS))
         made->params.bias = made->bias;
     if (problem->act == UPCONV_ACT_PRELU)
@@ -199,6 +224,7 @@ void upc_bed_destroy(upc_bed *bed)
     for (size_t i = 0; i < UPC_COUNT(bed->buffers); i++)
         upconv_buffer_destroy(bed->buffers[i]);
     upc_free(env, bed->weights);
+    upc_free(env, bed->packed);
     upc_free(env, bed->bias);
     upc_free(env, bed->input);
     upc_free(env, bed->residual);

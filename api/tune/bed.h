@@ -12,7 +12,10 @@ typedef struct upc_bed {
     upc_problem problem, shape; // shape: upc_result_shape
     bool gradient;              // it reads the gradient of an output: `residual` is that
     int64_t run_timeout_ns;
-    float *weights, *bias;     // small integers: sums are exact
+    bool quantised;            // numbers are of the whole range, and results are known to the bit
+    double requant_scale;      // of a quantised problem
+    void *weights, *bias;      // small integers in f32: sums are exact; quantised: I8, and of 32 bits
+    void *packed;              // quantised: weights as the definition reads them
     void *input, *residual;    // as the tensors lie
     int32_t *indices;          // unpooling's; of pooling those that must come out, as they lie: NULL where there are too many
     upconv_buffer *buffers[4]; // input, residual (or NULL), output, indices (or NULL); each between guards
@@ -30,6 +33,8 @@ typedef struct upc_bed {
 upconv_status upc_bed_create(upconv_context *context, const upc_problem *problem, const upconv_plan_params *given,
                              bool whole, int64_t run_timeout_ns, upc_bed **bed);
 void upc_bed_destroy(upc_bed *bed);
+// An element of what comes out: those of quantised types are whole numbers that f32 holds.
+float upc_bed_value(const upc_bed *bed, const void *data, int64_t at);
 // Runs a plan once, or `count` times without a pause: *us is the time of one.
 upconv_status upc_bed_run(const upc_bed *bed, upconv_plan *plan, int count, double *us);
 

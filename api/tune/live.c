@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bed.h"
+#include "bed_q.h"
 
 enum { AWKWARD = 4 };
 
@@ -27,6 +28,7 @@ typedef struct live {
     upconv_plan *plan;  // verified: kept, because it may be timed again at once
     bool heated;
     float *zeros;       // compile_only: weights
+    double scale;       // and what sums of a quantised problem are multiplied by
     struct twin *twins; // what was cooked for the problem
     size_t twin_count, twin_capacity;
 } live;
@@ -319,7 +321,10 @@ static upconv_status prepare(attempt *a)
 
 static upconv_status compile_only(attempt *a)
 {
-    const upconv_plan_params params = {.weights = a->l->zeros, .workspace_limit = a->l->params.plan.workspace_limit};
+    upconv_plan_params params = {.weights = a->l->zeros, .workspace_limit = a->l->params.plan.workspace_limit};
+    a->l->scale = 1;
+    if (upc_type_quantised(a->l->problem.type))
+        upc_bed_quantised_params(&a->l->scale, &params);
     upconv_plan *plan = NULL;
     const upconv_status status = compile(a, &a->l->problem, &params, "verify", &plan);
     upconv_plan_destroy(plan);
