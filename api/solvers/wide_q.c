@@ -83,10 +83,10 @@ enum { BACK = 30 }; // cycles to bring a vector of sums back
 static double phase_cycles(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how, double words)
 {
     const double t = (double)how->tile, n = (double)how->vectors, vec = (double)how->vec;
-    const double loads = (t + n) / (how->along ? 1.3 : 2);
-    const double round = UPC_MAX(UPC_MAX(t * n, loads), 4) * upc_vector_spills(facts, (int32_t)how->vec, t * n);
-    const bool whole = !how->along && problem->out.pack == 1 && problem->out.channel == 1;
-    return 60 + words * round + t * n * (BACK + (whole ? 2 : 1.5 * vec));
+    const double loads = how->along ? 0.5 * t + 0.3 * n : 0.3 * (t + n);
+    const double round = UPC_MAX(t * n + loads, 4) * upc_vector_spills(facts, (int32_t)how->vec, t * n);
+    const bool whole = problem->out.pack == 1 && (how->along ? problem->out.axis[2] : problem->out.channel) == 1;
+    return 60 + words * round + t * n * (BACK + (whole ? 4 : 1.5 * vec));
 }
 
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
@@ -103,9 +103,12 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const int64_t row = upc_ceil_div(axis[2].out, upc_taps_stride(&axis[2]));
     const double blocks = (double)(problem->groups * upc_ceil_div(problem->ocg, how.oc));
     const double items = lines * blocks * (double)upc_ceil_div(row, how.span);
-    const double own = how.stage ? 0 : (double)(how.words * how.span) * (upc_wide_q_dense(problem) == (how.along ? 1 : 2) ? 0.4 : 3);
+    // copied by vectors of 8 positions or 16 channels, or one by one
+    const int dense = upc_wide_q_dense(problem);
+    const bool fast = dense == 1 ? how.span % 8 == 0 : dense >= 2 && !how.along && problem->icg % 16 == 0;
+    const double own = how.stage ? 0 : (double)(how.words * how.span) * (fast ? 0.4 : 3);
     const double weights = (double)how.weights, in = (double)upc_input_elements(problem) * (how.stage ? 2 : 1);
-    const double passes = blocks * (how.stage ? phases : 1);
+    const double passes = blocks * (how.stage && !how.along ? phases : 1);
     const upc_vector_work work = {
         .items = items,
         .cycles = phases * phase_cycles(problem, facts, &how, taps / phases * (double)how.words) + own,

@@ -1,6 +1,8 @@
 // The recipe of the quantised stride phases for processors.
 #include "wide_q.h"
 
+enum { MOST_ZIPPED = 16 }; // phases along w, all of whose outputs an item keeps
+
 static void describe_program(upc_cooking_q *c, const upc_wide_q *how)
 {
     const upc_problem *p = c->problem;
@@ -13,10 +15,11 @@ static void describe_program(upc_cooking_q *c, const upc_wide_q *how)
         {"Q_IN", upc_q_store(p->type)}, {"Q_OUT", upc_q_store(p->type)}, {"Q_W", 16}, {"VEC", how->vec}, {"TILE", how->tile},
         {"NV", how->vectors}, {"ALONG", how->along}, {"ORDER", how->order}, {"STAGE", how->stage}, {"INNER", how->inner},
         {"X_STEP", how->inner ? p->groups * how->words : 1}, {"WORDS", how->stage ? 0 : how->words},
-        {"CHANNELS", how->stage ? 0 : p->icg}, {"DENSE", how->stage ? 0 : dense == 3 ? 2 : dense},
+        {"OWN_SPAN", how->span + (p->axis[2].pad % p->axis[2].stride != 0)}, {"CHANNELS", how->stage ? 0 : p->icg}, {"DENSE", how->stage ? 0 : dense == 3 ? 2 : dense},
         {"IN_PACK", how->stage ? 1 : c->split.in.pack}, {"OUT_PACK", c->split.out.pack},
         {"OUT_INNER", c->split.out.pack == 1 && c->split.out.channel == 1}, {"REQUANT", p->quant.requant}, {"WIDE", wide},
         {"CHUNK", wide ? UPC_MAX(upc_q_chunk(p, INT32_MAX) / 2, 1) : 0}, {"BIAS_WORDS", c->request->bias_int64 ? 2 : 1},
+        {"ZIP", how->along && c->split.out.pack == 1 && c->split.out.axis[2] == 1 && c->split.stride[2] <= MOST_ZIPPED ? c->split.stride[2] : 0},
     };
     upc_program_desc_init(&c->program, "wide_q", c->split.local, 6);
     for (size_t i = 0; i < UPC_COUNT(defines); i++)
@@ -72,7 +75,7 @@ upconv_status upc_wide_q_cook(const upc_problem *problem, const upc_facts *facts
 {
     upc_strips_q strips;
     upc_cooking_q c = {.how = {.oc = how->oc, .inputs = how->words, .weight_unit = 1, .block_factors = true,
-                               .all_phases = !how->stage, .in_args = how->stage, .factors_at = how->factors_at}, .copied = how->stage};
+                               .all_phases = !how->stage || how->along, .in_args = how->stage, .factors_at = how->factors_at}, .copied = how->stage};
     if (how->stage && !upc_strips_q_plan(problem, facts, how, &strips))
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "no strip of the input's copy fits");
     upconv_status status = upc_cook_q_begin(&c, problem, facts, request, recipe);

@@ -24,7 +24,9 @@ static void lay_out(const upc_problem *problem, const upc_wide_q *how, upc_strip
         const upc_axis *axis = &problem->axis[a];
         const int64_t step = a == 2 ? how->span : 1;
         int64_t first, last;
-        upc_taps_reach(axis, s->q0[a], s->q0[a] + upc_ceil_div(s->qn[a], step) * step - 1, &first, &last);
+        // along w a phase may begin one position later, and its last item with it
+        const int64_t later = a == 2 ? 1 : 0;
+        upc_taps_reach(axis, s->q0[a], s->q0[a] + upc_ceil_div(s->qn[a], step) * step - 1 + later, &first, &last);
         if (a < 2) { // lines beyond the input are not read
             last = UPC_MAX(UPC_MIN(last, axis->in - 1), 0);
             first = UPC_MIN(UPC_MAX(first, 0), last);
