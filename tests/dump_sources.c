@@ -186,16 +186,19 @@ int main(int argc, char **argv)
     }
     d.folder = argv[1];
     upc_env_init(&d.env, NULL);
-    for (int variant = 0; variant < 8; variant++) {
+    for (int variant = 0; variant < 9; variant++) {
         upc_facts facts;
         upc_facts_smallest(&facts);
-        facts.info.backend = variant & 1 ? UPCONV_BACKEND_OPENCL : UPCONV_BACKEND_VULKAN;
+        const bool processor = variant == 8; // behind OpenCL
+        facts.info.backend = variant & 1 || processor ? UPCONV_BACKEND_OPENCL : UPCONV_BACKEND_VULKAN;
         facts.reqd_group_size = variant & 2;
         facts.info.f16_storage = variant & 1 || variant & 2; // Vulkan with it and without
         facts.info.f16_math = facts.info.f16_storage;
-        if (!(variant & 1))
+        if (processor)
+            facts.family = UPC_FAMILY_CPU, facts.vector_floats = 16, facts.loop_rounds = 0;
+        else if (!(variant & 1))
             facts.texel_elements = 1 << 16, facts.subgroup_shuffle = true, facts.info.subgroup_size = 8;
-        if (!(variant & 1) && variant & 2) // the kernel that is for processors under Vulkan
+        if (!(variant & 1) && variant & 2 && !processor) // the kernel that is for processors under Vulkan
             facts.family = UPC_FAMILY_CPU;
         facts.gemm = true; // the kernels around it are written in both languages too
         if (variant & 4) // windows so small that the third problem's input channels are cut
