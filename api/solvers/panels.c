@@ -1,0 +1,282 @@
+// The gradient of a filter as sums of outer products (shaders/panels.kernel), for processors: vectors of one tensor's channels, which
+// are first woven together (shaders/weave.kernel), by the other's, one by one.
+#include "panels.h"
+
+#include "gather.h"
+#include "grad.h"
+#include "slabs.h"
+#include "vectors.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WIDTH, LANES, ROWS, COLUMNS, COPY, CHUNK, GROUP_X };
+
+static const int32_t lanes[] = {UPC_PANEL_OUT, UPC_PANEL_IN, UPC_PANEL_GROUPS}, rows[] = {1, 2, 3, 4, 6, 8, 12, 14},
+                     columns[] = {1, 2, 3, 4}, yes_no[] = {0, 1}, chunks[] = {256, 1024, 4096, 16384, 65536};
+
+static const upc_knob knobs[] = {
+    [WIDTH] = {"vec", upc_vector_widths, UPC_VECTOR_WIDTHS}, // channels of a vector
+    [LANES] = {"lanes", lanes, UPC_COUNT(lanes)},            // what they are: 0 output channels, 1 input channels, 2 groups
+    [ROWS] = {"rows", rows, UPC_COUNT(rows)},                // of an item: channels of the other tensor
+    [COLUMNS] = {"columns", columns, UPC_COUNT(columns)},    // of an item: vectors
+    [COPY] = {"copy", yes_no, UPC_COUNT(yes_no)},            // 1: the other tensor is woven, too
+    [CHUNK] = {"chunk", chunks, UPC_COUNT(chunks)},          // inputs that are added up at a time
+    [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
+};
+
+enum { MOST_SUMS = 32, MOST_SHARES = 4096, MOST_STEPS = 4096, ROWS_IN_PLACE = 6 };
+
+static void shape_of(const upc_config *config, upc_panel_shape *s)
+{
+    const int32_t *value = config->value;
+    *s = (upc_panel_shape){.width = value[WIDTH], .lanes = value[LANES], .rows = value[ROWS], .columns = value[COLUMNS],
+                           .copy = value[COPY] != 0, .chunk = value[CHUNK]};
+}
+
+// --------------------------------------------------------------------------------------------------------------- choices
+
+static const char *refuse_shape(const upc_problem *p, const upc_config *config, char *sentence)
+{
+    const int32_t *value = config->value;
+    if (value[ROWS] * value[COLUMNS] > MOST_SUMS)
+        snprintf(sentence, UPC_SENTENCE, "%d x %d vectors of sums are more than the %d that an item may have", value[ROWS],
+                 value[COLUMNS], MOST_SUMS);
+    else if (!value[COPY] && (value[LANES] == UPC_PANEL_GROUPS || p->type != UPCONV_F32))
+        snprintf(sentence, UPC_SENTENCE, "rows that are vectors, or not f32, must be copied");
+    else if (value[LANES] == UPC_PANEL_GROUPS && p->groups == 1)
+        snprintf(sentence, UPC_SENTENCE, "lanes cannot be groups where there is one");
+    else if (!value[COPY] && (value[LANES] == UPC_PANEL_IN ? &p->out : &p->in)->pack > 1)
+        snprintf(sentence, UPC_SENTENCE, "rows in blocks of channels must be copied");
+    else
+        return NULL;
+    return sentence;
+}
+
+// 32-bit indices, bindings, workspace.
+static const char *refuse_size(const upc_problem *p, const upc_facts *facts, const upc_panel *l, char *sentence)
+{
+    const uint64_t room = (uint64_t)UPC_MAX(upc_grad_room(facts), 0), filter = upc_filter_elements(p) * 4;
+    const uint64_t parts = (uint64_t)l->shares * filter;
+    const uint64_t given = (uint64_t)UPC_MAX(p->in.elements, p->out.elements) * upc_type_bytes(p->type);
+    const uint64_t largest = UPC_MAX(UPC_MAX(l->column.bytes, l->row.bytes), UPC_MAX(parts, given));
+    if (largest > room || l->bytes > facts->info.limits.alloc_bytes || p->in.elements > INT32_MAX / 4 ||
+        p->out.elements > INT32_MAX / 4 || largest / 4 > INT32_MAX / 4)
+        snprintf(sentence, UPC_SENTENCE, "tensors, their copies and shares (%llu bytes) must each fit a binding of %llu bytes",
+                 (unsigned long long)largest, (unsigned long long)room);
+    else if (l->bytes > upc_workspace_default(p))
+        snprintf(sentence, UPC_SENTENCE, "it would take %llu bytes of workspace; %llu are free for use",
+                 (unsigned long long)l->bytes, (unsigned long long)upc_workspace_default(p));
+    else if (l->shares > MOST_SHARES)
+        snprintf(sentence, UPC_SENTENCE, "it would add up in %lld shares; %d are the most", (long long)l->shares, MOST_SHARES);
+    else if (facts->loop_rounds && (double)l->each * UPC_PANEL_SEGMENT + UPC_PANEL_RUN > facts->loop_rounds)
+        snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u",
+                 (double)l->each * UPC_PANEL_SEGMENT, facts->loop_rounds);
+    else
+        return NULL;
+    return sentence;
+}
+
+static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
+{
+    const char *refusal = upc_vector_legal(facts, config->value[WIDTH], sentence);
+    if (!refusal)
+        refusal = upc_group_legal(facts, config->value[GROUP_X], 1, sentence);
+    if (!refusal)
+        refusal = refuse_shape(problem, config, sentence);
+    if (refusal)
+        return refusal;
+    upc_panel_shape shape;
+    upc_panel panel;
+    shape_of(config, &shape);
+    if (!upc_panel_lay(problem, &shape, &panel)) {
+        snprintf(sentence, UPC_SENTENCE, "its tensors, woven, are beyond 32-bit indices");
+        return sentence;
+    }
+    return refuse_size(problem, facts, &panel, sentence);
+}
+
+// Of a processor's vector unit: a multiply-add a cycle; a vector is loaded in one, two elements are.
+static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
+{
+    upc_panel_shape s;
+    upc_panel l;
+    shape_of(config, &s);
+    if (!upc_panel_lay(problem, &s, &l))
+        return 1e12;
+    const double all = (double)upc_filter_elements(problem), r = (double)s.rows, n = (double)s.columns;
+    const double tiles = (double)(l.outers * l.tiles), items = tiles * (double)(l.blocks * l.taps * l.shares);
+    const double made = tiles * (double)(l.blocks * l.taps) * r * n * (double)s.width; // with those beyond the last channels
+    const double macs = upc_gather_macs(problem) * made / all;
+    if (facts->family != UPC_FAMILY_CPU || facts->info.backend != UPCONV_BACKEND_OPENCL) // made for others
+        return macs / 1e3 + 100;
+    const double loads = s.lanes == UPC_PANEL_GROUPS ? r + n : r / 2 + n;
+    const double round = UPC_MAX(UPC_MAX(r * n, loads), 4) * upc_vector_spills(facts, s.width, r * n);
+    // rows in place are lines far apart, of which a cache holds few at once
+    const double rounds = macs / (r * n * (double)s.width * items);
+    const double apart = !s.copy && s.rows > ROWS_IN_PLACE ? 2 : 1;
+    const double bytes = (double)(l.column.bytes + l.row.bytes), share = bytes / (double)l.shares;
+    const double again = share < 512 << 10 ? bytes : rounds * items * (n + (s.copy ? UPC_MIN(r / s.width + 1, 2) : r / 8)) * 64;
+    const upc_vector_work work = {
+        .items = items,
+        .cycles = 100 + (double)l.each * 25 + rounds * round * apart + r * n * s.width * 1.5,
+        .read_bytes = again + (l.shares > 1 ? 2.0 * (double)l.shares * all * 4 : 0),
+        .staged_bytes = 2 * ((double)l.column.bytes + (s.copy ? (double)l.row.bytes : 0)),
+    };
+    return upc_vector_us(facts, &work) + 20;
+}
+
+static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
+{
+    enum { SHAPES = UPC_COUNT(rows) * UPC_COUNT(columns), ALL = SHAPES * UPC_COUNT(chunks) * 2 * UPC_COUNT(lanes) };
+    char sentence[UPC_SENTENCE];
+    double least = 0;
+    bool found = false;
+    memset(config, 0, sizeof *config);
+    config->value[WIDTH] = upc_vector_guess(facts);
+    config->value[ROWS] = config->value[COLUMNS] = config->value[COPY] = 1;
+    config->value[CHUNK] = chunks[UPC_COUNT(chunks) - 1];
+    config->value[GROUP_X] = upc_vector_group(facts, 8);
+    upc_config best = *config;
+    for (size_t i = 0; i < ALL; i++) {
+        const size_t of_shape = i % SHAPES, rest = i / SHAPES;
+        upc_config tried = *config;
+        tried.value[ROWS] = rows[of_shape % UPC_COUNT(rows)];
+        tried.value[COLUMNS] = columns[of_shape / UPC_COUNT(rows)];
+        tried.value[COPY] = (int32_t)(rest % 2);
+        tried.value[LANES] = lanes[rest / 2 % UPC_COUNT(lanes)];
+        tried.value[CHUNK] = chunks[rest / 2 / UPC_COUNT(lanes)];
+        if (refuse_shape(problem, &tried, sentence))
+            continue;
+        const double us = cost_us(problem, facts, &tried);
+        if ((found && us >= least) || legal(problem, facts, &tried, sentence))
+            continue;
+        best = tried;
+        least = us;
+        found = true;
+    }
+    *config = best;
+}
+
+static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
+{
+    if (facts->info.backend == UPCONV_BACKEND_CPU) {
+        snprintf(sentence, UPC_SENTENCE, "it has no plain C version");
+        return sentence;
+    }
+    for (int a = 0; a < 3; a++) {
+        const upc_axis *axis = &problem->axis[a];
+        const int64_t far = (axis->in + UPC_PANEL_SEGMENT) * axis->stride + axis->kernel * axis->dilation +
+                            UPC_MAX(axis->pad, -axis->pad) + axis->out;
+        if (far > INT32_MAX) {
+            snprintf(sentence, UPC_SENTENCE, "positions up to %lld on an axis are beyond 32 bits", (long long)far);
+            return sentence;
+        }
+    }
+    upc_config config;
+    guess(problem, facts, &config);
+    return legal(problem, facts, &config, sentence);
+}
+
+// ---------------------------------------------------------------------------------------------------------------- recipe
+
+// The kernel's numbers, and its program.
+static upconv_status describe(const upc_problem *p, const upc_panel *l, const upc_filter_strides *f, const upc_config *config,
+                              upc_recipe *recipe, upc_program_desc *program)
+{
+    const upc_panel_shape *s = &l->shape;
+    const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
+    const bool turned = s->lanes == UPC_PANEL_IN, groups = s->lanes == UPC_PANEL_GROUPS;
+    const int64_t lane = groups ? f->group : turned ? f->in : f->out, row = turned ? f->out : f->in;
+    const upc_number defines[] = {
+        {"VEC", s->width}, {"TI", s->rows}, {"NV", s->columns}, {"TURNED", turned},
+        {"ROWS", groups ? 2 : s->copy ? 0 : 1}, {"IN_STORE", UPC_STORE_F32}, {"W_STORE", UPC_STORE_F32},
+    }, fixed[] = {
+        {"DI", d->in}, {"HI", h->in}, {"WI", w->in}, {"DO", d->out}, {"HO", h->out}, {"WO", w->out},
+        {"KD", d->kernel}, {"KH", h->kernel}, {"KW", w->kernel}, {"SD", d->stride}, {"SH", h->stride}, {"SW", w->stride},
+        {"DD", d->dilation}, {"DH", h->dilation}, {"DW", w->dilation}, {"PD", d->pad}, {"PH", h->pad}, {"PW", w->pad},
+        {"TILES", l->tiles}, {"ROW_N", l->row_n}, {"COLUMN_N", l->column.sets}, {"ROW_SETS", l->row.sets},
+        {"R_N", l->row.image}, {"R_C", l->row.set}, {"R_D", l->row.axis[0]}, {"R_H", l->row.axis[1]}, {"R_W", l->row.axis[2]},
+        {"C_N", l->column.image}, {"C_C", l->column.set}, {"C_D", l->column.axis[0]}, {"C_H", l->column.axis[1]},
+        {"C_W", l->column.axis[2]}, {"SEGMENTS", l->segments}, {"UNITS", l->units}, {"UNITS_EACH", l->each},
+        {"FILTER", (int64_t)upc_filter_elements(p)}, {"F_OUTER", groups ? s->width * f->group : f->group}, {"F_ROW", row},
+        {"F_COLUMN", groups ? f->out : s->width * lane}, {"F_LANE", lane}, {"F_KD", f->tap[0]}, {"F_KH", f->tap[1]},
+        {"F_KW", f->tap[2]}, {"LANES_N", groups ? p->groups : turned ? p->icg : p->ocg},
+        {"LANES_OUTER", groups ? s->width : 0}, {"LANES_INNER", groups ? 0 : s->width},
+    };
+    const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], 1, 1};
+    upc_program_desc_init(program, "panels", local, 4);
+    upc_program_defines(program, defines, UPC_COUNT(defines));
+    static const char *const args[] = {"X_N", "Y_N", "Z_N", "Y_0", "Z_0"};
+    for (size_t i = 0; i < UPC_COUNT(args); i++)
+        upc_program_arg(program, args[i]);
+    return upc_program_fixed(recipe, program, fixed, UPC_COUNT(fixed), false);
+}
+
+static upconv_status add_products(const upc_problem *p, const upc_facts *facts, const upc_panel *l,
+                                  const upc_program_desc *program, upc_recipe *recipe)
+{
+    const bool turned = l->shape.lanes == UPC_PANEL_IN;
+    const int64_t most = facts->info.limits.group_count, items[3] = {l->blocks * l->taps, l->outers * l->tiles, l->shares};
+    const upc_tensor *given = turned ? &p->out : &p->in;
+    // multiply-adds of a row of items
+    const double row = upc_gather_macs(p) / ((double)items[1] * (double)items[2]);
+    const double at_once = UPC_MAX((double)facts->info.limits.dispatch_macs / UPC_MAX(row, 1), 1);
+    const int64_t zn = UPC_MIN(UPC_MIN((int64_t)UPC_MAX(UPC_MIN(at_once / (double)items[1], 1e9), 1), most), items[2]);
+    const int64_t yn = UPC_MIN(UPC_MIN((int64_t)UPC_MAX(UPC_MIN(at_once / (double)zn, 1e9), 1), most), items[1]);
+    upconv_status status = UPCONV_OK;
+    for (int64_t z = 0; z < items[2] && !status; z += zn)
+        for (int64_t y = 0; y < items[1] && !status; y += yn) {
+            const int64_t now[3] = {items[0], UPC_MIN(yn, items[1] - y), UPC_MIN(zn, items[2] - z)};
+            const int64_t values[] = {now[0], now[1], now[2], y, z};
+            upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = z + y == 0, .bind_count = 4};
+            for (size_t i = 0; i < UPC_COUNT(values); i++)
+                step.args[i] = (int32_t)values[i];
+            for (int i = 0; i < 3; i++)
+                step.groups[i] = (uint32_t)upc_ceil_div(now[i], program->local[i]);
+            if (step.groups[0] > most || recipe->step_count >= MOST_STEPS)
+                return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",
+                                MOST_STEPS);
+            step.bind[0] = l->shape.copy ? (upc_bind){UPC_WORKSPACE, l->row.at, l->row.bytes}
+                                         : (upc_bind){turned ? UPC_OUTPUT_GRAD : UPC_INPUT, 0, (uint64_t)given->elements * 4};
+            step.bind[1] = (upc_bind){UPC_WORKSPACE, l->column.at, l->column.bytes};
+            const uint64_t bytes = (uint64_t)l->shares * upc_filter_elements(p) * 4;
+            step.bind[2] = (upc_bind){l->shares > 1 ? UPC_WORKSPACE : UPC_OUTPUT, l->shares > 1 ? l->parts_at : 0, bytes};
+            step.bind[3] = (upc_bind){UPC_TABLE, 0, recipe->table_count * 4};
+            status = upc_recipe_program(recipe, program, &step.program);
+            if (!status)
+                status = upc_recipe_step(recipe, &step);
+        }
+    return status;
+}
+
+static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
+{
+    char sentence[UPC_SENTENCE];
+    if (legal(problem, facts, config, sentence))
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s", sentence);
+    upc_panel_shape shape;
+    upc_panel panel;
+    upc_filter_strides filter;
+    upc_program_desc program;
+    shape_of(config, &shape);
+    upc_panel_lay(problem, &shape, &panel);
+    upc_filter_strides_get(problem, request->order, &filter);
+    recipe->workspace_bytes = panel.bytes;
+    upconv_status status = describe(problem, &panel, &filter, config, recipe, &program);
+    if (!status)
+        status = upc_weave_cook(problem, facts, &panel, &panel.column, shape.lanes != UPC_PANEL_IN, recipe);
+    if (!status && shape.copy)
+        status = upc_weave_cook(problem, facts, &panel, &panel.row, shape.lanes == UPC_PANEL_IN, recipe);
+    if (!status)
+        status = add_products(problem, facts, &panel, &program, recipe);
+    if (status || panel.shares == 1)
+        return status;
+    return upc_total_cook(facts, panel.parts_at, (int64_t)upc_filter_elements(problem), panel.shares, recipe);
+}
+
+const upc_solver upc_solver_panels = {
+    .name = "panels", .version = 1, .ops = 1u << UPCONV_GRAD_FILTER, .knobs = knobs, .knob_count = UPC_COUNT(knobs),
+    .refuse = refuse, .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook,
+};
