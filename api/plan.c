@@ -94,7 +94,8 @@ uint64_t upc_workspace_default(const upc_problem *problem)
     const uint64_t most = UPC_MAX(upc_input_bytes(problem), upc_output_bytes(problem));
     if (problem->op == UPCONV_GRAD_FILTER) // copies of both tensors, in f32 and with zeros around, and shares of the filter
         return 8 * (uint64_t)(problem->in.elements + problem->out.elements) + 4 * (upc_filter_elements(problem) + (4 << 20));
-    return UPC_MAX(most, (uint64_t)4 << 20);
+    // a convolution's input is the larger one where there is a stride, and a copy with zeros around it larger still
+    return UPC_MAX(problem->op == UPCONV_CONV ? most + most / 4 : most, (uint64_t)4 << 20);
 }
 
 // All that a choice decides, up to the recipe.

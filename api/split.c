@@ -50,8 +50,9 @@ static upc_window in_window(const upc_split *split, const upc_box *box)
                                last[1], last[2]);
     if (in->pack > 1)
         to = upc_floor_div(to, in->pack) * in->pack + in->pack - 1;
-    const int64_t start = upc_floor_div(split->in_origin + from, 4) * 4;
-    return (upc_window){start, split->in_origin + to - start + 1};
+    const int64_t start = upc_floor_div(UPC_MAX(split->in_origin + from - split->beyond, 0), 4) * 4;
+    const int64_t end = split->beyond ? UPC_MIN(split->in_origin + to + split->beyond, in->elements - 1) : split->in_origin + to;
+    return (upc_window){start, end - start + 1};
 }
 
 static upc_window out_window(const upc_split *split, const upc_box *box)

@@ -412,6 +412,7 @@ static void prepare(cooking *c, const upc_facts *facts)
     split->oc = gather->oc;
     split->tile = gather->tile;
     split->lanes = gather->lanes;
+    split->beyond = gather->beyond;
     split->weights = weights_window;
     split->emit = emit;
     split->user = split->to = c;
@@ -462,6 +463,8 @@ static void prepare(cooking *c, const upc_facts *facts)
             upc_program_param(&c->program[i], "STEPPED", UPC_PARAM_DEFINE, 1);
         if (gather->defines)
             gather->defines(gather, &c->program[i]);
+        if (gather->geometry)
+            gather->geometry(c->problem, &c->program[i]);
         for (size_t j = 0; j < UPC_COUNT(arg_names); j++)
             upc_program_arg(&c->program[i], arg_names[j]);
     }

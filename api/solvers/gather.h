@@ -21,6 +21,7 @@ typedef struct upc_gather {
     int64_t oc, tile;      // channels and positions of an item
     uint32_t local[3];
     const upc_stage *stage; // NULL: the kernel reads the input as it is; else filled in, and not refused
+    int64_t beyond;         // elements that whole vectors read before and behind those that matter
     int unroll;            // steps of the loop over input channels that are written out
     bool f16_sums;         // products are added up in f16
     bool texel;            // weights are read as a texel buffer (facts.texel_elements)
@@ -29,6 +30,8 @@ typedef struct upc_gather {
     bool spec;             // geometry as specialisation constants, not from the table
     // adds the kernel's own #defines
     void (*defines)(const struct upc_gather *gather, upc_program_desc *program);
+    // and those that it takes from the problem; NULL: none
+    void (*geometry)(const upc_problem *problem, upc_program_desc *program);
     const void *user;      // the solver's own
 } upc_gather;
 

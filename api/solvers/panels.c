@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WIDTH, LANES, ROWS, COLUMNS, COPY, CHUNK, GROUP_X };
+enum { WIDTH, LANES, ROWS, COLUMNS, TAPS, COPY, CHUNK, GROUP_X };
 
 static const int32_t lanes[] = {UPC_PANEL_OUT, UPC_PANEL_IN, UPC_PANEL_GROUPS}, rows[] = {1, 2, 3, 4, 6, 8, 12, 14},
                      columns[] = {1, 2, 3, 4}, yes_no[] = {0, 1}, chunks[] = {256, 1024, 4096, 16384, 65536};
@@ -20,21 +20,25 @@ static const upc_knob knobs[] = {
     [LANES] = {"lanes", lanes, UPC_COUNT(lanes)},            // what they are: 0 output channels, 1 input channels, 2 groups
     [ROWS] = {"rows", rows, UPC_COUNT(rows)},                // of an item: channels of the other tensor
     [COLUMNS] = {"columns", columns, UPC_COUNT(columns)},    // of an item: vectors
+    [TAPS] = {"taps", yes_no, UPC_COUNT(yes_no)},            // 1: an item makes all, one after another
     [COPY] = {"copy", yes_no, UPC_COUNT(yes_no)},            // 1: the other tensor is woven, too
     [CHUNK] = {"chunk", chunks, UPC_COUNT(chunks)},          // inputs that are added up at a time
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
 };
 
-enum { MOST_SUMS = 32, MOST_SHARES = 4096, MOST_STEPS = 4096, ROWS_IN_PLACE = 6 };
+enum { MOST_SUMS = 32, MOST_KEPT = 24 << 10, /* bytes */ MOST_SHARES = 4096, MOST_STEPS = 4096, ROWS_IN_PLACE = 6 };
 
 static void shape_of(const upc_config *config, upc_panel_shape *s)
 {
     const int32_t *value = config->value;
     *s = (upc_panel_shape){.width = value[WIDTH], .lanes = value[LANES], .rows = value[ROWS], .columns = value[COLUMNS],
-                           .copy = value[COPY] != 0, .chunk = value[CHUNK]};
+                           .all_taps = value[TAPS] != 0, .copy = value[COPY] != 0,
+                           .chunk = value[CHUNK]};
 }
 
 // --------------------------------------------------------------------------------------------------------------- choices
+
+static int64_t taps_of(const upc_problem *p) { return p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel; }
 
 static const char *refuse_shape(const upc_problem *p, const upc_config *config, char *sentence)
 {
@@ -42,6 +46,9 @@ static const char *refuse_shape(const upc_problem *p, const upc_config *config, 
     if (value[ROWS] * value[COLUMNS] > MOST_SUMS)
         snprintf(sentence, UPC_SENTENCE, "%d x %d vectors of sums are more than the %d that an item may have", value[ROWS],
                  value[COLUMNS], MOST_SUMS);
+    else if (value[TAPS] && taps_of(p) * value[ROWS] * value[COLUMNS] * value[WIDTH] * 4 > MOST_KEPT)
+        snprintf(sentence, UPC_SENTENCE, "%lld taps of %d x %d vectors of sums are more than the %d bytes that an item may keep",
+                 (long long)taps_of(p), value[ROWS], value[COLUMNS], MOST_KEPT);
     else if (!value[COPY] && (value[LANES] == UPC_PANEL_GROUPS || p->type != UPCONV_F32))
         snprintf(sentence, UPC_SENTENCE, "rows that are vectors, or not f32, must be copied");
     else if (value[LANES] == UPC_PANEL_GROUPS && p->groups == 1)
@@ -59,6 +66,9 @@ static const char *refuse_size(const upc_problem *p, const upc_facts *facts, con
     const uint64_t room = (uint64_t)UPC_MAX(upc_grad_room(facts), 0), filter = upc_filter_elements(p) * 4;
     const uint64_t parts = (uint64_t)l->shares * filter;
     const uint64_t given = (uint64_t)UPC_MAX(p->in.elements, p->out.elements) * upc_type_bytes(p->type);
+    const double line = (double)UPC_MIN(p->axis[2].in, UPC_PANEL_SEGMENT) + 2, put = (double)(l->shape.rows * l->shape.columns);
+    const double rounds = (l->shape.all_taps ? (double)l->taps : 1) * ((double)l->each * line + put * (double)l->shape.width) +
+                          UPC_PANEL_RUN * (double)l->shape.width;
     const uint64_t largest = UPC_MAX(UPC_MAX(l->column.bytes, l->row.bytes), UPC_MAX(parts, given));
     if (largest > room || l->bytes > facts->info.limits.alloc_bytes || p->in.elements > INT32_MAX / 4 ||
         p->out.elements > INT32_MAX / 4 || largest / 4 > INT32_MAX / 4)
@@ -69,9 +79,9 @@ static const char *refuse_size(const upc_problem *p, const upc_facts *facts, con
                  (unsigned long long)l->bytes, (unsigned long long)upc_workspace_default(p));
     else if (l->shares > MOST_SHARES)
         snprintf(sentence, UPC_SENTENCE, "it would add up in %lld shares; %d are the most", (long long)l->shares, MOST_SHARES);
-    else if (facts->loop_rounds && (double)l->each * UPC_PANEL_SEGMENT + UPC_PANEL_RUN > facts->loop_rounds)
-        snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u",
-                 (double)l->each * UPC_PANEL_SEGMENT, facts->loop_rounds);
+    else if (facts->loop_rounds && rounds > facts->loop_rounds)
+        snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u", rounds,
+                 facts->loop_rounds);
     else
         return NULL;
     return sentence;
@@ -96,6 +106,12 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     return refuse_size(problem, facts, &panel, sentence);
 }
 
+// Whether an item's taps can be zipped.
+static bool zips(const upc_panel_shape *s, const upc_panel *l)
+{
+    return s->all_taps && l->taps <= s->width && (l->taps & (l->taps - 1)) == 0;
+}
+
 // Of a processor's vector unit: a multiply-add a cycle; a vector is loaded in one, two elements are.
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
@@ -105,7 +121,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     if (!upc_panel_lay(problem, &s, &l))
         return 1e12;
     const double all = (double)upc_filter_elements(problem), r = (double)s.rows, n = (double)s.columns;
-    const double tiles = (double)(l.outers * l.tiles), items = tiles * (double)(l.blocks * l.taps * l.shares);
+    const double tiles = (double)(l.outers * l.tiles), items = tiles * (double)(l.blocks * (s.all_taps ? 1 : l.taps) * l.shares);
     const double made = tiles * (double)(l.blocks * l.taps) * r * n * (double)s.width; // with those beyond the last channels
     const double macs = upc_gather_macs(problem) * made / all;
     if (facts->family != UPC_FAMILY_CPU || facts->info.backend != UPCONV_BACKEND_OPENCL) // made for others
@@ -113,14 +129,17 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double loads = s.lanes == UPC_PANEL_GROUPS ? r + n : r / 2 + n;
     const double round = UPC_MAX(UPC_MAX(r * n, loads), 4) * upc_vector_spills(facts, s.width, r * n);
     // rows in place are lines far apart, of which a cache holds few at once
-    const double rounds = macs / (r * n * (double)s.width * items);
+    const double rounds = macs / (r * n * (double)s.width * items), taps = s.all_taps ? (double)l.taps : 1;
     const double apart = !s.copy && s.rows > ROWS_IN_PLACE ? 2 : 1;
     const double bytes = (double)(l.column.bytes + l.row.bytes), share = bytes / (double)l.shares;
     const double again = share < 512 << 10 ? bytes : rounds * items * (n + (s.copy ? UPC_MIN(r / s.width + 1, 2) : r / 8)) * 64;
+    // of an element, in PyTorch's order
+    const double store = s.all_taps ? zips(&s, &l) && (s.lanes == UPC_PANEL_OUT || l.taps == s.width) ? 0.6 : 1.5
+                                    : s.lanes == UPC_PANEL_OUT ? 2 : 5;
     const upc_vector_work work = {
         .items = items,
-        .cycles = 100 + (double)l.each * 25 + rounds * round * apart + r * n * s.width * 1.5,
-        .read_bytes = again + (l.shares > 1 ? 2.0 * (double)l.shares * all * 4 : 0),
+        .cycles = 100 + taps * (20 + (double)l.each * 25 + r * n * (double)s.width * store) + rounds * round * apart,
+        .read_bytes = again + (l.shares > 1 ? 8.0 * (double)l.shares * all * 4 : 0),
         .staged_bytes = 2 * ((double)l.column.bytes + (s.copy ? (double)l.row.bytes : 0)),
     };
     return upc_vector_us(facts, &work) + 20;
@@ -128,7 +147,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
-    enum { SHAPES = UPC_COUNT(rows) * UPC_COUNT(columns), ALL = SHAPES * UPC_COUNT(chunks) * 2 * UPC_COUNT(lanes) };
+    enum { SHAPES = UPC_COUNT(rows) * UPC_COUNT(columns), ALL = SHAPES * UPC_COUNT(chunks) * 4 * UPC_COUNT(lanes) };
     char sentence[UPC_SENTENCE];
     double least = 0;
     bool found = false;
@@ -144,8 +163,9 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
         tried.value[ROWS] = rows[of_shape % UPC_COUNT(rows)];
         tried.value[COLUMNS] = columns[of_shape / UPC_COUNT(rows)];
         tried.value[COPY] = (int32_t)(rest % 2);
-        tried.value[LANES] = lanes[rest / 2 % UPC_COUNT(lanes)];
-        tried.value[CHUNK] = chunks[rest / 2 / UPC_COUNT(lanes)];
+        tried.value[TAPS] = (int32_t)(rest / 2 % 2);
+        tried.value[LANES] = lanes[rest / 4 % UPC_COUNT(lanes)];
+        tried.value[CHUNK] = chunks[rest / 4 / UPC_COUNT(lanes)];
         if (refuse_shape(problem, &tried, sentence))
             continue;
         const double us = cost_us(problem, facts, &tried);
@@ -188,8 +208,10 @@ static upconv_status describe(const upc_problem *p, const upc_panel *l, const up
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const bool turned = s->lanes == UPC_PANEL_IN, groups = s->lanes == UPC_PANEL_GROUPS;
     const int64_t lane = groups ? f->group : turned ? f->in : f->out, row = turned ? f->out : f->in;
+    const bool linear = f->tap[2] == 1 || l->taps == 1;
+    const int put = lane == 1 ? 1 : zips(s, l) && linear && (lane == l->taps || l->taps == s->width) ? 2 : 0;
     const upc_number defines[] = {
-        {"VEC", s->width}, {"TI", s->rows}, {"NV", s->columns}, {"TURNED", turned},
+        {"TAPS_N", s->all_taps ? l->taps : 1}, {"PUT", put}, {"OUT_STORE", UPC_STORE_F32}, {"VEC", s->width}, {"TI", s->rows}, {"NV", s->columns}, {"TURNED", turned},
         {"ROWS", groups ? 2 : s->copy ? 0 : 1}, {"IN_STORE", UPC_STORE_F32}, {"W_STORE", UPC_STORE_F32},
     }, fixed[] = {
         {"DI", d->in}, {"HI", h->in}, {"WI", w->in}, {"DO", d->out}, {"HO", h->out}, {"WO", w->out},
@@ -200,8 +222,7 @@ static upconv_status describe(const upc_problem *p, const upc_panel *l, const up
         {"C_N", l->column.image}, {"C_C", l->column.set}, {"C_D", l->column.axis[0]}, {"C_H", l->column.axis[1]},
         {"C_W", l->column.axis[2]}, {"SEGMENTS", l->segments}, {"UNITS", l->units}, {"UNITS_EACH", l->each},
         {"FILTER", (int64_t)upc_filter_elements(p)}, {"F_OUTER", groups ? s->width * f->group : f->group}, {"F_ROW", row},
-        {"F_COLUMN", groups ? f->out : s->width * lane}, {"F_LANE", lane}, {"F_KD", f->tap[0]}, {"F_KH", f->tap[1]},
-        {"F_KW", f->tap[2]}, {"LANES_N", groups ? p->groups : turned ? p->icg : p->ocg},
+        {"F_COLUMN", groups ? f->out : s->width * lane}, {"F_LANE", lane}, {"F_K", f->tap[2]}, {"LANES_N", groups ? p->groups : turned ? p->icg : p->ocg},
         {"LANES_OUTER", groups ? s->width : 0}, {"LANES_INNER", groups ? 0 : s->width},
     };
     const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], 1, 1};
@@ -217,7 +238,7 @@ static upconv_status add_products(const upc_problem *p, const upc_facts *facts, 
                                   const upc_program_desc *program, upc_recipe *recipe)
 {
     const bool turned = l->shape.lanes == UPC_PANEL_IN;
-    const int64_t most = facts->info.limits.group_count, items[3] = {l->blocks * l->taps, l->outers * l->tiles, l->shares};
+    const int64_t most = facts->info.limits.group_count, items[3] = {l->blocks * (l->shape.all_taps ? 1 : l->taps), l->outers * l->tiles, l->shares};
     const upc_tensor *given = turned ? &p->out : &p->in;
     // multiply-adds of a row of items
     const double row = upc_gather_macs(p) / ((double)items[1] * (double)items[2]);

@@ -9,6 +9,7 @@ enum { UPC_PANEL_SEGMENT = 1024, UPC_PANEL_RUN = 512 };  // positions of a piece
 
 typedef struct upc_panel_shape {
     int64_t width, lanes, rows, columns, chunk; // chunk: inputs that are added up at a time
+    bool all_taps;                              // an item makes all of them
     bool copy;                                  // the rows are woven, too
 } upc_panel_shape;
 
