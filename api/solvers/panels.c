@@ -128,18 +128,22 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
         return macs / 1e3 + 100;
     const double loads = s.lanes == UPC_PANEL_GROUPS ? r + n : r / 2 + n;
     const double round = UPC_MAX(UPC_MAX(r * n, loads), 4) * upc_vector_spills(facts, s.width, r * n);
-    // rows in place are lines far apart, of which a cache holds few at once
     const double rounds = macs / (r * n * (double)s.width * items), taps = s.all_taps ? (double)l.taps : 1;
-    const double apart = !s.copy && s.rows > ROWS_IN_PLACE ? 2 : 1;
-    const double bytes = (double)(l.column.bytes + l.row.bytes), share = bytes / (double)l.shares;
-    const double again = share < 512 << 10 ? bytes : rounds * items * (n + (s.copy ? UPC_MIN(r / s.width + 1, 2) : r / 8)) * 64;
-    // of an element, in PyTorch's order
-    const double store = s.all_taps ? zips(&s, &l) && (s.lanes == UPC_PANEL_OUT || l.taps == s.width) ? 0.6 : 1.5
-                                    : s.lanes == UPC_PANEL_OUT ? 2 : 5;
+    // rows in place are lines far apart, of which a cache holds few at once; woven ones came out slower nevertheless
+    const double apart = s.copy && s.lanes != UPC_PANEL_GROUPS ? 1.2 : s.rows > ROWS_IN_PLACE ? 2 : 1;
+    // all items of a share read the same, from the cache next to a core, from that of all, or from memory
+    const int64_t in_place = s.copy ? 0 : 4 * (s.lanes == UPC_PANEL_IN ? &problem->out : &problem->in)->elements;
+    const double bytes = (double)(l.column.bytes + l.row.bytes) + (double)in_place, share = bytes / (double)l.shares;
+    const double read = (n + (s.copy ? UPC_MIN(r / (double)s.width + 1, 2) : r / 8)) * 64;
+    const double reading = share < 512 << 10 ? read / 32 : share < 8 << 20 ? read / 12 : read / 5;
+    const double parts = l.shares > 1 ? (double)l.shares * all * 4 : 0;
+    // of an element, in PyTorch's order, where input channels lie a page or more apart
+    const bool out = s.lanes == UPC_PANEL_OUT;
+    const double store = !s.all_taps ? (out ? 2 : 5) : zips(&s, &l) && (out || l.taps == s.width) ? (out ? 0.5 : 0.8) : 1.5;
     const upc_vector_work work = {
         .items = items,
-        .cycles = 100 + taps * (20 + (double)l.each * 25 + r * n * (double)s.width * store) + rounds * round * apart,
-        .read_bytes = again + (l.shares > 1 ? 8.0 * (double)l.shares * all * 4 : 0),
+        .cycles = 100 + taps * (20 + (double)l.each * 25 + r * n * (double)s.width * store) + rounds * UPC_MAX(round * apart, reading),
+        .read_bytes = bytes + parts * (parts > 1 << 20 ? 16 : 4),
         .staged_bytes = 2 * ((double)l.column.bytes + (s.copy ? (double)l.row.bytes : 0)),
     };
     return upc_vector_us(facts, &work) + 20;
@@ -176,6 +180,8 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
         found = true;
     }
     *config = best;
+    if (config->value[TAPS]) // fewer and longer items
+        config->value[GROUP_X] = 1;
 }
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
