@@ -127,7 +127,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     if (facts->family != UPC_FAMILY_CPU || facts->info.backend != UPCONV_BACKEND_OPENCL) // made for others
         return macs / 1e3 + 100;
     const double loads = s.lanes == UPC_PANEL_GROUPS ? r + n : r / 2 + n;
-    const double round = UPC_MAX(UPC_MAX(r * n, loads), 4) * upc_vector_spills(facts, s.width, r * n);
+    const double round = UPC_MAX(UPC_MAX(r * n, loads), r * n > 2 ? 4 : 1) * upc_vector_spills(facts, s.width, r * n) + 1.5;
     const double rounds = macs / (r * n * (double)s.width * items), taps = s.all_taps ? (double)l.taps : 1;
     // rows in place are lines far apart, of which a cache holds few at once; woven ones came out slower nevertheless
     const double apart = s.copy && s.lanes != UPC_PANEL_GROUPS ? 1.2 : s.rows > ROWS_IN_PLACE ? 2 : 1;
@@ -135,7 +135,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const int64_t in_place = s.copy ? 0 : 4 * (s.lanes == UPC_PANEL_IN ? &problem->out : &problem->in)->elements;
     const double bytes = (double)(l.column.bytes + l.row.bytes) + (double)in_place, share = bytes / (double)l.shares;
     const double read = (n + (s.copy ? UPC_MIN(r / (double)s.width + 1, 2) : r / 8)) * 64;
-    const double reading = share < 512 << 10 ? read / 32 : share < 8 << 20 ? read / 12 : read / 5;
+    const double own = (double)(l.each * UPC_MIN(problem->axis[2].in, UPC_PANEL_SEGMENT)) * (r + n * (double)s.width) * 4;
+    const double reading = s.all_taps && own < 24 << 10 ? read / 64 : share < 512 << 10 ? read / 24 : share < 8 << 20 ? read / 12 : read / 5;
     const double parts = l.shares > 1 ? (double)l.shares * all * 4 : 0;
     // of an element, in PyTorch's order, where input channels lie a page or more apart
     const bool out = s.lanes == UPC_PANEL_OUT;
