@@ -6,6 +6,7 @@
 #include "random.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +129,63 @@ static void long_sum(upconv_context *context, const char *notation, bool in_shar
     test_case_finish(&test);
 }
 
+// An infinity reaches those elements of a filter's gradient that it is a factor of, and no others: what lies beyond a border is no 0.
+// Of k4s2p1, the gradient of output (0, 0) meets tap (1, 1) only, and input (0, 0) all taps but those of index 0.
+static void infinities(upconv_context *context, const char *solver, bool of_input)
+{
+    enum { IC = 3, OC = 2, IN = 5, OUT = 10, K = 4 };
+    const upconv_problem problem = test_problem("gradfilter:ic3oc2_ih5oh10kh4sh2ph1");
+    float x[IC * IN * IN], dy[OC * OUT * OUT], dw[IC * OC * K * K];
+    upconv_plan *plan = NULL;
+    upconv_io io = {sizeof io};
+    const upconv_plan_params params = {sizeof params, .solver = solver};
+    for (int i = 0; i < IC * IN * IN; i++)
+        x[i] = (float)(1 + i % 3);
+    for (int i = 0; i < OC * OUT * OUT; i++)
+        dy[i] = (float)(1 + i % 5);
+    if (of_input)
+        x[0] = INFINITY;
+    else
+        dy[OUT * OUT] = INFINITY; // of output channel 1
+    io.at[UPCONV_INPUT].host = x;
+    io.at[UPCONV_OUTPUT_GRAD].host = dy;
+    io.at[UPCONV_OUTPUT].host = dw;
+    const bool ran = !upconv_plan_create(context, &problem, &params, &plan) && !upconv_execute_io(plan, &io);
+    check(ran, "%s: infinities", solver);
+    for (int n = 0; ran && n < IC * OC * K * K; n++) {
+        const int kw = n % K, kh = n / K % K, o = n / (K * K) % OC, i = n / (K * K * OC);
+        const bool reached = of_input ? i == 0 && kh > 0 && kw > 0 : o == 1 && kh == 1 && kw == 1;
+        check(reached ? isinf(dw[n]) : isfinite(dw[n]), "%s: an infinite %s makes element (%d, %d, %d, %d) %g", solver,
+              of_input ? "input" : "gradient", i, o, kh, kw, (double)dw[n]);
+    }
+    upconv_plan_destroy(plan);
+}
+
+static void all_infinities(upconv_context *context)
+{
+    static const char *const panels[] = {"panels:lanes=0,taps=0", "panels:lanes=1,taps=0", "panels:lanes=0,taps=1,rows=2,columns=1",
+                                         "panels:lanes=1,copy=1,rows=1,columns=1"};
+    upc_problem canonical;
+    char sentence[UPC_SENTENCE];
+    const upconv_problem problem = test_problem("gradfilter:ic3oc2_ih5oh10kh4sh2ph1");
+    if (upc_problem_from(&problem, &canonical)) {
+        check(false, "infinities");
+        return;
+    }
+    for (int side = 0; side < 2; side++) {
+        bool has_panels = false;
+        for (int i = 0; i < upc_solver_count; i++) {
+            if (!upc_solver_does(upc_solvers[i], canonical.op) ||
+                upc_solvers[i]->refuse(&canonical, &context->facts, sentence))
+                continue;
+            infinities(context, upc_solvers[i]->name, side == 1);
+            has_panels |= !strcmp(upc_solvers[i]->name, "panels");
+        }
+        for (size_t i = 0; i < UPC_COUNT(panels) && has_panels; i++)
+            infinities(context, panels[i], side == 1);
+    }
+}
+
 static void refusals(upconv_context *context)
 {
     const upconv_problem forward = test_problem("ic3oc5_ih4kh3"), of_filter = test_problem("gradfilter:ic3oc5_ih4kh3");
@@ -191,6 +249,7 @@ int main(int argc, char **argv)
                 adjoint(context, problems[i], (upconv_filter_order)order);
     for (size_t i = 0; i < UPC_COUNT(sums); i++)
         long_sum(context, sums[i].notation, sums[i].in_shares);
+    all_infinities(context);
     refusals(context);
     upconv_context_destroy(context);
     return test_report(passed, failed, 0);

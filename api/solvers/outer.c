@@ -1,5 +1,5 @@
 // The gradient of a filter from tensors as they are (shaders/outer.kernel): any parameters, any limits.
-// Always there; dots.c is for processors.
+// Always there; panels.c is for processors.
 #include "gather.h"
 #include "grad.h"
 

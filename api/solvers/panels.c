@@ -1,5 +1,5 @@
-// The gradient of a filter as sums of outer products (shaders/panels.kernel), for processors: vectors of one tensor's channels, which
-// are first woven together (shaders/weave.kernel), by the other's, one by one.
+// The gradient of a filter as sums of outer products (shaders/panels.kernel), for processors: vectors of one tensor's
+// channels, which are first woven together (shaders/weave.kernel), by the other's, one by one.
 #include "panels.h"
 
 #include "gather.h"
@@ -112,6 +112,19 @@ static bool zips(const upc_panel_shape *s, const upc_panel *l)
     return s->all_taps && l->taps <= s->width && (l->taps & (l->taps - 1)) == 0;
 }
 
+// Of a processor that poses as a Vulkan device, fitted to a few measurements on llvmpipe: nanoseconds of eight items on
+// one of two cores for a row, a column, a sum; of an element that is woven. More sums keep its compiler busy for longer
+// than they save.
+static double processor_us(const upc_panel *l, double macs)
+{
+    enum { SUMS = 16 };
+    const upc_panel_shape *s = &l->shape;
+    const double r = (double)s->rows, n = (double)s->columns, eights = macs / (r * n * (double)s->width) / 8;
+    const double woven = (double)(l->column.bytes + l->row.bytes) / 4;
+    const double us = (eights * (8 * r + 25 * n + 4 * r * n) + 20 * woven) / 2e3 + 100;
+    return us * (r * n > SUMS ? 4 : 1) * (s->all_taps ? 1.5 : 1);
+}
+
 // Of a processor's vector unit: a multiply-add a cycle; a vector is loaded in one, two elements are.
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
@@ -124,6 +137,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double tiles = (double)(l.outers * l.tiles), items = tiles * (double)(l.blocks * (s.all_taps ? 1 : l.taps) * l.shares);
     const double made = tiles * (double)(l.blocks * l.taps) * r * n * (double)s.width; // with those beyond the last channels
     const double macs = upc_gather_macs(problem) * made / all;
+    if (upc_gather_processor(facts))
+        return processor_us(&l, macs);
     if (facts->family != UPC_FAMILY_CPU || facts->info.backend != UPCONV_BACKEND_OPENCL) // made for others
         return macs / 1e3 + 100;
     const double loads = s.lanes == UPC_PANEL_GROUPS ? r + n : r / 2 + n;
@@ -218,8 +233,8 @@ static upconv_status describe(const upc_problem *p, const upc_panel *l, const up
     const bool linear = f->tap[2] == 1 || l->taps == 1;
     const int put = lane == 1 ? 1 : zips(s, l) && linear && (lane == l->taps || l->taps == s->width) ? 2 : 0;
     const upc_number defines[] = {
-        {"TAPS_N", s->all_taps ? l->taps : 1}, {"PUT", put}, {"OUT_STORE", UPC_STORE_F32}, {"VEC", s->width}, {"TI", s->rows}, {"NV", s->columns}, {"TURNED", turned},
-        {"ROWS", groups ? 2 : s->copy ? 0 : 1}, {"IN_STORE", UPC_STORE_F32}, {"W_STORE", UPC_STORE_F32},
+        {"TAPS_N", s->all_taps ? l->taps : 1}, {"PUT", put}, {"OUT_STORE", UPC_STORE_F32}, {"VEC", s->width},
+        {"TI", s->rows}, {"NV", s->columns}, {"TURNED", turned}, {"ROWS", groups ? 2 : s->copy ? 0 : 1}, {"IN_STORE", UPC_STORE_F32}, {"W_STORE", UPC_STORE_F32},
     }, fixed[] = {
         {"DI", d->in}, {"HI", h->in}, {"WI", w->in}, {"DO", d->out}, {"HO", h->out}, {"WO", w->out},
         {"KD", d->kernel}, {"KH", h->kernel}, {"KW", w->kernel}, {"SD", d->stride}, {"SH", h->stride}, {"SW", w->stride},
@@ -229,8 +244,8 @@ static upconv_status describe(const upc_problem *p, const upc_panel *l, const up
         {"C_N", l->column.image}, {"C_C", l->column.set}, {"C_D", l->column.axis[0]}, {"C_H", l->column.axis[1]},
         {"C_W", l->column.axis[2]}, {"SEGMENTS", l->segments}, {"UNITS", l->units}, {"UNITS_EACH", l->each},
         {"FILTER", (int64_t)upc_filter_elements(p)}, {"F_OUTER", groups ? s->width * f->group : f->group}, {"F_ROW", row},
-        {"F_COLUMN", groups ? f->out : s->width * lane}, {"F_LANE", lane}, {"F_K", f->tap[2]}, {"LANES_N", groups ? p->groups : turned ? p->icg : p->ocg},
-        {"LANES_OUTER", groups ? s->width : 0}, {"LANES_INNER", groups ? 0 : s->width},
+        {"F_COLUMN", groups ? f->out : s->width * lane}, {"F_LANE", lane}, {"F_K", f->tap[2]},
+        {"LANES_N", groups ? p->groups : turned ? p->icg : p->ocg}, {"LANES_OUTER", groups ? s->width : 0}, {"LANES_INNER", groups ? 0 : s->width},
     };
     const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], 1, 1};
     upc_program_desc_init(program, "panels", local, 4);

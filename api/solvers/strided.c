@@ -1,4 +1,5 @@
-// Convolution with a stride, lanes along rows (shaders/strided.kernel): for processors, where rows are long and channels few.
+// Convolution with a stride, lanes along rows (shaders/strided.kernel): for processors, where rows are long and
+// channels few.
 #include "phase.h"
 #include "vectors.h"
 
@@ -24,7 +25,8 @@ enum { MAX_TAPS = 16, MAX_SUMS = 32, MAX_CODE = 160 };
 static int64_t block(const upc_config *config) { return UPC_MAX(config->value[CHANNELS], 4); }
 static int64_t tile_of(const upc_config *config) { return (int64_t)config->value[WIDTH] * config->value[VECTORS]; }
 
-// What the first tap of the first output reads, down to the multiple of the step at which vectors begin, and what the last one reads.
+// What the first tap of the first output reads, down to the multiple of the step at which vectors begin, and what the
+// last one reads.
 static void reach_of(const upc_axis *w, int64_t outputs, int64_t *least, int64_t *most)
 {
     const int64_t ahead = w->pad - upc_axis_origin(w);
@@ -44,7 +46,8 @@ static void stage_of(const upc_problem *problem, const upc_config *config, upc_s
     upc_stage_fill(stage, problem);
 }
 
-// Without a copy an item must find all it reads within its row, and no dispatch may be cut, which could leave less than a tile.
+// Without a copy an item must find all it reads within its row, and no dispatch may be cut, which could leave less than
+// a tile.
 static const char *refuse_plain(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
 {
     const upc_axis *w = &problem->axis[2];
@@ -93,6 +96,8 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
     const upc_axis *axis = problem->axis, *w = &axis[2];
+    if (upc_gather_processor(facts)) // never measured there
+        return 2 * upc_phase_processor_us(problem, 1, 4);
     if (facts->family != UPC_FAMILY_CPU || facts->info.backend != UPCONV_BACKEND_OPENCL) // made for others
         return upc_problem_macs(problem) / 1e3 + 30;
     const double p = config->value[VECTORS], c = config->value[CHANNELS], k = (double)w->kernel, step = (double)w->step;
@@ -100,7 +105,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double blocks = (double)(problem->groups * upc_ceil_div(problem->ocg, block(config)));
     const double rounds = (double)(axis[0].kernel * axis[1].kernel) * (double)problem->icg;
     // vectors that taps share, most of which cross lines of the cache; an unzipped one is one or two more instructions
-    const double read = (double)upc_ceil_div(w->kernel * w->dilation, w->step) + (upc_floor_div(w->pad, w->step) * w->step != w->pad ? 1 : 0);
+    const double ragged = upc_floor_div(w->pad, w->step) * w->step != w->pad ? 1 : 0;
+    const double read = (double)upc_ceil_div(w->kernel * w->dilation, w->step) + ragged;
     const double loads = 1.7 * p * UPC_MIN(read, k) * step + 0.5 * c * k, zips = p * k * (step - 1);
     const double round = UPC_MAX(UPC_MAX(p * c * k + zips, loads), 4 * k) *
                          upc_vector_spills(facts, config->value[WIDTH], p * c) + 2;

@@ -599,7 +599,8 @@ typedef struct upconv_plan_params {
     upconv_filter_order order;   // of weights, here or at execution; of UPCONV_GRAD_FILTER's output
     upconv_effort effort;
     int64_t time_limit_ns;       // of UPCONV_MEASURE, kept to between two candidates; 0: 2 s
-    uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output and 4 MB, and
+    uint64_t workspace_limit;    // bytes; solvers that need more are passed over; 0: the largest of input, output and 4 MB (for
+                                 // UPCONV_CONV a quarter more than the larger of input and output), and
                                  // beside it what weights given at execution need in packed form; where kernel = stride, only
                                  // the latter (unless `solver` is given). For UPCONV_GRAD_FILTER: twice input and output in f32,
                                  // the filter, and 16 MB
