@@ -274,6 +274,7 @@ void upconv_context_destroy(upconv_context *context)
         return;
     upc_env *env = &context->env;
     upc_programs_finish(&context->programs, env);
+    upc_free(env, context->listener.heard);
     for (size_t i = 0; i < context->staging_count; i++)
         upc_memory_release(context->staging[i]);
     if (context->device)

@@ -20,6 +20,17 @@ typedef struct upc_programs { // api/programs.c
     size_t count, capacity;
 } upc_programs;
 
+// Who reads what a driver prints while it compiles: some say only there that registers spill.
+typedef struct upc_listener {
+    double (*spills)(void *user); // since it was asked last; NULL: nobody
+    void *user;
+    struct upc_heard { // of programs that did: one that is compiled again may come from the driver's cache, and is then silent
+        uint64_t key[2];
+        double spills;
+    } *heard;
+    size_t count, capacity;
+} upc_listener;
+
 struct upconv_context {
     upc_env env;
     const upc_backend *backend;
@@ -29,6 +40,7 @@ struct upconv_context {
     char *forced_solver;       // UPCONV_SOLVER, or NULL
     struct upc_tuning *tuning;
     upc_programs programs;     // that its plans share
+    upc_listener listener;     // while it is being tuned; under programs.lock
     pthread_mutex_t staging_lock; // buffers of upconv_execute, kept for the next call
     upc_memory **staging;
     size_t staging_count, staging_capacity;
@@ -97,9 +109,16 @@ void upc_tuning_destroy(struct upc_tuning *tuning);
 // What comes with the library. Before the first look-up; a context without it has only its own records.
 struct upc_shipped;
 void upc_tuning_ship(struct upc_tuning *tuning, const struct upc_shipped *shipped);
-// The best record for the problem on this device (api/lookup.c, docs/records.md). Only configurations that are legal here.
-// false: none.
-bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *record);
+// What would be taken for a problem without records. false: nothing.
+struct upc_choice;
+typedef struct upc_modeller {
+    bool (*choose)(const void *user, const upc_problem *problem, struct upc_choice *choice);
+    const void *user;
+} upc_modeller;
+// The best record for the problem on this device (api/lookup.c, docs/records.md). Only configurations that are legal here; of other
+// problems only what promises more than the modeller's choice (NULL: whatever they promise). false: none.
+bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
+                     const upc_modeller *modeller, upc_record *record);
 // What is worth trying first: configurations that served this problem or others of its class, on this device or any, the likeliest
 // first. Returns how many.
 int upc_tuning_list(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *list, int room);

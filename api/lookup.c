@@ -9,11 +9,19 @@
 // channels per group and input extents: all of them together may differ by a factor of 8.
 static const double nearest_cut_off = 3.0;
 
+// What was fastest for another problem is taken in place of the cost model's default where the cost model expects it to take no
+// more than this part of the default's time here, both by itself and corrected by what was measured there; or where
+// the correction alone promises much more. In between, records of near problems were as often worse as better (docs/records.md).
+static const double agreed = 0.97, promised = 0.75;
+
 typedef struct tuning_query {
     const upc_problem *problem;
     const upc_facts *facts;
     uint64_t device, driver, problem_key, class_key;
     upc_kin kin;
+    const upc_modeller *modeller; // NULL: nothing is compared with the default
+    bool modelled, has_default;   // modelled: the default was asked for
+    upc_choice by_default;
 } tuning_query;
 
 // A record that may serve, and how well: see `better`.
@@ -120,6 +128,39 @@ static bool legal(const tuning_query *query, const upc_record_fields *fields)
            !fields->solver->legal(query->problem, query->facts, &fields->config, sentence);
 }
 
+// What the record's configuration takes at the problem that it was measured on, as a part of the default's time there: by the
+// cost model and as measured. false: not known.
+static bool known_there(const tuning_query *query, const upc_record_fields *fields, double *model, double *measured)
+{
+    const tuning_query there = {.problem = &fields->problem, .facts = query->facts};
+    upc_choice choice;
+    if (!(fields->reference_us > 0) || !legal(&there, fields) ||
+        !query->modeller->choose(query->modeller->user, &fields->problem, &choice) || !(choice.predicted_us > 0))
+        return false;
+    *model = fields->solver->cost_us(&fields->problem, query->facts, &fields->config) / choice.predicted_us;
+    *measured = fields->time_us / fields->reference_us;
+    return *model > 0;
+}
+
+// Whether a record of another problem is worth more than the cost model's default.
+static bool worthwhile(tuning_query *query, const tuning_candidate *candidate)
+{
+    const upc_record_fields *fields = &candidate->item->fields;
+    double model, measured;
+    if (!query->modeller || fields->problem_key == query->problem_key || candidate->distance <= 0)
+        return true; // what is left then makes next to no difference
+    if (!query->modelled)
+        query->has_default = query->modeller->choose(query->modeller->user, query->problem, &query->by_default);
+    query->modelled = true;
+    const upc_choice *other = &query->by_default;
+    if (!query->has_default || !(other->predicted_us > 0) ||
+        (other->solver == fields->solver && !memcmp(&other->config, &fields->config, sizeof other->config)))
+        return true;
+    const double here = fields->solver->cost_us(query->problem, query->facts, &fields->config) / other->predicted_us;
+    const double expected = known_there(query, fields, &model, &measured) ? here / model * measured : here;
+    return UPC_MAX(here, expected) <= agreed || expected <= promised;
+}
+
 // ------------------------------------------------------------------------------------------- what could matter
 
 // All of these hold the lock.
@@ -210,7 +251,7 @@ static size_t gather(struct upc_tuning *tuning, const tuning_query *query)
     return count;
 }
 
-static tuning_candidate best_of(struct upc_tuning *tuning, const tuning_query *query, upc_record *record)
+static tuning_candidate best_of(struct upc_tuning *tuning, tuning_query *query, upc_record *record)
 {
     const size_t count = gather(tuning, query);
     const tuning_item *const *items = tuning->scratch;
@@ -218,7 +259,7 @@ static tuning_candidate best_of(struct upc_tuning *tuning, const tuning_query *q
     for (size_t i = 0; i < count; i++) {
         tuning_candidate other;
         if (rank(query, items[i], &other) && better(&other, &best) && legal(query, &items[i]->fields) &&
-            !failed_here(items, count, query, &other))
+            !failed_here(items, count, query, &other) && worthwhile(query, &other))
             best = other;
     }
     if (best.item) {
@@ -231,12 +272,16 @@ static tuning_candidate best_of(struct upc_tuning *tuning, const tuning_query *q
     return best;
 }
 
-bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *record)
+bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
+                     const upc_modeller *modeller, upc_record *record)
 {
     // Records of this very problem first: an app that was tuned never reads the text of others.
-    tuning_query query = {
-        problem, facts, upc_record_device(&facts->info), upc_record_driver(&facts->info), upc_record_problem(problem),
-        0,       {0}};
+    tuning_query query = {.problem = problem,
+                          .facts = facts,
+                          .device = upc_record_device(&facts->info),
+                          .driver = upc_record_driver(&facts->info),
+                          .problem_key = upc_record_problem(problem),
+                          .modeller = modeller};
     upc_record_kin(&facts->info, &query.kin);
     pthread_mutex_lock(&tuning->lock);
     tuning_candidate best = best_of(tuning, &query, record);
@@ -272,8 +317,12 @@ static bool listed(const upc_record *list, int count, const upc_record_fields *f
 int upc_tuning_list(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *list,
                     int room)
 {
-    tuning_query query = {problem, facts, upc_record_device(&facts->info), upc_record_driver(&facts->info),
-                          upc_record_problem(problem), upc_record_class(problem), {0}};
+    tuning_query query = {.problem = problem,
+                          .facts = facts,
+                          .device = upc_record_device(&facts->info),
+                          .driver = upc_record_driver(&facts->info),
+                          .problem_key = upc_record_problem(problem),
+                          .class_key = upc_record_class(problem)};
     int found = 0;
     upc_record_kin(&facts->info, &query.kin);
     pthread_mutex_lock(&tuning->lock);

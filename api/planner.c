@@ -153,15 +153,30 @@ static bool modelled(const upconv_context *context, const upc_problem *problem, 
     return found;
 }
 
+typedef struct modelling {
+    const upconv_context *context;
+    const upconv_plan_params *params;
+} modelling;
+
+static bool choose_by_model(const void *user, const upc_problem *problem, upc_choice *choice)
+{
+    const modelling *m = user;
+    char first[UPC_SENTENCE];
+    upc_text why = {first, sizeof first, 0};
+    return modelled(m->context, problem, m->params, choice, &why, NULL);
+}
+
 // What the best tuning record says. false: there is none, or the plan must not have such a configuration.
 static bool recorded(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                      upc_choice *choice, upc_text *text)
 {
     upc_record record;
     char sentence[UPC_SENTENCE];
-    if (!upc_tuning_find(context->tuning, problem, &context->facts, &record)) {
+    const modelling how = {context, params};
+    const upc_modeller modeller = {choose_by_model, &how};
+    if (!upc_tuning_find(context->tuning, problem, &context->facts, &modeller, &record)) {
         if (text)
-            upc_text_add(text, "tuning record: none\n");
+            upc_text_add(text, "tuning record: none that promises more\n");
         return false;
     }
     const char *refusal = upc_config_refuse(context, problem, params, record.solver, &record.config, sentence);

@@ -69,6 +69,34 @@ static void text_key(const upc_string *text, const int32_t *spec, uint32_t spec_
 
 // ----------------------------------------------------------------------------------------------------------- compiling
 
+// What the driver has printed about spills since it was asked last. Under the lock.
+static double listen(upconv_context *context)
+{
+    const upc_listener *listener = &context->listener;
+    return listener->spills ? listener->spills(listener->user) : 0;
+}
+
+// What it printed about the program that has just been compiled, or when that was compiled before.
+static double spills_of(upconv_context *context, const uint64_t key[2])
+{
+    upc_listener *listener = &context->listener;
+    pthread_mutex_lock(&context->programs.lock);
+    const double printed = listen(context);
+    struct upc_heard *found = NULL;
+    for (size_t i = 0; i < listener->count && !found; i++)
+        if (listener->heard[i].key[0] == key[0] && listener->heard[i].key[1] == key[1])
+            found = &listener->heard[i];
+    void *heard = listener->heard;
+    if (!found && printed > 0 &&
+        upc_grow(&context->env, &heard, &listener->capacity, listener->count + 1, sizeof *listener->heard)) {
+        listener->heard = heard;
+        listener->heard[listener->count++] = (struct upc_heard){{key[0], key[1]}, printed};
+    }
+    const double spills = found ? found->spills : printed;
+    pthread_mutex_unlock(&context->programs.lock);
+    return spills;
+}
+
 static upconv_status compile(upconv_context *context, const upc_program_desc *desc, upc_program **program)
 {
     int32_t spec[UPC_MAX_PARAMS];
@@ -86,9 +114,14 @@ static upconv_status compile(upconv_context *context, const upc_program_desc *de
     memcpy(source.local, desc->local, sizeof source.local);
     memcpy(source.kind, desc->kind, sizeof source.kind);
     text_key(&text, spec, source.spec_count, desc->local, source.key);
+    pthread_mutex_lock(&context->programs.lock);
+    listen(context); // what was printed before is about something else
+    pthread_mutex_unlock(&context->programs.lock);
     const uint64_t start = upc_now_ns();
     status = context->backend->program_create(context->device, &source, program);
     const double ms = (double)(upc_now_ns() - start) / 1e6;
+    if (!status)
+        (*program)->spills = spills_of(context, source.key);
     if (!status)
         upc_log(&context->env, ms > 1000 ? UPCONV_LOG_WARNING : UPCONV_LOG_INFO, "kernel %s compiled in %.0f ms",
                 desc->kernel, ms);

@@ -437,6 +437,9 @@ static bool read_outcome(const source *from, upc_record_fields *fields)
         return refuse(from, "\"time_us\" is %s; it must be a number above 0",
                       time_us ? "something else" : "missing");
     fields->time_us = cJSON_IsNumber(time_us) ? time_us->valuedouble : 0;
+    const cJSON *reference_us = cJSON_GetObjectItemCaseSensitive(from->object, "reference_us");
+    if (cJSON_IsNumber(reference_us) && isfinite(reference_us->valuedouble))
+        fields->reference_us = UPC_MAX(reference_us->valuedouble, 0);
     const cJSON *date = cJSON_GetObjectItemCaseSensitive(from->object, "date");
     if (!date)
         return true;

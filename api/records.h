@@ -20,7 +20,7 @@ typedef struct upc_record_fields {
     const upc_solver
         *solver; // NULL: not in this build, in another version, or not with such knobs; kept but not used
     upc_config config;
-    double time_us;
+    double time_us, reference_us; // reference 0: not known
     bool ok;       // verdict "ok": it may be used as a plan
     bool verified; // verdict "verified": right under this driver, not timed there
     char date[11]; // "" where the record has none

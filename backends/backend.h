@@ -67,6 +67,7 @@ void upc_memory_release(upc_memory *memory); // takes NULL; calls memory_destroy
 typedef struct upc_program {
     upc_device *device;
     _Atomic int references;
+    double spills; // that only the driver's own output told of (upc_listener in api/internal.h); 0: none, or nobody listened
 } upc_program;
 void upc_program_retain(upc_program *program);
 void upc_program_release(upc_program *program);

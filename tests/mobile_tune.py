@@ -48,6 +48,10 @@ def one_layer(options, tally, layer, budget, most):
     listed = {line["candidate"]: line for line in lines if "candidate" in line}
     if not tally.check(f"{layer}: listed", got.returncode == 0 and len(listed) >= 2, got.stdout[-300:] + got.stderr[-300:]):
         return 0
+    # the default too: one that spills is discarded like any other, and another takes its place
+    tally.check(f"{layer}: the default is among them", lines[-2]["base"] in listed, lines[-2]["base"])
+    tally.check(f"{layer}: counts", lines[-2]["discarded"] == sum(line["verdict"] == "discarded" for line in listed.values()),
+                str(lines[-2]["discarded"]))
     kept = [name for name, line in listed.items() if line["verdict"] == "none"]
     gone = [name for name, line in listed.items() if line["verdict"] == "discarded" and "spill" in line["reason"]]
     others = {line["verdict"] for line in listed.values()} - {"none", "discarded", "hang"}
@@ -70,7 +74,7 @@ def main():
     options, tally = parser.parse_args(), Tally()
     gone = 0
     for layer in LAYERS if options.full else LAYERS[:1]:
-        gone += one_layer(options, tally, layer, "60s" if options.full else "2s", 1000 if options.full else 4)
+        gone += one_layer(options, tally, layer, "60s" if options.full else "3s", 1000 if options.full else 16)
     if options.full:
         tally.check("some were discarded", gone > 0)
     tally.close()

@@ -13,7 +13,7 @@ enum { SHORT = 200000000 }; // ns: where it matters that there is a search, not 
 
 static upconv_backend backend;
 static const char problem_text[] = "ic8oc8_ih12oh24kh4sh2ph1+relu",
-                  nearby_text[] = "ic8oc8_ih14oh28kh4sh2ph1";
+                  nearby_text[] = "ic8oc8_ih12oh24kh4sh2ph1";
 
 static char *exported; // what the first context measured
 static size_t exported_size;

@@ -107,7 +107,7 @@ double tuning_find(fake_context *fake, const char *notation, upconv_tier *tier)
 {
     const upc_problem problem = tuning_problem(notation);
     upc_record record;
-    if (!upc_tuning_find(fake->context.tuning, &problem, &fake->context.facts, &record))
+    if (!upc_tuning_find(fake->context.tuning, &problem, &fake->context.facts, NULL, &record))
         return 0;
     char sentence[UPC_SENTENCE];
     assert_null(record.solver->refuse(&problem, &fake->context.facts, sentence));

@@ -57,7 +57,7 @@ static upc_record found(fake_context *fake, const char *notation)
 {
     const upc_problem problem = tuning_problem(notation);
     upc_record record = {0};
-    upc_tuning_find(fake->context.tuning, &problem, &fake->context.facts, &record);
+    upc_tuning_find(fake->context.tuning, &problem, &fake->context.facts, NULL, &record);
     return record;
 }
 

@@ -265,6 +265,37 @@ static void failing_bases(void **state)
     }
 }
 
+// Where every guess spills, what is near them is tried as the base; where all of that does too, the default is taken as it is, last.
+static void spilling_bases(void **state)
+{
+    fixture *f = *state;
+    upc_candidate guesses[16];
+    ok(upc_space_live(&f->fake.context, &f->problem, &f->params, NULL, &f->space));
+    const int count = upc_space_guesses(&f->space, guesses, 16);
+    for (int good = 0; good < 3; good++) { // the first neighbour is good, the tenth, none
+        upc_search *search;
+        upc_proposal proposal;
+        upconv_tune_stop stop;
+        int near = 0;
+        bool best = false, anyhow = false;
+        ok(upc_search_create(&f->space, &(upc_search_params){0}, &search));
+        for (int i = 0; !upc_search_base(search); i++) {
+            assert_true(i < 100 && upc_search_next(search, &proposal, &stop) && proposal.base);
+            near += i >= count && !proposal.anyhow;
+            anyhow = proposal.anyhow;
+            if (anyhow)
+                assert_true(upc_candidate_equal(&proposal.candidate, &guesses[0]));
+            const bool right = anyhow || (good == 0 && near == 1) || (good == 1 && near == 10);
+            const upc_outcome outcome = {.verdict = right ? UPCONV_TUNE_GOOD : UPCONV_TUNE_DISCARDED, .ratio = 1};
+            ok(upc_search_report(search, &proposal, &outcome, &best));
+        }
+        assert_true(best);
+        assert_int_equal(anyhow, good == 2);
+        assert_true(good == 2 || near == (good == 0 ? 1 : 10));
+        upc_search_destroy(search);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(searches, set_up, tear_down),
         cmocka_unit_test_setup_teardown(seeds_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failing_bases, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(spilling_bases, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

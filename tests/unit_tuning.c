@@ -31,7 +31,7 @@ static void measured(void **state)
         upc_tuning_add(fake.context.tuning, &problem, &fake.context.facts, solver, &other, 30, 0, 0),
         UPCONV_OK);
     upc_record record;
-    assert_true(upc_tuning_find(fake.context.tuning, &problem, &fake.context.facts, &record));
+    assert_true(upc_tuning_find(fake.context.tuning, &problem, &fake.context.facts, NULL, &record));
     assert_true(record.time_us == 12.5);
     assert_ptr_equal(record.solver, solver);
     assert_memory_equal(record.config.value, config.value, sizeof(int32_t) * (size_t)solver->knob_count);
@@ -182,6 +182,68 @@ static void failures(void **state)
     tuning_finish(&fake);
 }
 
+// A cost model to order: what it expects of the record's configuration, as a part of its default's time, here and at the problem
+// of the record.
+typedef struct expectation {
+    const upc_facts *facts;
+    const upc_solver *solver;
+    upc_config config, by_default;
+    double here, there;
+} expectation;
+
+static bool choose(const void *user, const upc_problem *problem, upc_choice *choice)
+{
+    const expectation *e = user;
+    const double us = e->solver->cost_us(problem, e->facts, &e->config);
+    *choice = (upc_choice){.solver = e->solver, .config = e->by_default, .predicted_us = us / e->here};
+    const upc_problem measured_on = tuning_problem("ic64oc32_ih64iw48_kh4sh2ph1");
+    if (upc_record_problem(problem) == upc_record_problem(&measured_on))
+        choice->predicted_us = us / e->there;
+    return true;
+}
+
+// What another problem's record promises beside the default.
+static void expectations(void **state)
+{
+    (void)state;
+    static const struct {
+        double here, there;
+        const char *reference, *query;
+        bool same, found;
+    } cases[] = {
+        {0.90, 1.00, NULL, UP2X, false, true},  // by the model alone
+        {1.00, 1.00, NULL, UP2X, false, false}, // no better: the default stays
+        {1.10, 1.00, NULL, UP2X, false, false},
+        {1.00, 1.00, NULL, UP2X, true, true},                                       // it is the default
+        {0.90, 0.90, ",\"reference_us\":44", UP2X, false, true},                    // both say so
+        {0.90, 0.50, ",\"reference_us\":40", UP2X, false, false},                   // measured, the model had been wrong
+        {0.99, 0.99, ",\"reference_us\":50", UP2X, false, false},                   // measured: some gain, unlike the model
+        {1.20, 1.00, ",\"reference_us\":80", UP2X, false, true},                    // much
+        {5.00, 1.00, ",\"reference_us\":80", UP2X, false, false},                   // but far less fit here
+        {5.00, 1.00, NULL, "ic64oc32_ih64iw48_kh4sh2ph1+relu", false, true},        // of the same sizes
+        {5.00, 1.00, NULL, "ic64oc32_ih64iw48_kh4sh2ph1", false, true},             // the problem itself
+    };
+    for (size_t i = 0; i < UPC_COUNT(cases); i++) {
+        fake_context fake;
+        tuning_setup(&fake);
+        const upc_problem problem = tuning_problem(cases[i].query);
+        expectation e = {&fake.context.facts, tuning_solver(&problem, &fake.context.facts), {{0}}, {{0}}, cases[i].here,
+                         cases[i].there};
+        const upc_modeller modeller = {choose, &e};
+        upc_record record;
+        assert_true(tuning_config(e.solver, &problem, e.facts, 0, &e.config));
+        assert_true(tuning_config(e.solver, &problem, e.facts, cases[i].same ? 0 : 1, &e.by_default));
+        const line_spec spec = {
+            .time_us = 40, .problem = "ic64oc32_ih64iw48_kh4sh2ph1", .config = &e.config, .extra = cases[i].reference};
+        tuning_import_specs(&fake, &spec, 1);
+        const bool found = upc_tuning_find(fake.context.tuning, &problem, e.facts, &modeller, &record);
+        if (found != cases[i].found)
+            fail_msg("case %zu: %s", i, found ? "found" : "not found");
+        assert_true(!found || !memcmp(&record.config, &e.config, sizeof e.config));
+        tuning_finish(&fake);
+    }
+}
+
 typedef struct thread_job {
     fake_context *fake;
     const char *text;
@@ -209,7 +271,7 @@ static void *work(void *argument)
         size_t size = 0;
         bool ok = upc_tuning_add(context->tuning, &problem, &context->facts, solver, &config, i + 1, 0, 0) ==
                   UPCONV_OK;
-        ok = ok && upc_tuning_find(context->tuning, &problem, &context->facts, &record) &&
+        ok = ok && upc_tuning_find(context->tuning, &problem, &context->facts, NULL, &record) &&
              record.solver == solver;
         ok = ok && upconv_tuning_import(context, job->text, job->size) == UPCONV_OK;
         ok = ok && upconv_tuning_export(context, count_only, &size) == UPCONV_OK && size > job->size;
@@ -250,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(measured), cmocka_unit_test(tiers),    cmocka_unit_test(unusable),
         cmocka_unit_test(guarded),  cmocka_unit_test(failures), cmocka_unit_test(threads),
+        cmocka_unit_test(expectations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,13 @@ void tune_show_news(const tune_options *options, const tune_state *state, const 
         return;
     if (news->kind == UPCONV_TUNE_LISTED)
         show_listed(options, news->layer, news->point);
+    if (news->point->verdict == UPCONV_TUNE_DISCARDED && !news->point->known &&
+        strcmp(news->point->candidate, news->layer->summary.base) == 0) {
+        tune_show_nothing(options);
+        fprintf(stderr, "upconv tune: %s: the cost model's default, %s, is discarded: %s; another takes its place\n",
+                report_name(news->layer->item), news->point->candidate,
+                news->point->reason ? news->point->reason : "");
+    }
     if (!tune_point_fails(news->point) || news->point->known)
         return;
     tune_show_nothing(options);
@@ -133,10 +140,7 @@ static void show_row(const tune_options *options, const tune_layer *layer)
     const char *stop = s->stop == UPCONV_TUNE_STOP_NONE ? "-" : upconv_tune_stop_name(s->stop);
     printf("%-16s ", or_dash(layer->item->name));
     if (options->dry_run) {
-        size_t discarded = 0; // by what the driver printed, too, of which the library knows nothing
-        for (size_t p = 0; p < layer->count; p++)
-            discarded += layer->points[p].verdict == UPCONV_TUNE_DISCARDED;
-        printf("%8zu %9zu %7u", layer->count, discarded, s->crashed + s->hung);
+        printf("%8u %9u %7u", s->tried, s->discarded, s->crashed + s->hung);
     } else if (options->verify_only) {
         printf("%8u %7u %7u %7u %7u %9u", s->tried, s->good, s->wrong, s->crashed + s->hung, s->refused, s->discarded);
     } else {

@@ -167,6 +167,21 @@ tune_news tune_state_blame(tune_state *state, const char *candidate, upconv_tune
     return news;
 }
 
+// The peaks may have been measured once more, and higher: what was said of earlier layers followed from the lower ones.
+static void apply_peaks(tune_state *state)
+{
+    const upconv_peaks *p = &state->peaks;
+    for (size_t i = 0; i < state->count && p->f32_gflops > 0 && p->copy_gbytes > 0; i++) {
+        upconv_tune_summary *s = &state->layers[i].summary;
+        const bool half = p->f16_gflops > 0 && strstr(s->problem, "+sum16");
+        if (!(s->roofline_us > 0))
+            continue;
+        s->roofline_us = fmax(s->flops / (half ? p->f16_gflops : p->f32_gflops), s->bytes / p->copy_gbytes) / 1e3;
+        s->default_share = s->default_us > 0 ? s->roofline_us / s->default_us : 0;
+        s->tuned_share = s->tuned_us > 0 ? s->roofline_us / s->tuned_us : 0;
+    }
+}
+
 static void hear_event(tune_state *state, const cJSON *object, tune_news *news)
 {
     upconv_tune_event event = {.candidate = "", .stage = "", .reason = ""};
@@ -193,6 +208,8 @@ static void hear_event(tune_state *state, const cJSON *object, tune_news *news)
     tune_fields_read(&tune_peaks_fields, cJSON_GetObjectItemCaseSensitive(object, "peaks"), &state->peaks);
     if (cJSON_IsObject(summary))
         tune_fields_read(&tune_summary_fields, summary, &layer->summary);
+    if (cJSON_GetObjectItemCaseSensitive(object, "peaks"))
+        apply_peaks(state);
     if (event.kind == UPCONV_TUNE_TRIED || event.kind == UPCONV_TUNE_LISTED)
         hear_point(layer, &event, news);
     if (event.kind == UPCONV_TUNE_PROBLEM_END)

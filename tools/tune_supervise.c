@@ -30,6 +30,8 @@ enum {
     LONGEST = 1 << 20, // bytes of a line
 };
 
+enum { STUCK = -2 }; // in place of a status: the kernel does not let the worker go
+
 typedef enum ending { // why a worker is gone
     ENDED_BY_ITSELF,
     ENDED_LATE,    // killed: a step took too long
@@ -269,12 +271,12 @@ static ending attend(watch *w)
     }
 }
 
-// Ends what is left of the worker. Returns its status as waitpid gives it; -1 where the kernel does not let it go,
-// which happens to processes that wait in a driver.
+// Ends what is left of the worker. Returns its status as waitpid gives it; -1 where it is nobody's child any more, STUCK
+// where the kernel does not let it go, which happens to processes that wait in a driver.
 static int reap(watch *w, ending how)
 {
     int status = -1;
-    double end = session_seconds() + (how == ENDED_BY_ITSELF ? 2 : 10);
+    double end = session_seconds() + (how == ENDED_BY_ITSELF ? 2 : 5);
     if (how != ENDED_BY_ITSELF)
         kill(-w->worker, SIGKILL);
     close(w->line);
@@ -290,9 +292,9 @@ static int reap(watch *w, ending how)
             poll(NULL, 0, 2);
         }
         kill(-w->worker, SIGKILL); // it has closed the line and does not end
-        end = session_seconds() + 10;
+        end = session_seconds() + 5;
     }
-    return -1;
+    return STUCK;
 }
 
 // --------------------------------------------------------------------------------------------------- and what then
@@ -302,7 +304,7 @@ static bool by_others(ending how, int status)
     static const int others[] = {SIGKILL, SIGTERM, SIGINT, SIGHUP};
     bool found = false;
     for (size_t i = 0;
-         how == ENDED_BY_ITSELF && status != -1 && WIFSIGNALED(status) && i < sizeof others / sizeof *others; i++)
+         how == ENDED_BY_ITSELF && status >= 0 && WIFSIGNALED(status) && i < sizeof others / sizeof *others; i++)
         found = found || WTERMSIG(status) == others[i];
     return found;
 }
@@ -313,8 +315,8 @@ static void describe(const watch *w, ending how, int status, char *text, size_t 
     tune_words_read(w->errors, w->state->words, &words);
     if (how == ENDED_LATE)
         snprintf(text, size, "it did not end within %g s", w->allowed);
-    else if (status == -1)
-        snprintf(text, size, "the worker vanished");
+    else if (status == -1 || status == STUCK)
+        snprintf(text, size, status == STUCK ? "the worker cannot be ended" : "the worker vanished");
     else if (WIFSIGNALED(status))
         snprintf(text, size, "the process was ended by signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
@@ -328,10 +330,10 @@ static void describe(const watch *w, ending how, int status, char *text, size_t 
 // short.
 static upconv_tune_verdict judge(watch *w, ending how, int status)
 {
-    if (how == ENDED_LATE)
-        return UPCONV_TUNE_HUNG;
     if (how == ENDED_STOPPED)
         return UPCONV_TUNE_NONE;
+    if (how == ENDED_LATE || status == STUCK)
+        return UPCONV_TUNE_HUNG;
     if (!by_others(how, status))
         return UPCONV_TUNE_CRASHED;
     w->outside++;
@@ -340,12 +342,25 @@ static upconv_tune_verdict judge(watch *w, ending how, int status)
     return *w->last && w->same >= SAME ? UPCONV_TUNE_CRASHED : UPCONV_TUNE_NONE;
 }
 
+// A worker that the kernel keeps holds the journal, and perhaps the device: no other can follow it.
+static bool give_up(watch *w)
+{
+    tune_state *state = w->state;
+    const bool kept = w->options.records && !w->options.dry_run && !w->options.verify_only;
+    snprintf(state->error, sizeof state->error,
+             "the worker, process %ld, waits inside the driver and cannot be ended; the run ends here%s", (long)w->worker,
+             kept ? ": what was found is kept, and --resume goes on once that process is gone or the machine was started "
+                    "anew" : "");
+    return false;
+}
+
 // Writes the verdict on a worker that did not come to its end. false: the run cannot go on; why is in state->error.
 static bool blame(watch *w, ending how, int status)
 {
     tune_state *state = w->state;
     upconv_tune_culprit culprit = {.struct_size = sizeof culprit,
-                                   .cost_ns = (int64_t)((session_seconds() - w->since) * 1e9)};
+                                   .cost_ns = (int64_t)((session_seconds() - w->since) * 1e9),
+                                   .stuck = status == STUCK};
     char reason[512];
     describe(w, how, status, reason, sizeof reason);
     const upconv_tune_verdict verdict = judge(w, how, status);
@@ -359,8 +374,10 @@ static bool blame(watch *w, ending how, int status)
         const tune_news news = tune_state_blame(state, culprit.candidate, verdict, reason);
         tune_show_news(&w->options, state, &news);
         w->idle = w->outside = 0;
-        return true;
+        return status != STUCK || give_up(w);
     }
+    if (status == STUCK)
+        return give_up(w);
     if (how != ENDED_STOPPED && !by_others(how, status)) {
         w->idle++;
         tune_show_nothing(&w->options);
@@ -391,6 +408,8 @@ static bool one_worker(watch *w)
         state->interrupted = state->interrupted || state->result.stop == UPCONV_TUNE_STOP_CANCELLED;
         return false;
     }
+    if (status == STUCK)
+        return give_up(w);
     // a candidate that hung or lost the device, which upconv_tune has already recorded: go on behind it
     if ((state->status == UPCONV_ERROR_TIMEOUT || state->status == UPCONV_ERROR_DEVICE_LOST) && w->options.journal &&
         !state->interrupted && (*state->result.culprit || ++w->idle < IDLE)) {

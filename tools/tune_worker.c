@@ -21,6 +21,7 @@
 typedef struct worker {
     const tune_options *options;
     int line, errors;
+    int64_t read; // how far it was read for spills
     int64_t mark; // where what the driver says of the candidate at hand begins
     atomic_bool stop;
 } worker;
@@ -58,39 +59,31 @@ static int64_t words_end(const worker *w)
     return w->errors >= 0 && fstat(w->errors, &file) == 0 ? file.st_size : 0;
 }
 
-// What the driver printed about spills while it compiled; false: nothing.
-static bool spills(const worker *w, double *count, char *reason, size_t size)
+// What the driver has printed about spills and fills since this was called last.
+static double printed_spills(void *user)
 {
+    worker *w = user;
     tune_words words;
-    tune_words_read(w->errors, w->mark, &words);
-    if (words.spills + words.fills <= 0)
-        return false;
-    *count = words.spills;
-    snprintf(reason, size, "the driver printed %.0f spills and %.0f fills", words.spills, words.fills);
-    return true;
+    tune_words_read(w->errors, w->read, &words);
+    w->read = words_end(w);
+    return words.spills + words.fills;
 }
 
 static int tell(void *user, const upconv_tune_event *given)
 {
     worker *w = user;
-    upconv_tune_event event = *given;
-    char reason[128];
+    const upconv_tune_event event = *given;
     cJSON *object = cJSON_CreateObject();
     int answer = atomic_load(&w->stop) ? 1 : 0;
     if (event.kind == UPCONV_TUNE_COMPILING)
         w->mark = words_end(w);
-    if (event.kind == UPCONV_TUNE_LISTED && event.verdict == UPCONV_TUNE_NONE && !event.known &&
-        spills(w, &event.spills, reason, sizeof reason)) {
-        event.verdict = UPCONV_TUNE_DISCARDED;
-        event.reason = reason;
-    }
     bool fine = object && tune_fields_write(&tune_event_fields, &event, object) &&
                 cJSON_AddNumberToObject(object, "words", (double)w->mark);
     if (fine && event.summary) {
         cJSON *summary = cJSON_AddObjectToObject(object, "summary");
         fine = summary && tune_fields_write(&tune_summary_fields, event.summary, summary);
     }
-    if (fine && event.peaks && event.kind == UPCONV_TUNE_PROBLEM_BEGIN) {
+    if (fine && event.peaks && (event.kind == UPCONV_TUNE_PROBLEM_BEGIN || event.kind == UPCONV_TUNE_PROBLEM_END)) {
         cJSON *peaks = cJSON_AddObjectToObject(object, "peaks");
         fine = peaks && tune_fields_write(&tune_peaks_fields, event.peaks, peaks);
     }
@@ -160,6 +153,7 @@ static upconv_tune_params make_params(worker *w, const upconv_problem *problems,
         .compile_timeout_ns = (int64_t)(o->compile_timeout * 1e9),
         .event = tell,
         .user = w,
+        .printed_spills = printed_spills,
     };
 }
 
@@ -201,7 +195,9 @@ void tune_worker(const tune_options *options, const upconv_problem *problems, si
     prctl(PR_SET_PDEATHSIG, SIGKILL); // for what stops the listener too
 #endif
     redirect(errors);
-    setenv("BIFROST_MESA_DEBUG", "shaderdb", 0); // panvk then prints spills; others do not know it
+    // panvk then prints spills; others do not know it. What comes from Mesa's files was not compiled, and prints nothing.
+    setenv("BIFROST_MESA_DEBUG", "shaderdb", 0);
+    setenv("MESA_SHADER_CACHE_DISABLE", "true", 0);
     if (pthread_create(&listener, NULL, listen_to_supervisor, &w) != 0)
         _exit(1);
     work(&w, problems, count);

@@ -229,7 +229,8 @@ static upconv_status load(upc_journal *journal)
     size_t size = 0;
     if (!path)
         return UPCONV_OK;
-    upconv_status status = upc_lines_open(path, !journal->params.rehearsal, true, &journal->lines);
+    upconv_status status =
+        upc_lines_open(path, !journal->params.rehearsal, !journal->params.unlocked, &journal->lines);
     if (status)
         return status;
     char *text = upc_read_file(journal->env, path, &size);
@@ -314,6 +315,8 @@ upconv_status upconv_tune_blame(const char *path, upconv_tune_verdict verdict, c
     upconv_tune_culprit given, found = {.struct_size = sizeof found};
     upconv_status status = upc_params_copy(&given, sizeof given, culprit, sizeof given, "culprit");
     found.cost_ns = given.cost_ns;
+    found.stuck = given.stuck;
+    journal->params.unlocked = given.stuck;
     if (!status)
         status = load(journal);
     if (!status)

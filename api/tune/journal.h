@@ -16,6 +16,7 @@ typedef struct upc_journal_params {
     const char *strategy;
     uint64_t seed;
     bool fresh, supervised;
+    bool unlocked;  // whoever else has it open does nothing any more
     bool rehearsal; // a replay: nothing can crash, and nothing is worth waiting for the disk
 } upc_journal_params;
 

@@ -86,10 +86,26 @@ const upc_outcome *upc_journal_outcome(const upc_journal *journal, const char *p
 int upc_journal_failures(const upc_journal *journal, const char *problem, const char *candidate)
 {
     int count = 0;
-    for (size_t i = 0; i < journal->item_count; i++)
-        count += failure(&journal->items[i].outcome) && !strcmp(journal->items[i].candidate, candidate) &&
-                 strcmp(journal->items[i].problem, problem);
+    for (size_t i = 0; i < journal->failed_count; i++) {
+        const upc_journal_item *item = &journal->items[journal->failed[i]];
+        count += failure(&item->outcome) && !strcmp(item->candidate, candidate) && strcmp(item->problem, problem);
+    }
     return count;
+}
+
+// Puts an item among those that failed at least once: few of many, and asked for before every candidate.
+static bool keep_failed(upc_journal *journal, size_t index)
+{
+    for (size_t i = 0; i < journal->failed_count; i++)
+        if (journal->failed[i] == index)
+            return true;
+    void *failed = journal->failed;
+    const bool room =
+        upc_grow(journal->env, &failed, &journal->failed_capacity, journal->failed_count + 1, sizeof *journal->failed);
+    journal->failed = failed;
+    if (room)
+        journal->failed[journal->failed_count++] = index;
+    return room;
 }
 
 // Takes an outcome in; of one mode the later counts, and nothing makes a culprit innocent but an outcome of its own.
@@ -100,7 +116,7 @@ static bool keep_item(upc_journal *journal, const upc_journal_about *about, cons
     if (found) {
         found->outcome = *outcome;
         found->here = here;
-        return true;
+        return !failure(outcome) || keep_failed(journal, (size_t)(found - journal->items));
     }
     const bool room = reserve(journal);
     upc_journal_item made = {.key = key_of(about->problem, about->candidate, about->rung),
@@ -116,7 +132,7 @@ static bool keep_item(upc_journal *journal, const upc_journal_about *about, cons
     }
     journal->items[journal->item_count] = made;
     enter(journal, journal->item_count++);
-    return true;
+    return !failure(outcome) || keep_failed(journal, journal->item_count - 1);
 }
 
 static upc_journal_pending *find_pending(const upc_journal *journal, const char *problem, const char *candidate)
@@ -404,6 +420,7 @@ void upc_journal_free(upc_journal *journal)
     for (size_t i = 0; i < journal->start_count; i++)
         free_start(env, &journal->starts[i]);
     upc_free(env, journal->items);
+    upc_free(env, journal->failed);
     upc_free(env, journal->slots);
     upc_free(env, journal->pending);
     upc_free(env, journal->starts);

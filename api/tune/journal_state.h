@@ -34,6 +34,8 @@ struct upc_journal {
     upc_lines lines;
     upc_journal_item *items;
     size_t item_count, item_capacity;
+    size_t *failed; // indices in items
+    size_t failed_count, failed_capacity;
     uint32_t *slots; // hash table of 1 + index in items, 0 where free; at most half full
     size_t slot_count;
     upc_journal_pending *pending;

@@ -138,18 +138,27 @@ static void judge(void *user, const char *name, double value)
 static const char *refuse_statistics(upconv_plan *plan, upc_outcome *outcome)
 {
     judged found = {0};
+    double printed = 0;
     for (size_t i = 0; i < plan->recipe.program_count; i++)
-        if (plan->programs[i])
-            plan->context->backend->program_statistics(plan->programs[i], judge, &found);
-    outcome->spills = found.spills;
+        if (plan->programs[i]) {
+            printed += plan->programs[i]->spills;
+            if (plan->context->env.statistics)
+                plan->context->backend->program_statistics(plan->programs[i], judge, &found);
+        }
+    outcome->spills = UPC_MAX(found.spills, printed);
     if (found.spills > 0)
         snprintf(outcome->reason, UPC_SENTENCE, "registers spill: %.0f by the driver's statistics", found.spills);
+    else if (printed > 0)
+        snprintf(outcome->reason, UPC_SENTENCE, "registers spill: %.0f by what the driver printed", printed);
     else if (found.threads == 1) // V3D hides latency with two or four
         snprintf(outcome->reason, UPC_SENTENCE, "the kernel leaves room for one thread only");
     else
         return NULL;
     return outcome->reason;
 }
+
+// Whether anybody can say what the compiler made of a candidate.
+static bool looked_at(const live *l) { return l->context->env.statistics || l->context->listener.spills; }
 
 // ------------------------------------------------------------------------------------------------------------ verdicts
 
@@ -209,13 +218,14 @@ static upconv_status compile(attempt *a, const upc_problem *problem, const upcon
         return failed(a->outcome, status);
     const int64_t took = (int64_t)(upc_now_ns() - start);
     a->outcome->compile_ms += (double)took / 1e6;
-    const char *reason = l->context->env.statistics ? refuse_statistics(*plan, a->outcome) : NULL;
+    const char *reason = looked_at(l) ? refuse_statistics(*plan, a->outcome) : NULL;
+    if (a->proposal->base && (a->proposal->anyhow || a->outcome->spills <= 0 || !strcmp(stage, "awkward")))
+        return UPCONV_OK; // others are measured against it, and there shall always be one
     if (!reason && took > l->params.compile_timeout_ns) {
         snprintf(a->outcome->reason, UPC_SENTENCE, "it takes %.1f s to compile", (double)took / 1e9);
         reason = a->outcome->reason;
     }
-    // the default is what there is, and all others are measured against it
-    return reason && !a->proposal->base ? verdict(a->outcome, UPCONV_TUNE_DISCARDED, reason) : UPCONV_OK;
+    return reason ? verdict(a->outcome, UPCONV_TUNE_DISCARDED, reason) : UPCONV_OK;
 }
 
 static upconv_status verify(attempt *a, upc_bed *bed, upconv_plan *plan, const char *stage, double *us)
@@ -369,6 +379,12 @@ static upconv_status cook(live *l, const upc_proposal *proposal, upc_outcome *ou
     return status;
 }
 
+static upconv_status see(void *self, const upc_proposal *proposal)
+{
+    upc_outcome outcome = {.verdict = UPCONV_TUNE_GOOD};
+    return cook(self, proposal, &outcome);
+}
+
 static upconv_status try_candidate(void *self, const upc_proposal *proposal, const upc_announce *announce,
                                    upc_outcome *outcome)
 {
@@ -381,7 +397,7 @@ static upconv_status try_candidate(void *self, const upc_proposal *proposal, con
     if (status || !good(&a))
         outcome->cost_ns = 0;
     else if (l->params.compile_only)
-        status = l->context->env.statistics ? compile_only(&a) : UPCONV_OK;
+        status = looked_at(l) ? compile_only(&a) : UPCONV_OK;
     else if (!(status = prepare(&a)) && good(&a) && !l->params.verify_only)
         status = bench(&a);
     if (good(&a) && !status && !outcome->samples)
@@ -409,7 +425,7 @@ static upconv_status set_base(void *self, const upc_candidate *candidate)
     return status ? status : upc_bed_run(l->bed, l->base, 1, &l->base_us);
 }
 
-static const upc_trial_calls calls = {open_problem, try_candidate, set_base, close_problem, destroy};
+static const upc_trial_calls calls = {open_problem, try_candidate, see, set_base, close_problem, destroy};
 
 upconv_status upc_trial_live(upconv_context *context, const upc_live_params *params, upc_trial *trial)
 {

@@ -25,6 +25,8 @@ typedef struct replay {
     const char *keep;
     recorded *all;
     size_t count, capacity;
+    uint32_t *slots; // hash table of 1 + index in all, 0 where free; at most half full
+    size_t all_slot_count;
     recorded **open; // those of the open problem that were tried, as a hash table of slot_count
     size_t slot_count;
     upconv_device_info info; // who was recorded
@@ -48,6 +50,7 @@ static void destroy(void *self)
         upc_free(r->env, r->all[i].text);
     }
     upc_free(r->env, r->all);
+    upc_free(r->env, r->slots);
     upc_free(r->env, r);
 }
 
@@ -59,16 +62,47 @@ static const char *text_of(const cJSON *object, const char *key)
     return cJSON_IsString(item) ? item->valuestring : NULL;
 }
 
+// Where the item of both texts is in the table, or would be.
+static uint32_t *item_slot(const replay *r, uint64_t key, const char *problem, const char *text)
+{
+    size_t at = (size_t)key & (r->all_slot_count - 1);
+    for (; r->slots[at]; at = (at + 1) & (r->all_slot_count - 1)) {
+        const recorded *item = &r->all[r->slots[at] - 1];
+        if (item->key == key && !strcmp(item->text, text) && !strcmp(item->problem, problem))
+            break;
+    }
+    return &r->slots[at];
+}
+
+// Room for one more, in both tables.
+static bool reserve(replay *r)
+{
+    void *all = r->all;
+    const bool grown = r->count < UINT32_MAX / 4 &&
+                       upc_grow(r->env, &all, &r->capacity, r->count + 1, sizeof *r->all);
+    r->all = all;
+    if (!grown || (r->count + 1) * 2 <= r->all_slot_count)
+        return grown;
+    const size_t wanted = r->all_slot_count ? r->all_slot_count * 2 : 64;
+    uint32_t *slots = upc_alloc_array(r->env, wanted, sizeof *slots);
+    if (!slots)
+        return false;
+    upc_free(r->env, r->slots);
+    r->slots = slots;
+    r->all_slot_count = wanted;
+    for (size_t i = 0; i < r->count; i++)
+        *item_slot(r, r->all[i].key, r->all[i].problem, r->all[i].text) = (uint32_t)i + 1;
+    return true;
+}
+
 // The item for a candidate, added where there is none yet. NULL: without memory.
 static recorded *item_for(replay *r, const char *problem, const char *text)
 {
     const uint64_t key = upc_hash(text, strlen(text), upc_hash(problem, strlen(problem), 0));
-    for (size_t i = r->count; i-- > 0;) // files have what belongs together close together
-        if (r->all[i].key == key && !strcmp(r->all[i].text, text) && !strcmp(r->all[i].problem, problem))
-            return &r->all[i];
-    void *all = r->all;
-    const bool room = upc_grow(r->env, &all, &r->capacity, r->count + 1, sizeof *r->all);
-    r->all = all;
+    const bool room = reserve(r);
+    uint32_t *slot = room ? item_slot(r, key, problem, text) : NULL;
+    if (slot && *slot)
+        return &r->all[*slot - 1];
     recorded made = {.key = key, .problem = upc_strdup(r->env, problem), .text = upc_strdup(r->env, text)};
     if (!room || !made.problem || !made.text) {
         upc_free(r->env, made.problem);
@@ -76,6 +110,7 @@ static recorded *item_for(replay *r, const char *problem, const char *text)
         return NULL;
     }
     r->all[r->count] = made;
+    *slot = (uint32_t)r->count + 1;
     return &r->all[r->count++];
 }
 
@@ -361,6 +396,13 @@ static upconv_status try_candidate(void *self, const upc_proposal *proposal, con
     return UPCONV_OK;
 }
 
+static upconv_status see(void *self, const upc_proposal *proposal)
+{
+    (void)self;
+    (void)proposal;
+    return UPCONV_OK;
+}
+
 static upconv_status set_base(void *self, const upc_candidate *candidate)
 {
     (void)self;
@@ -368,7 +410,7 @@ static upconv_status set_base(void *self, const upc_candidate *candidate)
     return UPCONV_OK;
 }
 
-static const upc_trial_calls calls = {open_problem, try_candidate, set_base, close_problem, destroy};
+static const upc_trial_calls calls = {open_problem, try_candidate, see, set_base, close_problem, destroy};
 
 upconv_status upc_trial_replay(const upc_env *env, const char *text, size_t size, const char *keep, upc_trial *trial)
 {

@@ -6,6 +6,8 @@
 const upc_rung upc_rungs[UPC_RUNGS] = {{5, 250000000}, {11, 700000000}, {41, 2000000000}};
 const upc_rung upc_quick_rungs[UPC_RUNGS] = {{3, 10000000}, {5, 30000000}, {11, 100000000}};
 
+enum { NEAR = 48 }; // candidates near guesses that were discarded, before one of these is taken as it is
+
 static const double least_noise = 0.005, most_noise = 0.03;
 
 static uint64_t hash_of(const upc_candidate *candidate)
@@ -182,12 +184,34 @@ bool upc_search_seed(upc_search *search, upc_candidate *candidate)
     return false;
 }
 
-// The guesses in turn, until one of them is right.
+// Near the guesses that were discarded, the nearest first: one that spills has neighbours that keep fewer sums.
+static bool near_guesses(upc_search *search, upc_candidate *candidate)
+{
+    for (size_t i = 0; i < search->count && search->near < NEAR; i++)
+        if (search->entry[i].verdict == UPCONV_TUNE_DISCARDED &&
+            upc_search_neighbour(search, &search->entry[i], candidate)) {
+            search->near++;
+            return true;
+        }
+    return false;
+}
+
+// The guesses in turn, until one of them is right; then what is near them. At last the first that was discarded, as it is: on a rung
+// of its own, by which a journal tells this from the first time.
 static bool next_base(upc_search *search, upc_proposal *proposal)
 {
+    *proposal = (upc_proposal){.rung = UPC_RUNGS - 1, .base = true};
     for (int i = search->guess_at; i < search->seed_count; i++)
         if (!upc_search_known(search, &search->seeds[i])) {
-            *proposal = (upc_proposal){search->seeds[i], UPC_RUNGS - 1, true};
+            proposal->candidate = search->seeds[i];
+            return true;
+        }
+    if (near_guesses(search, &proposal->candidate))
+        return true;
+    for (int i = search->guess_at; i < search->seed_count && !search->resorted; i++)
+        if (upc_search_verdict(search, &search->seeds[i]) == UPCONV_TUNE_DISCARDED) {
+            search->resorted = true;
+            *proposal = (upc_proposal){search->seeds[i], UPC_RUNGS - 2, true, true};
             return true;
         }
     return false;

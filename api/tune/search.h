@@ -32,6 +32,7 @@ typedef struct upc_proposal {
     upc_candidate candidate;
     int rung;
     bool base; // the reference of all others: to be timed with itself
+    bool anyhow; // base: also where it spills, for want of one that does not
 } upc_proposal;
 
 typedef struct upc_search_params {

@@ -116,8 +116,7 @@ static bool draw_likely(upc_search *search, int one, upc_candidate *candidate)
     return found > 0;
 }
 
-// The next neighbour of an entry that was not tried: one knob, to its next legal value up or down.
-static bool next_neighbour(upc_search *search, upc_search_entry *entry, upc_candidate *candidate)
+bool upc_search_neighbour(upc_search *search, upc_search_entry *entry, upc_candidate *candidate)
 {
     const int moves = 2 * search->space->solver[entry->candidate.solver].knob_count;
     if (entry->cursor == 0 && moves)
@@ -147,7 +146,7 @@ static bool descend(upc_search *search, upc_candidate *candidate)
         }
         if (!from)
             return false;
-        if (next_neighbour(search, from, candidate))
+        if (upc_search_neighbour(search, from, candidate))
             return true;
     }
 }

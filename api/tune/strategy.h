@@ -21,6 +21,8 @@ struct upc_search {
     double noise;      // of the base against itself: what is nearer to the best is no better
     size_t improved;   // count when the best was last found
     size_t fruitless;  // candidates since, without those that were discarded before they ran
+    int near;      // candidates proposed as the base because they are near a guess
+    bool resorted; // a base was proposed that is to be used anyhow
     bool closed;
     upc_candidate walk; // exhaustive: where it is
     int injected;       // proposals since one was drawn
@@ -38,6 +40,8 @@ extern const int upc_strategy_count;
 
 bool upc_search_known(const upc_search *search, const upc_candidate *candidate);
 uint64_t upc_search_draw(upc_search *search, uint64_t below); // 0 .. below - 1
+// The next neighbour of an entry that was not tried: one knob, to its next legal value up or down.
+bool upc_search_neighbour(upc_search *search, upc_search_entry *entry, upc_candidate *candidate);
 // The next seed that is legal and was not tried.
 bool upc_search_seed(upc_search *search, upc_candidate *candidate);
 

@@ -24,6 +24,8 @@ typedef struct upc_trial_calls {
     // verdict is the candidate's.
     upconv_status (*attempt)(void *self, const upc_proposal *proposal, const upc_announce *announce,
                              upc_outcome *outcome);
+    // A candidate whose outcome is known already, in the place where it would have been tried: later ones may be the same as it.
+    upconv_status (*see)(void *self, const upc_proposal *proposal);
     // The reference of the others from now on, known to be good. false: it cannot be made, for want of memory say.
     upconv_status (*base)(void *self, const upc_candidate *candidate);
     void (*close)(void *self); // what open prepared; also when it failed

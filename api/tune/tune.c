@@ -114,7 +114,7 @@ static upconv_status open_journal(upc_tune *run)
     const upconv_tune_params *p = &run->params;
     const uint32_t mode[4] = {p->verify_only, p->dry_run, p->sustained, p->dynamic_weights};
     const upc_journal_params params = {
-        .path = p->dry_run && !run->context->env.statistics ? NULL : p->journal, // then nothing is at risk
+        .path = p->dry_run && !run->context->env.statistics && !p->printed_spills ? NULL : p->journal, // then nothing is at risk
         .info = run->trial.info,
         .identity = identity(run),
         .mode = upc_hash(mode, sizeof mode, 1),
@@ -125,6 +125,24 @@ static upconv_status open_journal(upc_tune *run)
         .rehearsal = p->replay != NULL,
     };
     return upc_journal_open(&run->context->env, &params, &run->journal);
+}
+
+upconv_status upc_tune_measure_peaks(upc_tune *run)
+{
+    bool twice; // no phone's driver shall keep a run from its work because it cannot do this
+    upconv_status status = upc_journal_begin_peaks(run->journal, &twice);
+    upconv_peaks found = {.struct_size = sizeof found};
+    if (status || twice)
+        return status;
+    status = upconv_device_peaks(run->context, &found);
+    if (!status) {
+        run->peaks.f32_gflops = UPC_MAX(run->peaks.f32_gflops, found.f32_gflops);
+        run->peaks.f16_gflops = UPC_MAX(run->peaks.f16_gflops, found.f16_gflops);
+        run->peaks.copy_gbytes = UPC_MAX(run->peaks.copy_gbytes, found.copy_gbytes);
+        return upc_journal_add_peaks(run->journal, &run->peaks);
+    }
+    const bool over = status == UPCONV_ERROR_DEVICE_LOST || status == UPCONV_ERROR_TIMEOUT;
+    return over ? status : UPCONV_OK; // without them nobody knows how near the roofline is, no more
 }
 
 // What the device can do at most: from the journal, else measured where the budget is worth it.
@@ -138,17 +156,15 @@ static upconv_status find_peaks(upc_tune *run)
     }
     if (p->dry_run || p->verify_only || !worth || upc_journal_peaks(run->journal, &run->peaks))
         return UPCONV_OK;
-    bool twice; // no phone's driver shall keep a run from its work because it cannot do this
-    upconv_status status = upc_journal_begin_peaks(run->journal, &twice);
-    if (status || twice)
-        return status;
-    run->peaks.struct_size = sizeof run->peaks;
-    status = upconv_device_peaks(run->context, &run->peaks);
-    if (!status)
-        return upc_journal_add_peaks(run->journal, &run->peaks);
-    run->peaks = (upconv_peaks){0};
-    const bool over = status == UPCONV_ERROR_DEVICE_LOST || status == UPCONV_ERROR_TIMEOUT;
-    return over ? status : UPCONV_OK; // without them nobody knows how near the roofline is, no more
+    return upc_tune_measure_peaks(run);
+}
+
+static void listen_to_driver(upc_tune *run)
+{
+    pthread_mutex_lock(&run->context->programs.lock);
+    run->context->listener.spills = run->params.printed_spills;
+    run->context->listener.user = run->params.user;
+    pthread_mutex_unlock(&run->context->programs.lock);
 }
 
 static upconv_status prepare(upc_tune *run, const upconv_tune_params *given)
@@ -157,6 +173,7 @@ static upconv_status prepare(upc_tune *run, const upconv_tune_params *given)
     if (status || (status = check(&run->params)) || (status = upc_context_check(run->context)))
         return status;
     upconv_tune_params *p = &run->params;
+    listen_to_driver(run);
     run->budget_ns = p->budget_ns == UPCONV_TUNE_EXHAUSTIVE ? 0 : p->budget_ns ? p->budget_ns : 60000000000;
     if (!p->strategy)
         p->strategy = p->dry_run || !run->budget_ns ? "exhaustive" : p->verify_only ? "random" : "descent";
@@ -168,6 +185,8 @@ static upconv_status prepare(upc_tune *run, const upconv_tune_params *given)
 
 static void finish(upc_tune *run)
 {
+    run->params.printed_spills = NULL;
+    listen_to_driver(run);
     upc_output_close(&run->output);
     upc_journal_close(run->journal);
     if (run->trial.calls)

@@ -134,6 +134,11 @@ typedef struct upconv_tune_params {
     upconv_tune_fn event;   // NULL: nobody listens
     void *user;
     upconv_tune_summary *summaries; // NULL, or problem_count of them, given back; set struct_size of the first
+    // Some drivers say only on standard error that registers spill (Mesa's for Mali: BIFROST_MESA_DEBUG=shaderdb). Who reads
+    // what is printed there gives a function that returns the spills printed since it was called last, 0 for none; it
+    // is called with `user`, before and after every compilation. They then count as the driver's statistics do, also without
+    // `statistics`. NULL: nobody reads it.
+    double (*printed_spills)(void *user);
 } upconv_tune_params;
 
 // What the whole run came to.
@@ -167,6 +172,8 @@ typedef struct upconv_tune_culprit {
     uint32_t found;      // 0: nothing is open, and nothing was written
     int64_t pid;
     int64_t cost_ns;     // set by the caller: what the attempt took of the budget; 0: not known
+    uint32_t stuck;      // set by the caller: 1: the worker was killed and the kernel does not let it go, so that it holds the
+                         // journal's lock for ever; that is passed over
 } upconv_tune_culprit;
 
 // For a supervisor whose worker has ended before its time: writes `verdict` (CRASHED or HUNG; NONE: it was not the

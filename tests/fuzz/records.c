@@ -25,7 +25,7 @@ static void look_up(fake_context *fake, const char *notation)
     require(upconv_problem_parse(notation, &given, NULL) == UPCONV_OK, "a problem");
     require(upc_problem_from(&given, &problem) == UPCONV_OK, "a problem");
     const upc_facts *facts = &fake->context.facts;
-    if (!upc_tuning_find(fake->context.tuning, &problem, facts, &record))
+    if (!upc_tuning_find(fake->context.tuning, &problem, facts, NULL, &record))
         return;
     require(!record.solver->refuse(&problem, facts, sentence), "a solver that takes the problem");
     require(!record.solver->legal(&problem, facts, &record.config, sentence), "a legal configuration");
