@@ -12,7 +12,7 @@ static const double nearest_cut_off = 3.0;
 // What was fastest for another problem is taken in place of the cost model's default where the cost model expects it to take no
 // more than this part of the default's time here, both by itself and corrected by what was measured there; or where
 // the correction alone promises much more. In between, records of near problems were as often worse as better (docs/records.md).
-static const double agreed = 0.97, promised = 0.75;
+static const double agreed = 0.97, promised = 0.8;
 
 typedef struct tuning_query {
     const upc_problem *problem;

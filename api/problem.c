@@ -458,6 +458,33 @@ double upc_problem_macs(const upc_problem *problem)
     return (double)upc_input_elements(problem) * (double)problem->ocg * kernel;
 }
 
+// How many triples of output, input and tap there are on an axis.
+static double meetings(const upc_axis *axis)
+{
+    const bool by_input = axis->stride > 1; // then step is 1, and the other way round
+    const int64_t by = by_input ? axis->stride : axis->step, count = by_input ? axis->in : axis->out;
+    const int64_t most = by_input ? axis->out : axis->in;
+    double sum = 0;
+    for (int64_t k = 0; k < axis->kernel; k++) {
+        const int64_t away = k * axis->dilation - axis->pad, shift = by_input ? away : -away;
+        // positions p of 0 .. count - 1 for which p * by + shift is one of 0 .. most - 1
+        const int64_t first = shift >= 0 ? 0 : upc_ceil_div(-shift, by);
+        const int64_t behind = shift >= most ? 0 : upc_ceil_div(most - shift, by);
+        sum += (double)UPC_MAX(UPC_MIN(behind, count) - UPC_MIN(first, count), 0);
+    }
+    return sum;
+}
+
+double upc_problem_needed_macs(const upc_problem *problem)
+{
+    double macs = upc_problem_macs(problem);
+    for (int a = 0; a < 3 && macs > 0; a++) {
+        const upc_axis *axis = &problem->axis[a];
+        macs *= meetings(axis) / ((double)(problem->op == UPCONV_CONV ? axis->out : axis->in) * (double)axis->kernel);
+    }
+    return macs;
+}
+
 upconv_status upconv_problem_sizes(const upconv_problem *problem, upconv_sizes *sizes)
 {
     if (!sizes)

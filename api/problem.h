@@ -128,6 +128,8 @@ uint64_t upc_filter_elements(const upc_problem *problem);  // of the filter that
 // Multiply-adds as GFLOPS counts them: batch * in extents * kernel * in_channels * out_channels / groups; of a convolution with its
 // output's extents.
 double upc_problem_macs(const upc_problem *problem);
+// Of these, the ones that an output depends on: without those that meet padding, or what is cut off.
+double upc_problem_needed_macs(const upc_problem *problem);
 
 // The tensor that UPCONV_INDICES lies like: unpooling's input, pooling's output.
 static inline bool upc_indices_in(const upc_problem *problem) { return problem->op == UPCONV_MAX_UNPOOL; }

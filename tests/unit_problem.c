@@ -1,6 +1,7 @@
 // The rules of upconv_problem: each broken once, with the sentence checked; sizes; the order of filters.
 #include "../api/ops.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -417,6 +418,33 @@ static void test_filter_strides(void **state)
 }
 
 // A convolution is a transposed convolution with a step, and back again.
+// Counted by the definition.
+static void test_needed_macs(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "ic3oc5_ih6oh12kh4sh2ph1", "ic3oc5_ih7oh7kh3sh1ph2dh1", "mb2g2ic4oc4_ih3oh40kh3sh5ph0", "ic2oc2_ih9oh5kh5sh2ph7",
+        "ic3oc5_id4od8kd2sd2pd0_ih5oh10kh4sh2ph1_iw7ow7kw3sw1pw1", "conv:ic3oc5_ih11kh4sh2ph1", "conv:ic3oc5_ih11kh3sh3ph2dh2",
+        "conv:ic1oc1_ih1oh5kh1sh1ph2", "gradfilter:ic3oc5_ih6oh12kh4sh2ph1"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        upconv_problem given = {sizeof given};
+        upc_problem p;
+        assert_int_equal(upconv_problem_parse(texts[i], &given, NULL), UPCONV_OK);
+        assert_int_equal(upc_problem_from(&given, &p), UPCONV_OK);
+        double macs = (double)(p.batch * p.groups * p.icg * p.ocg);
+        for (int a = 0; a < 3; a++) {
+            double meet = 0;
+            for (int64_t o = 0; o < p.axis[a].out; o++)
+                for (int64_t k = 0; k < p.axis[a].kernel; k++)
+                    meet += upc_axis_source(&p.axis[a], o, k) >= 0;
+            macs *= meet;
+        }
+        if (fabs(upc_problem_needed_macs(&p) - macs) > 1e-9 * macs)
+            fail_msg("%s: %g, not %g", texts[i], upc_problem_needed_macs(&p), macs);
+        assert_true(upc_problem_needed_macs(&p) <= upc_problem_macs(&p) * (1 + 1e-9));
+    }
+}
+
 static void test_convolution(void **state)
 {
     (void)state;
@@ -447,7 +475,7 @@ int main(void)
         cmocka_unit_test(test_overflow),       cmocka_unit_test(test_canonical),
         cmocka_unit_test(test_filter_strides), cmocka_unit_test(test_layouts),
         cmocka_unit_test(test_pitches),        cmocka_unit_test(test_pitch_rules),
-        cmocka_unit_test(test_places),         cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_places),         cmocka_unit_test(test_needed_macs), cmocka_unit_test(test_convolution),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static void describe(job *j)
         others += (double)(upc_indices_in(p) ? upc_input_elements(p) : upc_output_elements(p));
     if (upc_op_of(p->op)->result != UPC_RESULT_TENSOR)
         others += (double)upc_output_elements(&result);
-    summary->flops = 2 * upc_problem_macs(p);
+    summary->flops = 2 * upc_problem_needed_macs(p);
     summary->bytes = (inputs + outputs + (double)upc_weights_elements(p)) * (double)upc_type_bytes(p->type) + others * 4;
     const double gflops = p->sum_type == UPCONV_F16 && peaks->f16_gflops > 0 ? peaks->f16_gflops : peaks->f32_gflops;
     if (gflops > 0 && peaks->copy_gbytes > 0)

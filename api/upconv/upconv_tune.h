@@ -48,7 +48,7 @@ typedef struct upconv_tune_summary {
     double default_us, tuned_us;  // the winner's is its ratio to the default times the default's
     double gain;                  // default_us / tuned_us
     double spread;                // of the winner's ratios, as a part of their median
-    double flops, bytes;          // of one execution; multiply-adds counted as two, tensors once
+    double flops, bytes;          // of one execution; multiply-adds that an output depends on, counted as two; tensors once
     double roofline_us;           // the shortest time that the device's peaks allow; 0: not known
     double default_share, tuned_share; // roofline_us / default_us, roofline_us / tuned_us; 0: not known
     double space;                 // legal candidates where they were counted, else all combinations of knobs
