@@ -45,6 +45,7 @@ typedef struct attempt {
     const upc_proposal *proposal;
     const upc_announce *announce;
     upc_outcome *outcome;
+    uint64_t heat_ns; // that the device was kept busy beforehand: not this candidate's cost, nor the budget's
     bool cancelled;
 } attempt;
 
@@ -285,8 +286,10 @@ static upconv_status bench(attempt *a)
     // said apart: it takes minutes, and who watches must not take that for a hang
     if (cold && !announced(a, false, "heat", &status))
         return status;
+    const uint64_t start = upc_now_ns();
     if (cold && (status = upc_bench_heat(l->bed, reference)))
         return failed(a->outcome, status);
+    a->heat_ns = cold ? upc_now_ns() - start : 0;
     if (!announced(a, false, "time", &status))
         return status;
     const upc_rung *rung = &(l->params.quick ? upc_quick_rungs : upc_rungs)[a->proposal->rung];
@@ -402,7 +405,7 @@ static upconv_status try_candidate(void *self, const upc_proposal *proposal, con
         status = bench(&a);
     if (good(&a) && !status && !outcome->samples)
         outcome->reason[0] = 0;
-    outcome->cost_ns = (int64_t)(upc_now_ns() - start);
+    outcome->cost_ns = (int64_t)(upc_now_ns() - start - a.heat_ns);
     return status;
 }
 

@@ -126,7 +126,8 @@ typedef struct upconv_tune_params {
     uint32_t verify_only;   // 1: nothing is timed
     uint32_t dry_run;       // 1: the candidates are listed through the callback and nothing is run; where the context
                             // was made with statistics = 1 they are compiled, and discarded by what the driver says
-    uint32_t sustained;     // 1: times count after the device has been kept busy until it grows no slower
+    uint32_t sustained;     // 1: times count after the device has been kept busy until it grows no slower, for 20 s up to 3
+                            // minutes, once a run, which come beside the budget
     int64_t run_timeout_ns;     // of one wait; 0: 10 s. What hangs cannot be killed: the context is given up
     int64_t compile_timeout_ns; // a candidate that took longer to compile is discarded; 0: 60 s
     uint64_t workspace_limit;   // as in upconv_plan_params
