@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tool_tune_faults.py PROGRAM --backend opencl|vulkan --shaders FOLDER [--full]: `upconv tune` over candidates that crash the process,
+"""tool_tune_faults.py PROGRAM --backend opencl|vulkan --shaders FOLDER [--unkillable MODULE] [--full]: `upconv tune` over candidates that crash the process,
 hang, and compute wrong: planted into a copy of the kernels (UPCONV_SHADERS). All are survived, named, and recorded, and the next run
 does not try those again that crash or hang."""
 import argparse
@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 
 from tool_testing import Program, Tally
 
@@ -97,6 +98,29 @@ def endless_compiler(run, tally, backend, shaders, folder):
                     lines[1]["summary"]["restarts"] == 1 and "did not end within 3 s" in got.stderr, str(failures) + got.stderr)
 
 
+def unkillable(run, tally, backend, shaders, folder, module):
+    """A worker that the kernel does not let go: the run gives up in time, with the verdict on record, and the next one goes on behind it."""
+    space, default = held_space(run, backend)
+    tile = 3 if default != 3 else 4
+    plant(shaders, os.path.join(folder, "stuck"), {f"TILE == {tile}": ENDLESS})
+    records = os.path.join(folder, "stuck.jsonl")
+    words = ["tune", "--backend", backend, LAYER, "--space", space, "--strategy", "exhaustive", "--budget", "exhaustive",
+             "--records", records, "--compile-timeout", 1, "--json"]
+    planted = {"UPCONV_SHADERS": os.path.join(folder, "stuck")}
+    begun = time.monotonic()
+    got = run(*words, **planted, LD_PRELOAD=module)
+    name = f"a worker that cannot be ended on {backend}"
+    tally.check(f"{name}: the run ends", got.returncode == 1 and "cannot be ended" in got.stderr and len(got.stdout.splitlines()) == 2 and
+                time.monotonic() - begun < 120, f"{got.returncode} {got.stdout} {got.stderr}")
+    with open(records + ".journal", encoding="utf-8") as file:
+        hung = [tile_of(line["candidate"]) for line in map(json.loads, file) if line.get("done") == "hang"]
+    tally.check(f"{name}: recorded", hung == [tile], str(hung))
+    again = run(*words, "--resume", **planted)
+    lines = [json.loads(line) for line in again.stdout.splitlines()]
+    tally.check(f"{name}: the next run goes on", again.returncode == 0 and len(lines) == 2 and lines[0]["hung"] == 1 and
+                lines[1]["summary"]["restarts"] == 0, again.stdout + again.stderr)
+
+
 def default_crashes(run, tally, backend, shaders, folder):
     """Even the default may crash: the run goes on and finds something."""
     plant(shaders, os.path.join(folder, "default"), {"1": CRASH[backend]})
@@ -112,6 +136,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--backend", action="append")
     parser.add_argument("--shaders", required=True)
+    parser.add_argument("--unkillable", metavar="MODULE", help="to be preloaded: nothing can be killed")
     parser.add_argument("--full", action="store_true")
     arguments = parser.parse_args()
     run, tally = Program(arguments.program), Tally()
@@ -125,6 +150,8 @@ def main():
             all_at_once(run, tally, name, arguments.shaders, folder)
             if name == "vulkan":
                 endless_compiler(run, tally, name, arguments.shaders, folder)
+            if name == "vulkan" and arguments.unkillable:
+                unkillable(run, tally, name, arguments.shaders, folder, os.path.abspath(arguments.unkillable))
             if arguments.full:
                 default_crashes(run, tally, name, arguments.shaders, folder)
         finally:

@@ -657,7 +657,7 @@ typedef enum upconv_tier {
     UPCONV_TIER_MEASURED,  // timed while this plan was made
     UPCONV_TIER_EXACT,     // a tuning record of this problem, device and driver
     UPCONV_TIER_DRIVER,    // a tuning record of this problem and device, under another driver; verified under this one
-    UPCONV_TIER_NEAREST,   // a tuning record of the nearest problem of its class on this device
+    UPCONV_TIER_NEAREST,   // a tuning record of the nearest problem of its class on this device that promises more than the model's
     UPCONV_TIER_FAMILY,    // a tuning record of the nearest problem of its class on a device of the same generation of one maker
     UPCONV_TIER_VENDOR,    // the same of any device of this maker
     UPCONV_TIER_FORCED,    // params or UPCONV_SOLVER named the solver
