@@ -353,6 +353,8 @@ static upconv_status copy(const upconv_plan *plan, upconv_role role, upc_memory 
         upc_tensor_form form;
         const upc_tensor *tensor = role_tensor(plan, role, &form);
         upc_tensor_copy(&form, tensor, to, from);
+        if (!in) // where kernels write nothing stands what an earlier call left
+            upc_tensor_clear_filling(&form, tensor, to);
     } else {
         memcpy(to, from, role_bytes(plan, role));
     }

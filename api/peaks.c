@@ -221,29 +221,61 @@ static upconv_status copy_measure(probe *p, const upc_launch *launch, uint64_t b
     return measure(p, &m, best);
 }
 
-static upconv_status copy_rate(probe *p, double *best)
+// How an item copies: `each` vectors. Processors behind OpenCL get long runs of vectors as wide as theirs, and stores past the caches,
+// which what only writes has need of: a line of memory is then not read before it is written.
+typedef struct copy_shape {
+    uint64_t each;
+    int32_t vector, past; // vector 0: of four, not side by side
+} copy_shape;
+
+static const copy_shape any_shapes[] = {{COPY_EACH, 0, 0}};
+static const copy_shape long_shapes[] = {{COPY_EACH, 0, 0}, {64, 16, 0}, {64, 16, 1}, {64, 8, 1}};
+
+static upconv_status copy_shape_rate(probe *p, const copy_shape *shape, uint64_t room, double *best)
 {
     const upc_facts *facts = &p->context->facts;
-    uint64_t bytes = UPC_MIN(p->memory[0]->bytes, facts->info.limits.binding_bytes);
-    if (facts->info.backend == UPCONV_BACKEND_CPU) {
-        const upc_peak_work work = {.threads = upc_processors(), .bytes = bytes};
-        return copy_measure(p, &(upc_launch){.host = upc_peak_host_copy, .host_arg = &work}, bytes, best);
-    }
-    const uint64_t most = UPC_MAX(bytes / (VECTOR_BYTES * COPY_EACH), 1);
-    const uint32_t local = (uint32_t)UPC_MIN(most, UPC_MIN(128, facts->info.limits.group_size));
+    const uint64_t item = shape->each * (shape->vector ? (uint64_t)shape->vector * 4 : VECTOR_BYTES);
+    const uint64_t most = UPC_MAX(room / item, 1);
+    const uint32_t local = shape->vector ? 1 : (uint32_t)UPC_MIN(most, UPC_MIN(128, facts->info.limits.group_size));
     const uint64_t groups = UPC_MIN(most / local, facts->info.limits.group_count);
     const int32_t items = (int32_t)(groups * local);
-    bytes = (uint64_t)items * VECTOR_BYTES * COPY_EACH;
+    if ((uint64_t)items * item > room && shape->vector)
+        return UPCONV_OK; // not even one fits
     upc_program_desc desc;
     upc_program_desc_init(&desc, "peak_copy", (const uint32_t[3]){local, 1, 1}, 2);
+    if (shape->vector) {
+        upc_program_param(&desc, "VEC", UPC_PARAM_DEFINE, shape->vector);
+        upc_program_param(&desc, "EACH", UPC_PARAM_DEFINE, (int32_t)shape->each);
+        upc_program_param(&desc, "PAST", UPC_PARAM_DEFINE, shape->past);
+        upc_program_param(&desc, "ACT", UPC_PARAM_DEFINE, 0);
+        upc_program_param(&desc, "IN_STORE", UPC_PARAM_DEFINE, 32);
+        upc_program_param(&desc, "OUT_STORE", UPC_PARAM_DEFINE, 32);
+    }
     upc_program_arg(&desc, "ITEMS");
     upconv_status status = make_program(p, &desc);
     if (status)
         return status;
     const upc_launch launch = {
         .program = p->program, .groups = {(uint32_t)groups, 1, 1}, .args = &items, .arg_count = 1};
-    status = copy_measure(p, &launch, bytes, best);
+    status = copy_measure(p, &launch, (uint64_t)items * item, best);
     drop_program(p);
+    return status;
+}
+
+static upconv_status copy_rate(probe *p, double *best)
+{
+    const upc_facts *facts = &p->context->facts;
+    const uint64_t bytes = UPC_MIN(p->memory[0]->bytes, facts->info.limits.binding_bytes);
+    if (facts->info.backend == UPCONV_BACKEND_CPU) {
+        const upc_peak_work work = {.threads = upc_processors(), .bytes = bytes};
+        return copy_measure(p, &(upc_launch){.host = upc_peak_host_copy, .host_arg = &work}, bytes, best);
+    }
+    const bool processor = facts->family == UPC_FAMILY_CPU && facts->info.backend == UPCONV_BACKEND_OPENCL;
+    const copy_shape *shapes = processor ? long_shapes : any_shapes;
+    const size_t count = processor ? UPC_COUNT(long_shapes) : UPC_COUNT(any_shapes);
+    upconv_status status = UPCONV_OK;
+    for (size_t i = 0; i < count && !status; i++)
+        status = copy_shape_rate(p, &shapes[i], bytes, best);
     return status;
 }
 

@@ -59,6 +59,8 @@ void upc_tensor_pitch(const upc_tensor_form *form, const upc_tensor *tensor, upc
 bool upc_tensor_fours(const upc_tensor_form *form, const upc_tensor *tensor);
 // Copies the elements between two tensors that lie alike; what lies between them stays as it is.
 void upc_tensor_copy(const upc_tensor_form *form, const upc_tensor *tensor, void *to, const void *from);
+// Zeros for the channels that fill up the last block of an NC4HW4 tensor.
+void upc_tensor_clear_filling(const upc_tensor_form *form, const upc_tensor *tensor, void *to);
 
 // What only UPCONV_RESIZE has. scale: 0 stands for out / in.
 typedef struct upc_resize {

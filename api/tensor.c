@@ -137,3 +137,16 @@ void upc_tensor_copy(const upc_tensor_form *form, const upc_tensor *tensor, void
         }
     }
 }
+
+void upc_tensor_clear_filling(const upc_tensor_form *form, const upc_tensor *tensor, void *to)
+{
+    const int64_t known = form->channels % 4;
+    if (form->layout != UPCONV_NC4HW4 || !known)
+        return;
+    for (int64_t n = 0; n < form->batch; n++)
+        for (int64_t i = 0; i < form->extent[0] * form->extent[1] * form->extent[2]; i++) {
+            const int64_t w = i % form->extent[2], h = i / form->extent[2] % form->extent[1];
+            const int64_t at = upc_tensor_at(tensor, n, form->channels, i / form->extent[2] / form->extent[1], h, w);
+            memset((char *)to + (size_t)at * form->element_bytes, 0, (size_t)(4 - known) * form->element_bytes);
+        }
+}

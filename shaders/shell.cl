@@ -107,6 +107,7 @@
 // Vectors of VEC elements, where a kernel has them: at any element, not only at multiples of VEC.
 #ifdef VEC
 #define realv                 UPC_CAT(float, VEC)
+#define intv                  UPC_CAT(int, VEC)
 #define SPLATV(s)             ((realv)(s))
 #define UPC_GETV32(b, i)      UPC_CAT(vload, VEC)(0, (b) + (i))
 #define UPC_GETV16(b, i)      UPC_CAT(vload_half, VEC)(0, (b) + (i))
@@ -119,18 +120,143 @@
 #define DST_STOREV(b, i, v)   UPC_CAT(UPC_PUTV, OUT_STORE)(b, i, v)
 #define KEEPV(array, i, v)    UPC_CAT(vstore, VEC)(v, 0, (array) + (i));
 #define WHERE_LESS(x, y, a, b) ((x) < (y) ? (a) : (b))
-// a.0 b.0 a.1 b.1 ... of the lower and of the upper halves
+// Arrays of an item's own, and one from element i of another on; their elements: one, four, VEC; and four from anywhere in src.
+#define ARRAY(type, name, n)  type name[n] __attribute__((aligned(64)));
+#define MINE(type, name, array, i) type *const name = (array) + (i);
+#define TAKE1(array, i)       array[i]
+#define TAKE4(array, i)       vload4(0, (array) + (i))
+#define TAKEV(array, i)       UPC_CAT(vload, VEC)(0, (array) + (i))
+// One store for a vector, where some libraries' vstore makes several; an element's alignment is all that it has.
+typedef realv upc_loose __attribute__((aligned(4)));
+typedef intv upc_loose_ints __attribute__((aligned(4)));
+#define HOLDV(array, i, v)    *(upc_loose *)((array) + (i)) = (v);
+#define KEEP1(array, i, v)    array[i] = (v);
+#define KEEP4(array, i, v)    vstore4(v, 0, (array) + (i));
+#define INT_HOLDV(array, i, v) *(upc_loose_ints *)((array) + (i)) = (v);
+#define INT_KEEP1             KEEP1
+#define INT_KEEP4             KEEP4
+#define UPC_GETU4_32(b, i)    vload4(0, (b) + (i))
+#define UPC_GETU4_16(b, i)    vload_half4(0, (b) + (i))
+#define SRC_LOADU4(b, i)      UPC_CAT(UPC_GETU4_, IN_STORE)(b, i)
+// n elements of such an array into dst, from i on, in whole vectors past the caches where the compiler has a way to say so: a line of
+// memory that is written as a whole then need not be read first. Whoever waits for the kernel takes a lock, which orders such stores.
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define UPC_PAST(v, p)        __builtin_nontemporal_store(v, p)
+#endif
+#endif
+#ifndef UPC_PAST
+#define UPC_PAST(v, p)        *(p) = (v)
+#endif
+// Asks for what will be read soon, from element i on for n elements: processors look ahead for themselves, but not into the next page.
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#define UPC_SOON(p)           __builtin_prefetch(p)
+#endif
+#endif
+#ifndef UPC_SOON
+#define UPC_SOON(p)
+#endif
+#define SOON(b, i, n)                                                           \
+    for (int upc_s = 0; upc_s < (n); upc_s += 64 / UPC_CAT(UPC_BYTES, IN_STORE)) \
+        UPC_SOON((b) + (i) + upc_s);
+#define UPC_BYTES32           4
+#define UPC_BYTES16           2
+#define UPC_PASTV32(b, i, v)  UPC_PAST(v, (__global realv *)((b) + (i)))
+#define UPC_PASTV16(b, i, v)                                                                    \
+    {                                                                                           \
+        UPC_CAT(ushort, VEC) upc_halves;                                                        \
+        UPC_CAT(UPC_CAT(vstore_half, VEC), _rte)(v, 0, (half *)&upc_halves);                    \
+        UPC_PAST(upc_halves, (__global UPC_CAT(ushort, VEC) *)((b) + (i)));                     \
+    }
+#define DST_PASTV(b, i, v)    UPC_CAT(UPC_PASTV, OUT_STORE)(b, i, v)
+#define INT_PASTV(b, i, v)    UPC_PAST(v, (__global intv *)((b) + (i)))
+#define UPC_STREAM(b, i, array, from, n, size, put, past)                                       \
+    {                                                                                           \
+        const int upc_n = n, upc_odd = (int)((size_t)((b) + (i)) / (size) % VEC);               \
+        const int upc_head = upc_odd ? min(upc_n, VEC - upc_odd) : 0;                           \
+        int upc_j = 0;                                                                          \
+        for (; upc_j < upc_head; upc_j++)                                                       \
+            put(b, (i) + upc_j, (array)[(from) + upc_j]);                                       \
+        for (; upc_j + VEC <= upc_n; upc_j += VEC)                                              \
+            past(b, (i) + upc_j, TAKEV(array, (from) + upc_j));                                 \
+        for (; upc_j < upc_n; upc_j++)                                                          \
+            put(b, (i) + upc_j, (array)[(from) + upc_j]);                                       \
+    }
+#define STREAM(b, i, array, from, n) \
+    UPC_STREAM(b, i, array, from, n, UPC_CAT(UPC_BYTES, OUT_STORE), DST_STORE, DST_PASTV)
+#define INT_STREAM(b, i, array, from, n) UPC_STREAM(b, i, array, from, n, 4, INT_STORE, INT_PASTV)
+// op(type, take, load, keep) for the elements of a run of n, `at` counting them: in the machine's vectors, in fours, one by one.
+#define EACH_OF(n, op)                              \
+    {                                               \
+        int at = 0;                                 \
+        for (; at + VEC <= (n); at += VEC)          \
+            op(realv, TAKEV, SRC_LOADV, HOLDV)      \
+        for (; at + 4 <= (n); at += 4)              \
+            op(real4, TAKE4, SRC_LOADU4, KEEP4)     \
+        for (; at < (n); at++)                      \
+            op(real, TAKE1, SRC_LOAD, KEEP1)        \
+    }
+// Integers in the place of such a type; 0, 1, ...; every other element of two vectors, of the second the odd ones; the same of fours.
+#define INTS_OF(type)         UPC_CAT(UPC_INTS_OF_, type)
+#define UPC_INTS_OF_float     int
+#define UPC_INTS_OF_float4    int4
+#define UPC_INTS_OF_float8    int8
+#define UPC_INTS_OF_float16   int16
+#define EVENS_ODDS(a, b)      ((realv)((a).even, (b).odd))
 #if VEC == 4
+#define FOURS_EVENS_ODDS(a, b) (a)
+#define COUNTING              ((intv)(0, 1, 2, 3))
+#elif VEC == 8
+#define FOURS_EVENS_ODDS(a, b) ((realv)((a).lo, (b).hi))
+#define COUNTING              ((intv)(0, 1, 2, 3, 4, 5, 6, 7))
+#else
+#define FOURS_EVENS_ODDS(a, b) ((realv)((a).lo.lo, (a).hi.lo, (b).lo.hi, (b).hi.hi))
+#define COUNTING              ((intv)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#endif
+// a.0 b.0 a.1 b.1 ... of the lower and of the upper halves; a.0 b.0 c.0 a.1 ... of thirds; the same of fours (of whole vectors, where
+// they are fours)
+#if VEC == 4
+#define ZIP_FOURS_LOW(a, b) (a)
+#define ZIP_FOURS_HIGH(a, b) (b)
+#define ZIP3_FOURS_LOW(a, b, c) (a)
+#define ZIP3_FOURS_MIDDLE(a, b, c) (b)
+#define ZIP3_FOURS_HIGH(a, b, c) (c)
 #define ZIP_LOW(a, b)  ((realv)(a.x, b.x, a.y, b.y))
 #define ZIP_HIGH(a, b) ((realv)(a.z, b.z, a.w, b.w))
+#define ZIP3_LOW(a, b, c) ((realv)(a.s0, b.s0, c.s0, a.s1))
+#define ZIP3_MIDDLE(a, b, c) ((realv)(b.s1, c.s1, a.s2, b.s2))
+#define ZIP3_HIGH(a, b, c) ((realv)(c.s2, a.s3, b.s3, c.s3))
 #elif VEC == 8
+#define ZIP_FOURS_LOW(a, b) ((realv)((a).lo, (b).lo))
+#define ZIP_FOURS_HIGH(a, b) ((realv)((a).hi, (b).hi))
+#define ZIP3_FOURS_LOW(a, b, c) ((realv)((a).lo, (b).lo))
+#define ZIP3_FOURS_MIDDLE(a, b, c) ((realv)((c).lo, (a).hi))
+#define ZIP3_FOURS_HIGH(a, b, c) ((realv)((b).hi, (c).hi))
 #define ZIP_LOW(a, b)  ((realv)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3))
 #define ZIP_HIGH(a, b) ((realv)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
+#define ZIP3_LOW(a, b, c) ((realv)(a.s0, b.s0, c.s0, a.s1, b.s1, c.s1, a.s2, b.s2))
+#define ZIP3_MIDDLE(a, b, c) ((realv)(c.s2, a.s3, b.s3, c.s3, a.s4, b.s4, c.s4, a.s5))
+#define ZIP3_HIGH(a, b, c) ((realv)(b.s5, c.s5, a.s6, b.s6, c.s6, a.s7, b.s7, c.s7))
 #else
+#define ZIP_FOURS_LOW(a, b) ((realv)((a).lo.lo, (b).lo.lo, (a).lo.hi, (b).lo.hi))
+#define ZIP_FOURS_HIGH(a, b) ((realv)((a).hi.lo, (b).hi.lo, (a).hi.hi, (b).hi.hi))
+#define ZIP3_FOURS_LOW(a, b, c) ((realv)((a).lo.lo, (b).lo.lo, (c).lo.lo, (a).lo.hi))
+#define ZIP3_FOURS_MIDDLE(a, b, c) ((realv)((b).lo.hi, (c).lo.hi, (a).hi.lo, (b).hi.lo))
+#define ZIP3_FOURS_HIGH(a, b, c) ((realv)((c).hi.lo, (a).hi.hi, (b).hi.hi, (c).hi.hi))
 #define ZIP_LOW(a, b)                                                                                                    \
     ((realv)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
 #define ZIP_HIGH(a, b)                                                                                                   \
     ((realv)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf))
+#define ZIP3_LOW(a, b, c) \
+    ((realv)(a.s0, b.s0, c.s0, a.s1, b.s1, c.s1, a.s2, b.s2, \
+             c.s2, a.s3, b.s3, c.s3, a.s4, b.s4, c.s4, a.s5))
+#define ZIP3_MIDDLE(a, b, c) \
+    ((realv)(b.s5, c.s5, a.s6, b.s6, c.s6, a.s7, b.s7, c.s7, \
+             a.s8, b.s8, c.s8, a.s9, b.s9, c.s9, a.sa, b.sa))
+#define ZIP3_HIGH(a, b, c) \
+    ((realv)(c.sa, a.sb, b.sb, c.sb, a.sc, b.sc, c.sc, a.sd, \
+             b.sd, c.sd, a.se, b.se, c.se, a.sf, b.sf, c.sf))
 #endif
 #endif
 // Integers, where a program defines how they are stored: Q_IN, Q_OUT and Q_W are 8 and 9 for signed and unsigned bytes, 16 for shorts.

@@ -259,6 +259,32 @@ static bool check_output(runner *run, int pass)
     return same || fail(run, "the second run gave other bits than the first");
 }
 
+static void exact_one(void *user, int64_t at, uint64_t logical)
+{
+    (void)logical;
+    ((unsigned char *)user)[at] = 1;
+}
+
+// What fills up blocks of four channels comes back to host memory as zeros.
+static bool check_filling(runner *run)
+{
+    const placed *p = &run->at[UPCONV_OUTPUT];
+    const region *r = &run->regions[p->region];
+    const size_t size = run->test->problem.type == UPCONV_F16 ? 2 : 4;
+    if (!r->host || run->test->problem.out_layout != UPCONV_NC4HW4 || test_op_takes(run->test->problem.op, UPCONV_OUTPUT_GRAD))
+        return true;
+    unsigned char *exact = calloc(p->bytes / size, 1);
+    if (!exact)
+        return fail(run, "no memory for marks");
+    test_each_place(&run->test->problem, false, exact_one, exact);
+    bool zeros = true;
+    for (size_t at = 0; at < p->bytes && zeros; at++)
+        if (run->marks[at] && !exact[at / size] && r->memory[p->offset + at])
+            zeros = fail(run, "byte %zu of the output fills up a block and is %d instead of 0", at, r->memory[p->offset + at]);
+    free(exact);
+    return zeros;
+}
+
 #define FAILED(run, ...) (fail(run, __VA_ARGS__), RANDOM_FAILED)
 
 // Whether what was asked for is what the plan runs.
@@ -330,7 +356,8 @@ static bool run_twice(runner *run)
     for (size_t i = 0; i < UPC_COUNT(given); i++)
         contents(run, given[i]);
     for (int pass = 1; pass <= 2; pass++) {
-        if (!upload(run) || !execute(run) || !download(run) || !check_canaries(run) || !check_output(run, pass))
+        if (!upload(run) || !execute(run) || !download(run) || !check_canaries(run) || !check_filling(run) ||
+            !check_output(run, pass))
             return false;
     }
     return true;

@@ -149,6 +149,26 @@ bool trial_run(trial *t, int least, double seconds, bool warm, samples *times, c
     return status == UPCONV_OK;
 }
 
+// Whether the indices that pooling has found are those that it should have.
+static bool same_indices(trial *t, const int32_t *expected, char *error, size_t error_size)
+{
+    void *got = NULL;
+    uint64_t at = 0;
+    if (upconv_buffer_map(t->indices, UPCONV_MAP_READ, &got) != UPCONV_OK) {
+        snprintf(error, error_size, "%s", upconv_last_error());
+        return false;
+    }
+    bool fine = tensors_compare_indices(&t->tensors, got, expected, &at);
+    if (!fine)
+        snprintf(error, error_size, "index %llu is %ld, on the CPU %ld", (unsigned long long)at, (long)((int32_t *)got)[at],
+                 (long)expected[at]);
+    if (upconv_buffer_unmap(t->indices) != UPCONV_OK && fine) {
+        snprintf(error, error_size, "%s", upconv_last_error());
+        return false;
+    }
+    return fine;
+}
+
 // Compares what lies in the output buffer with the other context's result.
 static bool same_as(trial *t, upconv_context *reference, char *error, size_t error_size)
 {
@@ -188,6 +208,8 @@ static bool same_as(trial *t, upconv_context *reference, char *error, size_t err
         snprintf(error, error_size, "%s", upconv_last_error());
         fine = false;
     }
+    if (fine && found)
+        fine = same_indices(t, found, error, error_size);
 end:
     upconv_plan_destroy(plan);
     free(expected);

@@ -259,6 +259,28 @@ static place output_place(const tensors *t)
     return to;
 }
 
+// Where element i of a row lies, rows counting channels of images.
+static uint64_t output_at(const place *to, int64_t channels, int64_t row, int64_t i)
+{
+    int64_t c = row % channels, w = i % to->extent[2], h = i / to->extent[2] % to->extent[1], d = i / to->extent[2] / to->extent[1];
+    return (uint64_t)(row / channels * to->image + c / to->pack * to->channel + c % to->pack + d * to->axis[0] + h * to->axis[1] +
+                      w * to->axis[2]);
+}
+
+bool tensors_compare_indices(const tensors *t, const int32_t *got, const int32_t *expected, uint64_t *at)
+{
+    const upconv_problem *p = &t->problem;
+    place to = output_place(t);
+    uint64_t most = t->sizes.indices_bytes / sizeof *got;
+    for (int64_t row = 0; row < p->batch * p->out_channels; row++)
+        for (int64_t i = 0; i < to.extent[0] * to.extent[1] * to.extent[2]; i++) {
+            *at = output_at(&to, p->out_channels, row, i);
+            if (*at < most && got[*at] != expected[*at])
+                return false;
+        }
+    return true;
+}
+
 void tensors_compare(const tensors *t, const void *got, const void *expected, difference *result)
 {
     const upconv_problem *p = &t->problem;
@@ -269,11 +291,8 @@ void tensors_compare(const tensors *t, const void *got, const void *expected, di
     uint64_t most = t->sizes.output_bytes / (is_gradient(p) ? sizeof(float) : tensors_element_bytes(p));
     int64_t channels = is_gradient(p) ? 1 : p->out_channels, rows = is_gradient(p) ? 1 : p->batch * channels;
     for (int64_t row = 0; row < rows; row++) {
-        int64_t c = row % channels;
-        int64_t start = row / channels * to.image + c / to.pack * to.channel + c % to.pack;
         for (int64_t i = 0; i < positions; i++) {
-            int64_t w = i % to.extent[2], h = i / to.extent[2] % to.extent[1], d = i / to.extent[2] / to.extent[1];
-            uint64_t at = (uint64_t)(start + d * to.axis[0] + h * to.axis[1] + w * to.axis[2]);
+            uint64_t at = output_at(&to, channels, row, i);
             if (at >= most) // sizes and layouts disagree: never beyond the memory
                 continue;
             double a = element_at(p, got, at), b = element_at(p, expected, at), off = fabs(a - b);

@@ -37,5 +37,7 @@ typedef struct difference {
 
 // Compares two outputs of the problem, element by element: what lies between elements may be anything.
 void tensors_compare(const tensors *t, const void *got, const void *expected, difference *result);
+// The same of the indices of max pooling, which must be equal. false: the first other one is at *at in memory.
+bool tensors_compare_indices(const tensors *t, const int32_t *got, const int32_t *expected, uint64_t *at);
 
 #endif

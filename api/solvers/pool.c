@@ -1,19 +1,21 @@
-// Max pooling that says where (shaders/pool.kernel).
-#include "gather.h"
+// Max pooling that says where (shaders/pool.kernel, shaders/pool_strips.kernel).
 #include "slabs.h"
+#include "strips.h"
+#include "vectors.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { GROUP_X, GROUP_Y, RUN, SPEC };
+enum { GROUP_X, GROUP_Y, RUN, SPEC, STRIP };
 
-static const int32_t runs[] = {1, 2, 4, 8, 16, 32, 64}, yes_no[] = {0, 1};
+static const int32_t runs[] = {1, 2, 4, 8, 16, 32, 64}, yes_no[] = {0, 1}, strips[] = {0, 512, 1024, 2048, 4096};
 
 static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES}, // work-group
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
     [RUN] = {"run", runs, UPC_COUNT(runs)},       // outputs of an item, along w
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)}, // 1: the geometry is compiled in
+    [STRIP] = {"strip", strips, UPC_COUNT(strips)}, // outputs of an item that makes lines; 0: it makes `run` of them
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -33,10 +35,47 @@ static bool fours(const upc_problem *problem)
     return upc_tensor_fours(&in, &problem->in) && upc_tensor_fours(&out, &problem->out);
 }
 
+// An item in strips: how many channels and positions it has.
+typedef struct shape {
+    int32_t q; // channels, 0: up to q_most
+    int64_t q_most, run;
+} shape;
+
+static shape shape_of(const upc_problem *problem, int32_t line)
+{
+    const upc_strips_form form = upc_strips_form_of(problem);
+    shape s = {.q_most = form == UPC_STRIPS_PLANES ? 1 : form == UPC_STRIPS_BLOCKS ? 4 : UPC_MIN(problem->icg, line / 4)};
+    s.q = s.q_most <= 4 ? (int32_t)s.q_most : 0;
+    s.run = UPC_MAX(UPC_MIN(line / s.q_most, problem->axis[2].out), 1);
+    return s;
+}
+
+// NULL, or why this problem cannot be made in strips.
+static const char *refuse_strips(const upc_problem *problem, const upc_facts *facts, int32_t line, char *sentence)
+{
+    const char *refusal = upc_strips_refuse(problem, facts, sentence);
+    if (refusal)
+        return refusal;
+    // dispatches are not cut between taps
+    double reach = (double)shape_of(problem, line).q_most;
+    for (int i = 0; i < 3; i++)
+        reach += (double)((problem->axis[i].kernel - 1) * problem->axis[i].dilation) * (double)problem->in.axis[i];
+    if (reach * 4 <= (double)upc_slab_room(facts) / 2)
+        return NULL;
+    snprintf(sentence, UPC_SENTENCE, "windows are too large for strips of %d", line);
+    return sentence;
+}
+
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     const bool processor = facts->info.kind == UPCONV_DEVICE_CPU;
+    char sentence[UPC_SENTENCE];
     memset(config, 0, sizeof *config);
+    if (!refuse_strips(problem, facts, 1024, sentence)) {
+        config->value[GROUP_X] = config->value[GROUP_Y] = config->value[RUN] = 1;
+        config->value[STRIP] = 1024;
+        return;
+    }
     config->value[RUN] = processor ? 16 : 1;
     config->value[SPEC] = !processor;
     const int64_t inner = upc_slab_inner(&problem->out) ? problem->icg / (fours(problem) ? 4 : 1) : 1;
@@ -50,8 +89,13 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
 
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
 {
-    (void)problem;
-    return upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
+    const char *refusal = upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
+    if (refusal || !config->value[STRIP])
+        return refusal;
+    if (config->value[GROUP_X] * config->value[GROUP_Y] * config->value[RUN] == 1)
+        return refuse_strips(problem, facts, config->value[STRIP], sentence);
+    snprintf(sentence, UPC_SENTENCE, "items that make strips are alone in their work-group, and have no run");
+    return sentence;
 }
 
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
@@ -59,7 +103,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const upc_axis *a = problem->axis;
     const double outputs = (double)upc_output_elements(problem);
     const double taps = (double)(a[0].kernel * a[1].kernel) * (double)a[2].kernel;
-    const double items = outputs / (double)config->value[RUN];
+    const double items = outputs / (double)(config->value[STRIP] ? config->value[STRIP] : config->value[RUN]);
     const double processor = facts->info.kind == UPCONV_DEVICE_CPU;
     return (outputs * (2 + taps) + items * 4) / (processor ? 1e3 : 1e4) / upc_gather_busy(facts, items) + 5;
 }
@@ -72,6 +116,9 @@ typedef struct cooking {
     upc_program_desc program;
     upc_tensor in, out; // with blocks of four channels where they lie so
     bool fours, inner;
+    int32_t line; // elements of an item in strips, or 0
+    shape shape;
+    uint32_t units;
 } cooking;
 
 // Positions that the slab's outputs read with the slab's taps, clipped; an empty range becomes one position.
@@ -96,8 +143,31 @@ static void outputs(const upc_slab *slab, int64_t first[3], int64_t last[3])
     }
 }
 
+// Lines of an item: as many as it keeps, and fewer where that left processors without work.
+static int64_t rows_of(const cooking *c, const upc_slab *slab)
+{
+    const int64_t *n = slab->count, lines = n[UPC_SLAB_OUT] * n[UPC_SLAB_OUT + 1];
+    const int64_t planes = n[UPC_SLAB_N] * upc_ceil_div(n[UPC_SLAB_C], c->shape.q_most);
+    if (c->shape.run < n[UPC_SLAB_OUT + 2])
+        return 1;
+    const int64_t fitting = UPC_MAX(c->line / (n[UPC_SLAB_OUT + 2] * c->shape.q_most), 1);
+    return UPC_MIN(fitting, UPC_MAX(lines * planes / (4 * (int64_t)UPC_MAX(c->units, 1)), 1));
+}
+
+static void strips_grid(const cooking *c, const upc_slab *slab, int64_t items[3])
+{
+    const int64_t *n = slab->count, blocks = upc_ceil_div(n[UPC_SLAB_C], c->shape.q_most);
+    items[0] = upc_ceil_div(n[UPC_SLAB_OUT + 2], c->shape.run) * (c->inner ? blocks : 1);
+    items[1] = upc_ceil_div(n[UPC_SLAB_OUT] * n[UPC_SLAB_OUT + 1], rows_of(c, slab));
+    items[2] = n[UPC_SLAB_N] * (c->inner ? 1 : blocks);
+}
+
 static void grid(const cooking *c, const upc_slab *slab, int64_t items[3])
 {
+    if (c->line) {
+        strips_grid(c, slab, items);
+        return;
+    }
     const int64_t channels = upc_ceil_div(slab->count[UPC_SLAB_C], c->fours ? 4 : 1);
     items[0] = upc_ceil_div(slab->count[UPC_SLAB_OUT + 2], c->config->value[RUN]) * (c->inner ? channels : 1);
     items[1] = slab->count[UPC_SLAB_OUT] * slab->count[UPC_SLAB_OUT + 1];
@@ -136,6 +206,13 @@ static int check(const upc_slabs *slabs, const upc_slab *slab, const char **why)
         return upc_slab_choose(slabs, slab, for_y);
     if (items[2] > limits->group_count)
         return upc_slab_choose(slabs, slab, for_z);
+    if (c->line) {
+        static const int whole[] = {N, C, D, H, W, NEVER};
+        const int64_t *n = slab->count;
+        const double macs = (double)(n[N] * n[C]) * (double)(n[D] * n[H]) * (double)n[W] * taps_of(slab);
+        const int cut = macs > (double)limits->dispatch_macs ? upc_slab_choose(slabs, slab, whole) : NEVER;
+        return cut == NEVER ? UPC_SLAB_FITS : cut;
+    }
     *why = "the loops of an item";
     const double rounds = (1 + 3 * taps_of(slab)) * c->config->value[RUN];
     if (slabs->facts->loop_rounds && rounds > slabs->facts->loop_rounds)
@@ -148,6 +225,40 @@ static int check(const upc_slabs *slabs, const upc_slab *slab, const char **why)
 static const char *const arg_names[] = {"N_N",  "C_N",    "N_0",   "C_0",   "OD_0",   "OH_0",  "OH_N",
                                         "OW_0", "OW_N",   "LINES", "KD_0",  "KD_END", "KH_0",  "KH_END",
                                         "KW_0", "KW_END", "SRC_0", "DST_0", "FIRST",  "IN_C0", "OUT_C0"};
+
+static const char *const strip_names[] = {"X_N",  "LINES", "Z_N",   "BLOCKS", "C_N",   "N_0",    "C_0", "OD_0", "OH_0",  "OH_N",
+                                          "OW_0", "OW_N",  "SRC_0", "DST_0",  "IN_C0", "OUT_C0", "RUN", "ROWS", "Q_MOST"};
+
+static void strip_values(const cooking *c, const upc_slab *slab, int64_t in_start, int64_t out_start, int32_t *args)
+{
+    const int64_t *f = slab->first, *n = slab->count;
+    const int o = UPC_SLAB_OUT;
+    int64_t items[3];
+    strips_grid(c, slab, items);
+    const int64_t values[UPC_COUNT(strip_names)] = {
+        items[0],
+        n[o] * n[o + 1],
+        items[2],
+        upc_ceil_div(n[UPC_SLAB_C], c->shape.q_most),
+        n[UPC_SLAB_C],
+        f[UPC_SLAB_N],
+        f[UPC_SLAB_C],
+        f[o],
+        f[o + 1],
+        n[o + 1],
+        f[o + 2],
+        n[o + 2],
+        in_start,
+        out_start,
+        f[UPC_SLAB_C] % c->in.pack,
+        f[UPC_SLAB_C] % c->out.pack,
+        c->shape.run,
+        rows_of(c, slab),
+        c->shape.q_most,
+    };
+    for (size_t i = 0; i < UPC_COUNT(values); i++)
+        args[i] = (int32_t)values[i];
+}
 
 static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
 {
@@ -187,6 +298,8 @@ static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
     upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = again, .bind_count = 4};
     for (size_t i = 0; i < UPC_COUNT(values); i++)
         step.args[i] = (int32_t)values[i];
+    if (c->line)
+        strip_values(c, slab, upc_slab_start(&c->in, slab, &in), upc_slab_start(&c->out, slab, &out), step.args);
     for (int i = 0; i < 3; i++)
         step.groups[i] = (uint32_t)upc_ceil_div(items[i], c->program.local[i]);
     step.bind[0] = (upc_bind){UPC_INPUT, (uint64_t)(in.first * element), (uint64_t)(in.count * element)};
@@ -210,7 +323,7 @@ static upconv_status describe(cooking *c, const upc_problem *p, const upc_facts 
             {"FOURS", c->fours},
             {"INNER", c->inner},
             {"INDEX", (int)p->index},
-            {"RUN", c->config->value[RUN]},
+            {c->line ? "LINE" : "RUN", c->line ? c->line : c->config->value[RUN]},
         },
                      fixed[] = {
                          {"DI", d->in},
@@ -240,10 +353,24 @@ static upconv_status describe(cooking *c, const upc_problem *p, const upc_facts 
                          {"OUT_W", c->out.axis[2]},
                          {"CHANNELS", p->icg},
                      };
-    upc_program_desc_init(&c->program, "pool", local, 4);
+    const upc_number strip_defines[] = {
+        {"VEC", upc_vector_guess(facts)},
+        {"Q", c->shape.q},
+        {"STEP_W", w->stride <= 2 ? w->stride : 0},
+        {"ACT", 0},
+    };
+    upc_program_desc_init(&c->program, c->line ? "pool_strips" : "pool", local, 4);
     upc_program_defines(&c->program, defines, UPC_COUNT(defines));
-    const upconv_status status =
-        upc_program_fixed(c->recipe, &c->program, fixed, UPC_COUNT(fixed), c->config->value[SPEC]);
+    if (c->line)
+        upc_program_defines(&c->program, strip_defines, UPC_COUNT(strip_defines));
+    // in strips the loops over taps are written out: what they need is compiled in
+    enum { TAPS = 3, BEHIND = 12 };
+    const bool spec = c->config->value[SPEC];
+    upconv_status status = upc_program_fixed(c->recipe, &c->program, fixed, c->line ? TAPS : UPC_COUNT(fixed), spec);
+    if (c->line && !status) {
+        upc_program_defines(&c->program, fixed + TAPS, BEHIND - TAPS);
+        status = upc_program_fixed(c->recipe, &c->program, fixed + BEHIND, UPC_COUNT(fixed) - BEHIND, spec);
+    }
     if (!c->recipe->table_count && !status) // a binding must have something
         return upc_recipe_table(c->recipe, 0);
     return status;
@@ -259,7 +386,11 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
                           const upc_request *request, upc_recipe *recipe)
 {
     (void)request;
-    cooking c = {.config = config, .recipe = recipe, .in = problem->in, .out = problem->out, .fours = fours(problem)};
+    cooking c = {.config = config, .recipe = recipe, .in = problem->in, .out = problem->out, .line = config->value[STRIP]};
+    c.fours = !c.line && fours(problem);
+    c.units = facts->info.compute_units;
+    if (c.line)
+        c.shape = shape_of(problem, c.line);
     if (c.fours) {
         use_fours(&c.in);
         use_fours(&c.out);
@@ -268,10 +399,11 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     const upconv_status status = describe(&c, problem, facts);
     if (status)
         return status;
-    for (size_t i = 0; i < UPC_COUNT(arg_names); i++)
-        upc_program_arg(&c.program, arg_names[i]);
-    upc_slabs slabs = {
-        .problem = problem, .facts = facts, .check = check, .emit = emit, .user = &c, .step = c.fours ? 4 : 1};
+    const size_t args = c.line ? UPC_COUNT(strip_names) : UPC_COUNT(arg_names);
+    for (size_t i = 0; i < args; i++)
+        upc_program_arg(&c.program, c.line ? strip_names[i] : arg_names[i]);
+    upc_slabs slabs = {.problem = problem, .facts = facts, .check = check, .emit = emit, .user = &c};
+    slabs.step = c.line && c.shape.q ? c.shape.q : c.fours ? 4 : 1;
     upc_slab whole = {.count = {problem->batch, problem->icg}};
     for (int a = 0; a < 3; a++) {
         whole.count[UPC_SLAB_OUT + a] = problem->axis[a].out;

@@ -1,21 +1,22 @@
-// Resizing, zero insertion and pixel shuffle (shaders/sample.kernel): outputs that each come from a few inputs of one channel. Where
-// from is in the table; what bounds them is memory.
+// Resizing, zero insertion and pixel shuffle (shaders/sample.kernel, shaders/strips.kernel): outputs that each come from a few inputs
+// of one channel. Where from is in the table; what bounds them is memory.
 #include "../host.h"
-#include "../sample.h"
-#include "gather.h"
+#include "slabs.h"
+#include "strips.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { GROUP_X, GROUP_Y, RUN, SPEC };
+enum { GROUP_X, GROUP_Y, RUN, SPEC, STRIP };
 
-static const int32_t runs[] = {1, 2, 4, 8, 16, 32, 64, 128}, flags[] = {0, 1};
+static const int32_t runs[] = {1, 2, 4, 8, 16, 32, 64, 128}, flags[] = {0, 1}, strips[] = {0, 512, 1024, 2048, 4096};
 
 static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES}, // work-group
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
     [RUN] = {"run", runs, UPC_COUNT(runs)},              // outputs along w of an item
     [SPEC] = {"spec", flags, UPC_COUNT(flags)},          // geometry as specialisation constants
+    [STRIP] = {"strip", strips, UPC_COUNT(strips)},      // elements of an item that makes lines; 0: it makes `run` outputs
 };
 
 // ------------------------------------------------------------------------------------------------------------- geometry
@@ -43,15 +44,26 @@ static const char *refuse(const upc_problem *p, const upc_facts *facts, char *se
 
 static const char *legal(const upc_problem *p, const upc_facts *facts, const upc_config *config, char *sentence)
 {
-    (void)p;
-    return upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
+    const char *refusal = upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
+    if (refusal || !config->value[STRIP])
+        return refusal;
+    if (config->value[GROUP_X] * config->value[GROUP_Y] * config->value[RUN] == 1)
+        return upc_strips_refuse(p, facts, sentence);
+    snprintf(sentence, UPC_SENTENCE, "items that make strips are alone in their work-group, and have no run");
+    return sentence;
 }
 
 static bool inner(const upc_tensor *out) { return out->channel < out->axis[2] || (out->pack == 4 && out->channel == 4); }
 
 static void guess(const upc_problem *p, const upc_facts *facts, upc_config *config)
 {
+    char sentence[UPC_SENTENCE];
     memset(config, 0, sizeof *config);
+    if (!upc_strips_refuse(p, facts, sentence)) {
+        config->value[GROUP_X] = config->value[GROUP_Y] = config->value[RUN] = 1;
+        config->value[STRIP] = 2048;
+        return;
+    }
     // a processor does whole rows in a stream; a GPU's items lie side by side
     const bool cpu = facts->family == UPC_FAMILY_CPU;
     int64_t run = 1;
@@ -68,22 +80,18 @@ static void guess(const upc_problem *p, const upc_facts *facts, upc_config *conf
 // What is read and written, at the rate of a small device's memory, and the arithmetic where there is any.
 static double cost_us(const upc_problem *p, const upc_facts *facts, const upc_config *config)
 {
-    (void)config;
     const double bytes = (double)upc_input_bytes(p) + (double)upc_output_bytes(p) * (p->residual ? 2 : 1);
     double taps = 1;
     for (int a = 0; a < 3; a++)
         taps *= p->axis[a].out == 1 ? 1 : upc_sample_taps(p);
+    if (config->value[STRIP])
+        return bytes / 1e4 + 5;
     return bytes / 1e4 + taps * (double)upc_output_elements(p) / 2e3 / upc_gather_busy(facts, (double)upc_output_elements(p)) + 5;
 }
 
 // --------------------------------------------------------------------------------------------------------------- boxes
 
-// What one dispatch makes. Positions are o[a], o[a] + step[a], ...
-typedef struct box {
-    int64_t n0, nn, c0, cn; // images, channels
-    int64_t o[3], on[3], step[3];
-    int64_t phase; // of a pixel shuffle, or -1: all of them
-} box;
+typedef upc_sample_box box;
 
 typedef struct window {
     int64_t first, count; // elements; it begins at a multiple of four
@@ -96,7 +104,8 @@ typedef struct cooking {
     upc_recipe *recipe;
     upc_tensor in, out; // as the kernel sees them: blocks of four channels wherever four lie side by side
     bool in_vec, out_vec, inner;
-    int64_t vec;
+    int64_t vec; // channels of an item; of a strip, those that boxes are cut at multiples of
+    upc_strips strips;
     upc_sample_axis axis[3];
     int32_t list[3]; // where an axis begins in the table
     uint32_t local[3];
@@ -165,6 +174,10 @@ static void windows(const cooking *c, const box *b, window *in, window *out)
 
 static void grid(const cooking *c, const box *b, int64_t items[3])
 {
+    if (c->strips.line) {
+        upc_strips_grid(&c->strips, b, items);
+        return;
+    }
     const int64_t blocks = upc_ceil_div(b->cn, c->vec);
     items[0] = upc_ceil_div(b->on[2], c->config->value[RUN]) * (c->inner ? blocks : 1);
     items[1] = b->on[0] * b->on[1];
@@ -308,17 +321,21 @@ static upconv_status emit(cooking *c, const box *b, const window *in, const wind
     int64_t items[3], channels[2];
     grid(c, b, items);
     in_channels(c, b, channels);
-    const int64_t values[UPC_COUNT(arg_names)] = {
+    const int64_t starts[4] = {start_of(&c->in, b, channels[0], in), start_of(&c->out, b, b->c0, out), channels[0] % c->in.pack,
+                               b->c0 % c->out.pack};
+    int64_t values[UPC_STRIPS_ARGS] = {
         items[0], items[1], items[2], b->on[2], b->on[1], upc_ceil_div(b->cn, c->vec), b->o[0], b->o[1], b->o[2],
         b->step[0], b->step[1], b->step[2], channels[0] - upc_sample_channel(p, b->c0), p->ocg - b->c0,
-        start_of(&c->in, b, channels[0], in), start_of(&c->out, b, b->c0, out), channels[0] % c->in.pack, b->c0 % c->out.pack,
+        starts[0], starts[1], starts[2], starts[3],
     };
+    if (c->strips.line)
+        upc_strips_values(&c->strips, p, b, starts, values);
     if (++c->emitted > UPC_MAX_DISPATCHES)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",
                         UPC_MAX_DISPATCHES);
     // where the output is the residual itself, windows of dispatches that follow one another overlap, though their elements do not
     upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = p->residual && c->emitted > 1};
-    for (size_t i = 0; i < UPC_COUNT(values); i++)
+    for (size_t i = 0; i < c->desc.arg_count; i++)
         step.args[i] = (int32_t)values[i];
     for (int i = 0; i < 3; i++)
         step.groups[i] = (uint32_t)upc_ceil_div(items[i], c->local[i]);
@@ -362,7 +379,7 @@ static upconv_status add_list(cooking *c, int a)
     return status;
 }
 
-enum { STATICS = 20 };
+enum { STATICS = 20, ALL_STATICS = STATICS + UPC_STRIPS_STATICS };
 
 // The geometry comes before the lists, so that its place, and with it the program, is the same for every size.
 static upconv_status add_table(cooking *c)
@@ -370,31 +387,31 @@ static upconv_status add_table(cooking *c)
     const upc_problem *p = c->p;
     const upc_epilogue act = upc_epilogue_of(p);
     const upc_param_kind kind = c->config->value[SPEC] ? UPC_PARAM_SPEC : UPC_PARAM_TABLE;
-    int64_t list = c->config->value[SPEC] ? 0 : STATICS;
+    const int statics_n = c->strips.line ? ALL_STATICS : STATICS;
+    int64_t list = c->config->value[SPEC] ? 0 : statics_n;
     int64_t lists[3];
     for (int a = 0; a < 3; a++) {
         lists[a] = list;
         list += p->axis[a].out * entry_of(p, c->axis[a].taps);
     }
-    const struct {
-        const char *name;
-        int64_t value;
-    } statics[STATICS] = {
+    const upc_number statics[ALL_STATICS] = {
         {"DI", p->axis[0].in}, {"HI", p->axis[1].in}, {"WI", p->axis[2].in},
         {"IN_N", clamp32(c->in.image)}, {"IN_C", clamp32(c->in.channel)}, {"IN_D", c->in.axis[0]}, {"IN_H", c->in.axis[1]},
         {"IN_W", c->in.axis[2]}, {"OUT_N", clamp32(c->out.image)}, {"OUT_C", clamp32(c->out.channel)}, {"OUT_D", c->out.axis[0]},
         {"OUT_H", c->out.axis[1]}, {"OUT_W", c->out.axis[2]}, {"LIST_D", lists[0]}, {"LIST_H", lists[1]}, {"LIST_W", lists[2]},
         {"CHANNEL_STEP", upc_sample_channel(p, 1)}, {"ACT_A", act.bits[0]}, {"ACT_LO", act.bits[1]}, {"ACT_HI", act.bits[2]},
+        {"WO", p->axis[2].out}, {"LIST_P", lists[2] + upc_strips_zip_at(&c->strips, p, c->axis[2].taps)},
+        {"Z_0", c->strips.zip_0}, {"Z_END", c->strips.zip_end},
     };
     upconv_status status = UPCONV_OK;
-    for (int i = 0; i < STATICS && !status; i++) {
+    for (int i = 0; i < statics_n && !status; i++) {
         upc_program_param(&c->desc, statics[i].name, kind,
                           kind == UPC_PARAM_SPEC ? (int32_t)statics[i].value : (int32_t)c->recipe->table_count);
         if (kind == UPC_PARAM_TABLE)
             status = upc_recipe_table(c->recipe, (int32_t)statics[i].value);
     }
     for (int a = 0; a < 3 && !status; a++)
-        status = add_list(c, a);
+        status = a == 2 && c->strips.line ? upc_strips_table(&c->strips, p, &c->axis[2], c->recipe) : add_list(c, a);
     return status;
 }
 
@@ -402,24 +419,28 @@ static void describe(cooking *c)
 {
     const upc_problem *p = c->p;
     const upc_store store = upc_store_of(c->facts, p->type);
-    const struct {
-        const char *name;
-        int64_t value;
-    } defines[] = {
-        {"IN_STORE", store}, {"OUT_STORE", store}, {"IN_PACK", c->in.pack}, {"OUT_PACK", c->out.pack}, {"IN_VEC", c->in_vec},
-        {"OUT_VEC", c->out_vec}, {"INNER", c->inner}, {"ACT", upc_epilogue_of(p).act}, {"RESIDUAL", p->residual},
-        {"FINISHED", p->act == UPCONV_ACT_NONE && !p->residual}, {"SHUFFLE", p->op == UPCONV_PIXEL_SHUFFLE},
-        {"ZEROS", p->op == UPCONV_ZERO_INSERT}, {"TAPS_D", c->axis[0].taps}, {"TAPS_H", c->axis[1].taps},
-        {"TAPS_W", c->axis[2].taps}, {"RUN", c->config->value[RUN]},
+    const upc_number defines[] = {
+        {"IN_STORE", store}, {"OUT_STORE", store}, {"IN_PACK", c->in.pack}, {"OUT_PACK", c->out.pack},
+        {"ACT", upc_epilogue_of(p).act}, {"RESIDUAL", p->residual}, {"FINISHED", p->act == UPCONV_ACT_NONE && !p->residual},
+        {"SHUFFLE", p->op == UPCONV_PIXEL_SHUFFLE}, {"ZEROS", p->op == UPCONV_ZERO_INSERT}, {"TAPS_D", c->axis[0].taps},
+        {"TAPS_H", c->axis[1].taps}, {"TAPS_W", c->axis[2].taps},
     };
+    const upc_number single[] = {
+        {"IN_VEC", c->in_vec}, {"OUT_VEC", c->out_vec}, {"INNER", c->inner}, {"RUN", c->config->value[RUN]},
+    };
+    const bool in_strips = c->strips.line > 0;
     c->local[0] = (uint32_t)c->config->value[GROUP_X];
     c->local[1] = (uint32_t)c->config->value[GROUP_Y];
     c->local[2] = 1;
-    upc_program_desc_init(&c->desc, "sample", c->local, p->residual ? 5 : 4);
-    for (size_t i = 0; i < UPC_COUNT(defines); i++)
-        upc_program_param(&c->desc, defines[i].name, UPC_PARAM_DEFINE, (int32_t)defines[i].value);
-    for (size_t i = 0; i < UPC_COUNT(arg_names); i++)
-        upc_program_arg(&c->desc, arg_names[i]);
+    upc_program_desc_init(&c->desc, in_strips ? "strips" : "sample", c->local, p->residual ? 5 : 4);
+    upc_program_defines(&c->desc, defines, UPC_COUNT(defines));
+    if (in_strips)
+        upc_strips_describe(&c->strips, &c->desc);
+    else
+        upc_program_defines(&c->desc, single, UPC_COUNT(single));
+    const size_t args = in_strips ? UPC_STRIPS_ARGS : UPC_COUNT(arg_names);
+    for (size_t i = 0; i < args; i++)
+        upc_program_arg(&c->desc, in_strips ? upc_strips_args[i] : arg_names[i]);
 }
 
 // Where four channels lie side by side everywhere, the tensor has blocks of four, whatever its layout is called.
@@ -440,16 +461,22 @@ static upconv_status cook(const upc_problem *p, const upc_facts *facts, const up
         return upc_host_cook("sample", p, request, 0, recipe);
     cooking c = {.p = p, .facts = facts, .config = config, .recipe = recipe, .in = p->in, .out = p->out};
     upconv_status status = UPCONV_OK;
-    use_fours(p, true, &c.in);
-    use_fours(p, false, &c.out);
+    if (config->value[STRIP]) {
+        upc_strips_init(&c.strips, p, facts, config->value[STRIP]);
+    } else {
+        use_fours(p, true, &c.in);
+        use_fours(p, false, &c.out);
+    }
     c.out_vec = c.out.pack == 4;
     // a shuffle's four channels lie side by side in the input only where blocks of channels are whole vectors
     c.in_vec = c.out_vec && c.in.pack == 4 && (p->op != UPCONV_PIXEL_SHUFFLE || (p->channel_order == UPCONV_DCR && p->ocg % 4 == 0));
     c.inner = inner(&c.out);
-    c.vec = c.out_vec ? 4 : 1;
+    c.vec = c.strips.line ? upc_strips_step(&c.strips) : c.out_vec ? 4 : 1;
     for (int a = 0; a < 3 && !status; a++)
         status = upc_sample_axis_init(recipe->env, p, a, &c.axis[a]);
     if (!status) {
+        if (c.strips.line)
+            upc_strips_plan(&c.strips, p, &c.axis[2]);
         describe(&c);
         status = add_table(&c);
     }

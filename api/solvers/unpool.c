@@ -3,7 +3,8 @@
 // room for owners.
 #include "unpool.h"
 
-#include "gather.h"
+#include "strips.h"
+#include "vectors.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -142,16 +143,18 @@ upconv_status upc_unpool_step(const upc_unpool *u, const upc_slab *slab, int num
 
 // ------------------------------------------------------------------------------------------------- source after source
 
-enum { GROUP_X, PARTS, CHANNELS, SPEC };
+enum { GROUP_X, PARTS, CHANNELS, SPEC, RING };
 
 static const int32_t groups[] = {1, 2, 4, 8, 16, 32, 64}, parts[] = {1, 2, 4, 8, 16, 32, 64},
-                     channels[] = {1, 4, 8, 16, 32, 64}, yes_no[] = {0, 1};
+                     channels[] = {1, 4, 8, 16, 32, 64}, rings[] = {0, 1024, 2048, 4096, 8192, 16384, 32768, 65536},
+                     yes_no[] = {0, 1};
 
 static const upc_knob knobs[] = {
     [GROUP_X] = {"x", groups, UPC_COUNT(groups)},             // work-group
     [PARTS] = {"parts", parts, UPC_COUNT(parts)},             // of the lines of an output plane, an item each
     [CHANNELS] = {"channels", channels, UPC_COUNT(channels)}, // of an item
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},             // 1: the geometry is compiled in
+    [RING] = {"ring", rings, UPC_COUNT(rings)},               // outputs that an item keeps; 0: none
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -162,14 +165,55 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
     return sentence;
 }
 
+// NULL, or why no item can keep lines.
+static const char *refuse_ring(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
+{
+    const char *refusal = upc_strips_refuse(problem, facts, sentence);
+    if (refusal)
+        return refusal;
+    const upc_strips_form form = upc_strips_form_of(problem);
+    const int64_t q = config->value[CHANNELS];
+    if ((form == UPC_STRIPS_PLANES && q != 1) || (form == UPC_STRIPS_BLOCKS && q != 4) || config->value[GROUP_X] != 1 ||
+        config->value[RING] < 2 * q * problem->axis[2].out) {
+        snprintf(sentence, UPC_SENTENCE, "a ring is of two lines or more, of channels that lie side by side, for one item");
+        return sentence;
+    }
+    return NULL;
+}
+
+// Two lines for each that a window reaches, so that sources in their order lead forward. false: there is no such ring.
+static bool guess_ring(const upc_problem *problem, const upc_facts *facts, upc_config *config)
+{
+    char sentence[UPC_SENTENCE];
+    const upc_strips_form form = upc_strips_form_of(problem);
+    const int64_t units = UPC_MAX(facts->info.compute_units, 1);
+    for (int32_t q = form == UPC_STRIPS_PLANES ? 1 : form == UPC_STRIPS_BLOCKS ? 4 : 32; q; q = form == UPC_STRIPS_PIXELS && q > 4 ? q / 2 : 0) {
+        // wide runs of channels, but each processor its own; far apart, they cost more than a ring saves
+        if (form == UPC_STRIPS_PIXELS && (2 * q < problem->icg || (q > 4 && problem->batch * upc_ceil_div(problem->icg, q) < units)))
+            continue;
+        const int64_t lines = UPC_MAX(problem->axis[1].kernel, 2), wanted = lines * q * problem->axis[2].out;
+        config->value[CHANNELS] = q;
+        config->value[GROUP_X] = 1;
+        for (size_t i = 1; i < UPC_COUNT(rings); i++) {
+            config->value[RING] = rings[i];
+            if (rings[i] >= wanted && !refuse_ring(problem, facts, config, sentence))
+                return true;
+        }
+    }
+    config->value[RING] = 0;
+    return false;
+}
+
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     const bool side_by_side = upc_slab_inner(&problem->out), processor = facts->info.kind == UPCONV_DEVICE_CPU;
     memset(config, 0, sizeof *config);
-    config->value[CHANNELS] = !side_by_side ? 1 : !processor ? 4 : 16;
+    if (!guess_ring(problem, facts, config))
+        config->value[CHANNELS] = !side_by_side ? 1 : !processor ? 4 : 16;
     config->value[SPEC] = !processor;
     const int64_t planes = problem->batch * upc_ceil_div(problem->icg, config->value[CHANNELS]);
-    const int64_t wanted = processor ? 8 : 4096; // items
+    const int64_t units = UPC_MAX(facts->info.compute_units, 1);
+    const int64_t wanted = config->value[RING] ? units : processor ? 8 : 4096; // items
     config->value[PARTS] = 1;
     while (config->value[PARTS] < 64 && planes * config->value[PARTS] < wanted &&
            problem->axis[0].out * problem->axis[1].out > 2 * config->value[PARTS])
@@ -183,8 +227,8 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
 
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
 {
-    (void)problem;
-    return upc_group_legal(facts, config->value[GROUP_X], 1, sentence);
+    const char *refusal = upc_group_legal(facts, config->value[GROUP_X], 1, sentence);
+    return refusal || !config->value[RING] ? refusal : refuse_ring(problem, facts, config, sentence);
 }
 
 // Every item looks at all sources of its planes.
@@ -193,7 +237,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double outputs = (double)upc_output_elements(problem), sources = (double)upc_input_elements(problem);
     const double items =
         (double)problem->batch * (double)upc_ceil_div(problem->icg, config->value[CHANNELS]) * config->value[PARTS];
-    const double rate = facts->info.kind == UPCONV_DEVICE_CPU ? 1e3 : 500; // a GPU's items touch memory far apart
+    const double rate = config->value[RING] ? 4e3 : facts->info.kind == UPCONV_DEVICE_CPU ? 1e3 : 500; // a GPU's items touch memory far apart
     return (outputs + sources * (3 + config->value[PARTS])) / rate / upc_gather_busy(facts, items) + 5;
 }
 
@@ -262,6 +306,9 @@ static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
     const upc_number defines[] = {
         {"PER", c->config->value[CHANNELS]},
         {"SIDE_BY_SIDE", upc_slab_inner(&p->out)},
+        {"RING", c->config->value[RING]},
+        {"ACT", 0},
+        {"VEC", upc_vector_guess(c->unpool.facts)}, // of rings only, and then last
     };
     int64_t first[3], last[3], items[3];
     upc_unpool_sources(slab, first, last);
@@ -270,7 +317,7 @@ static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
     const upc_window out = upc_slab_window(&p->out, slab, first, last);
     upc_step step = {.kind = UPC_STEP_KERNEL};
     c->unpool.defines = defines;
-    c->unpool.define_count = UPC_COUNT(defines);
+    c->unpool.define_count = c->config->value[RING] ? UPC_COUNT(defines) : 2;
     c->unpool.part = lines_of_part(c, slab);
     const upconv_status status = upc_unpool_step(&c->unpool, slab, 0, 4, &step);
     step.barrier = slab->first[UPC_SLAB_BY] || slab->first[UPC_SLAB_BY + 1] || slab->first[UPC_SLAB_BY + 2];
@@ -293,6 +340,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     c.unpool.spec = config->value[SPEC];
     c.unpool.local[0] = (uint32_t)config->value[GROUP_X];
     upc_slabs slabs = {.problem = problem, .facts = facts, .check = check, .emit = emit, .user = &c, .step = 1};
+    if (config->value[RING] && problem->out.pack == 4)
+        slabs.step = 4;
     upc_slab whole = {.count = {problem->batch, problem->icg}};
     for (int a = 0; a < 3; a++) {
         whole.count[UPC_SLAB_OUT + a] = problem->axis[a].out;
