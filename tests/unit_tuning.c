@@ -1,6 +1,8 @@
 // Tuning records: which of them a look-up finds, and threads that add, find, import and export at once.
 #include "tuning_lines.h"
 
+#include "../api/records.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
