@@ -92,31 +92,39 @@ tested() {
 }
 
 meson_tests() {
-    local dir=$1 prefix=${2:-} suites=${3:-} name suite command entry hit
+    local dir=$1 prefix=${2:-} suites=${3:-} name suite command entry hit listed found=false
     shift $(($# < 3 ? $# : 3))
     $list && { echo "${prefix:-$dir}: the tests that meson.build registers"; return 0; }
     # what a build registers is known only once it is made: with --only, the main build or the prefix that was named
     [ -z "$prefix" ] || [ -z "$only" ] || [[ $only == "$prefix"* ]] || return 0
     ensure "$dir" || { broken "${prefix:-$dir}: its tests" "the build in $dir failed"; return 0; }
+    listed=$(python3 "$here/list_tests.py" "$dir") ||
+        { broken "${prefix:-$dir}: its tests" "what the build registers cannot be read"; return 0; }
     while IFS=$'\t' read -r name suite command; do
         hit=false
         [ -z "$suites" ] && hit=true
         for entry in ${suites//,/ }; do [[ ",$suite," == *",$entry,"* ]] && hit=true; done
         [ -n "${but:-}" ] && [[ $name =~ $but ]] && hit=false
-        if $hit; then queue "${prefix:+$prefix: }$name" counts "$@" bash -c "$command"; fi
-    done < <(python3 "$here/list_tests.py" "$dir")
+        if $hit; then
+            found=true
+            queue "${prefix:+$prefix: }$name" counts "$@" bash -c "$command"
+        fi
+    done <<<"$listed"
+    $found || broken "${prefix:-$dir}: its tests" "the build registers none${suites:+ of $suites}"
 }
 
 fuzzers() {
-    local dir=$1 seconds=$2 target name corpus
+    local dir=$1 seconds=$2 target name corpus found=false
     $list && { echo "fuzz: the targets in tests/fuzz"; return 0; }
     [ -z "$only" ] || [[ $only == fuzz* ]] || return 0
     ensure "$dir" || { broken "fuzz" "the build in $dir failed"; return 0; }
     for target in "$dir"/tests/fuzz/fuzz_* "$dir"/tests/fuzz_*; do
         [ -f "$target" ] && [ -x "$target" ] || continue
+        found=true
         name=$(basename "$target")
         corpus=$(mktemp -d)
         step "fuzz: $name" plain "$target" -max_total_time="$seconds" -print_final_stats=1 "$corpus" "$here/fuzz/corpus/${name#fuzz_}"
         rm -rf "$corpus"
     done
+    $found || broken "fuzz" "there is no target in $dir"
 }

@@ -17,6 +17,8 @@ at_once=${UPCONV_TEST_JOBS:-$(($(nproc) + 1))}
 declare -A running=() # process: name, kind, start
 
 wanted() { [ -z "$only" ] || [[ $1 == *"$only"* ]]; }
+met=false # a step whose name contains $only; not a build that it needed
+meet() { [ -z "$only" ] || [[ $1 != *"$only"* ]] || met=true; }
 
 line() { # STATE NAME COUNTS SECONDS [OF PROCESSORS]
     printf '%-5s %-44s %-42s %6s s %6s\n' "$1" "$2" "$3" "$4" "${5:-0}"
@@ -26,6 +28,7 @@ skip() {
     local name=$1 reason=$2 count=${3:-1}
     wanted "$name" || return 0
     $list && { echo "$name"; return 0; }
+    meet "$name"
     skipped=$((skipped + count))
     skipped_things+=("$name: $reason")
     line skip "$name" "$reason" 0
@@ -34,6 +37,7 @@ skip() {
 # A step that cannot even be tried has failed.
 broken() { # NAME REASON
     wanted "$1" || return 0
+    meet "$1"
     failed=$((failed + 1))
     failed_steps+=("$1: $2")
     line FAIL "$1" "$2" 0
@@ -88,6 +92,7 @@ processor_seconds() { # LOG
 conclude() { # NAME KIND LOG SECONDS STATUS
     local name=$1 kind=$2 log=$3 seconds=$4 status=$5 worked p f s
     current=$name
+    meet "$name"
     worked=$(processor_seconds "$log")
     rm -f "$log.times"
     judge "$kind" "$log" "$status"
@@ -169,7 +174,7 @@ closing() {
     fi
     echo
     echo "$passed passed, $failed failed, $skipped skipped"
-    if [ $((passed + failed + skipped)) -eq 0 ]; then
+    if [ $failed -eq 0 ] && { [ $((passed + skipped)) -eq 0 ] || { [ -n "$only" ] && ! $met; }; }; then
         echo "run.sh: no step's name contains '$only'; see --list" >&2
         return 2
     fi

@@ -205,7 +205,8 @@ if [ -z "$shared" ] || [ ! -x "$shared/mobile-compilers/run" ]; then
     skip "kernels: mobile compilers" "no mobile-compilers folder (--shared)"
 else
     part=0
-    for gpu in $("$shared/mobile-compilers/run" list); do
+    gpus=$("$shared/mobile-compilers/run" list) && [ -n "$gpus" ] || broken "kernels: mobile compilers" "they cannot be listed"
+    for gpu in $gpus; do
         mobile=(--run "$shared/mobile-compilers/run" --gpu "$gpu" --program build/tests/mobile_check)
         layers=(--problems "$shared/workloads/layers.txt")
         tested build "mobile: $gpu sees a spill" python3 "$here/mobile.py" "${mobile[@]}" --control

@@ -383,6 +383,29 @@ static void garbage(void **state)
     }
 }
 
+// Names that are longer than any that is written, as damage may leave them: opening ends, and writes no more than it does otherwise.
+static void long_names(void **state)
+{
+    (void)state;
+    for (int which = 0; which < 3; which++) {
+        char name[2001], line[5000];
+        memset(name, 'x', sizeof name);
+        name[which == 2 ? 511 : 2000] = 0; // the longest that there are
+        if (which == 2)
+            snprintf(line, sizeof line, "{\"about\":\"run\",\"problem\":\"%s\",\"candidate\":\"%.255s\",\"pid\":1e300}\n", name, name);
+        else
+            snprintf(line, sizeof line, "{\"about\":\"run\",\"problem\":\"%s\",\"candidate\":\"%s\",\"pid\":-1e300}\n",
+                     which ? "p" : name, which ? name : "c");
+        unlink(path);
+        upc_journal_close(opened(&plain));
+        append(line);
+        upc_journal *journal = opened(&plain);
+        name[255] = which == 2 ? 0 : name[255];
+        assert_int_equal(upc_journal_failures(journal, "another", name), which == 2);
+        upc_journal_close(journal);
+    }
+}
+
 int main(void)
 {
     static const struct {
@@ -398,6 +421,7 @@ int main(void)
                {"supervisors", supervisors},
                {"locked", locked},
                {"garbage", garbage},
+               {"long_names", long_names},
                {"fresh_then_resumed", fresh_then_resumed},
                {"peaks_crash", peaks_crash},
                {"long_runs", long_runs}};

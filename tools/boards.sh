@@ -64,7 +64,10 @@ fetch() {
         foreign_apt apt-get -qq source --download-only cjson ||
         missing "the packages $packages of $debian_arch, or the source of cjson, could not be fetched"
     for package in *.deb; do dpkg-deb -x "$package" "$sysroot"; done
-    tar -xf cjson_*.orig.tar.* --strip-components=1 -C "$out/cjson/cjson" --wildcards '*/cJSON.c' '*/cJSON.h' '*/LICENSE'
+    if [ ! -f "$out/cjson/complete" ]; then # else a build for another board may be reading it
+        tar -xf cjson_*.orig.tar.* --strip-components=1 -C "$out/cjson/cjson" --wildcards '*/cJSON.c' '*/cJSON.h' '*/LICENSE'
+        touch "$out/cjson/complete"
+    fi
     cd "$here"
     rm -rf "$sysroot/packages"
     touch "$sysroot/complete"

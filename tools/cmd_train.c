@@ -51,7 +51,7 @@ static void watch_signals(void)
 {
     const int signals[] = {SIGINT, SIGTERM};
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-        struct sigaction now, ours = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
+        struct sigaction now, ours = {.sa_handler = interrupt, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
         if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
             sigaction(signals[i], &ours, NULL);
     }

@@ -318,6 +318,13 @@ static bool read_start(upc_journal *journal, const cJSON *line, const char *prob
     return true;
 }
 
+// No name that is written is; one that is would be cut where a verdict on it is written, and stay open for ever.
+static bool too_long(const upc_journal_about *about)
+{
+    return strlen(about->problem) >= sizeof((upconv_tune_culprit *)0)->problem ||
+           strlen(about->candidate) >= sizeof((upconv_tune_culprit *)0)->candidate;
+}
+
 static bool read_candidate(upc_journal *journal, const cJSON *line)
 {
     const char *about = text_of(line, "about"), *stage = text_of(line, "stage"), *boot = text_of(line, "boot");
@@ -328,10 +335,11 @@ static bool read_candidate(upc_journal *journal, const cJSON *line)
     int rung;
     if (about && !strcmp(about, "peaks") && journal->reading_device)
         journal->peaks_begun++;
-    if (!what.problem || !what.candidate || !journal->reading_device)
+    if (!what.problem || !what.candidate || !journal->reading_device || too_long(&what))
         return true;
     if (about) {
-        upc_journal_pending how = {.watched = number_of(line, "watched") > 0, .pid = (int64_t)number_of(line, "pid")};
+        upc_journal_pending how = {.watched = number_of(line, "watched") > 0,
+                                   .pid = (int64_t)UPC_MIN(UPC_MAX(number_of(line, "pid"), 0), 1e15)};
         snprintf(how.boot, sizeof how.boot, "%s", boot ? boot : "");
         return keep_pending(journal, &what, &how);
     }

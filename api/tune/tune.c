@@ -34,6 +34,7 @@ bool upc_tune_say(upc_tune *run, upconv_tune_event *event)
     event->reason = event->reason ? event->reason : "";
     event->spent_ns = run->spent_ns;
     event->budget_ns = run->budget_ns;
+    run->peaks.struct_size = sizeof run->peaks; // also of those that a journal had
     event->peaks = run->peaks.f32_gflops > 0 ? &run->peaks : NULL;
     if (run->params.event && run->params.event(run->params.user, event))
         run->cancelled = true;
