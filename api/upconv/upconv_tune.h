@@ -137,8 +137,8 @@ typedef struct upconv_tune_params {
     upconv_tune_summary *summaries; // NULL, or problem_count of them, given back; set struct_size of the first
     // Some drivers say only on standard error that registers spill (Mesa's for Mali: BIFROST_MESA_DEBUG=shaderdb). Who reads
     // what is printed there gives a function that returns the spills printed since it was called last, 0 for none; it
-    // is called with `user`, before and after every compilation. They then count as the driver's statistics do, also without
-    // `statistics`. NULL: nobody reads it.
+    // is called with `user`, before and after every compilation, by the thread that compiles and under a lock: it must not
+    // call the library. They then count as the driver's statistics do, also without `statistics`. NULL: nobody reads it.
     double (*printed_spills)(void *user);
 } upconv_tune_params;
 
