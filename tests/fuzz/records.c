@@ -16,19 +16,33 @@ static void require(bool holds, const char *what)
     abort();
 }
 
+static bool choose(const void *user, const upc_problem *problem, upc_choice *choice)
+{
+    const upconv_plan_params params = {sizeof params};
+    return !upc_plan_model(user, problem, &params, choice);
+}
+
+static bool found(fake_context *fake, const upc_problem *problem, const upc_modeller *modeller)
+{
+    upc_record record;
+    char sentence[UPC_SENTENCE];
+    const upc_facts *facts = &fake->context.facts;
+    if (!upc_tuning_find(fake->context.tuning, problem, facts, modeller, &record))
+        return false;
+    require(!record.solver->refuse(problem, facts, sentence), "a solver that takes the problem");
+    require(!record.solver->legal(problem, facts, &record.config, sentence), "a legal configuration");
+    return true;
+}
+
 static void look_up(fake_context *fake, const char *notation)
 {
     upconv_problem given = {.struct_size = sizeof given};
     upc_problem problem;
-    upc_record record;
-    char sentence[UPC_SENTENCE];
+    const upc_modeller modeller = {choose, &fake->context};
     require(upconv_problem_parse(notation, &given, NULL) == UPCONV_OK, "a problem");
     require(upc_problem_from(&given, &problem) == UPCONV_OK, "a problem");
-    const upc_facts *facts = &fake->context.facts;
-    if (!upc_tuning_find(fake->context.tuning, &problem, facts, NULL, &record))
-        return;
-    require(!record.solver->refuse(&problem, facts, sentence), "a solver that takes the problem");
-    require(!record.solver->legal(&problem, facts, &record.config, sentence), "a legal configuration");
+    const bool any = found(fake, &problem, NULL);
+    require(!found(fake, &problem, &modeller) || any, "what promises more is among what there is");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
