@@ -42,7 +42,7 @@ bool file_exists(const char *path) { return access(path, F_OK) == 0; }
 
 bool file_read(const char *path, char **text, size_t *size, char *error, size_t error_size)
 {
-    enum { STEP = 1 << 16 };
+    enum { STEP = 1 << 16, MOST = 1 << 30 };
     char *data = NULL;
     size_t length = 0;
     FILE *file = fopen(path, "rb");
@@ -59,6 +59,10 @@ bool file_read(const char *path, char **text, size_t *size, char *error, size_t 
         data = more;
         size_t got = fread(data + length, 1, STEP - 1, file);
         length += got;
+        if (length > MOST) { // a device, perhaps, which never ends
+            snprintf(error, error_size, "%s has more than %d bytes", path, (int)MOST);
+            break;
+        }
         if (got == STEP - 1)
             continue;
         if (ferror(file)) {

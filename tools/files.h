@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 bool file_exists(const char *path);
-// The whole file, to be freed. false: a sentence is in error.
+// The whole file, up to 1 GB, to be freed. false: a sentence is in error.
 bool file_read(const char *path, char **text, size_t *size, char *error, size_t error_size);
 
 // Writes beside the target and takes its place at close; what was there before stays until then. One at a
