@@ -346,6 +346,23 @@ static void locked(void **state)
     upc_journal_close(opened(&plain));
 }
 
+// A process that was killed lets go a moment later: a child that inherited the journal stands for what its driver had started.
+static void handed_over(void **state)
+{
+    (void)state;
+    upc_journal *journal = opened(&plain);
+    const pid_t child = fork();
+    if (child == 0) {
+        usleep(150000);
+        _exit(0);
+    }
+    assert_true(child > 0);
+    upc_journal_close(journal); // the child still has the file, and with it the lock
+    upconv_tune_culprit culprit = {.struct_size = sizeof culprit};
+    ok(upconv_tune_blame(path, UPCONV_TUNE_HUNG, "", &culprit));
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 // Whatever is in the file, reading it ends well.
 static void garbage(void **state)
 {
@@ -420,6 +437,7 @@ int main(void)
                {"rehearsals", rehearsals},
                {"supervisors", supervisors},
                {"locked", locked},
+               {"handed_over", handed_over},
                {"garbage", garbage},
                {"long_names", long_names},
                {"fresh_then_resumed", fresh_then_resumed},

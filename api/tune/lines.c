@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -49,13 +50,25 @@ static bool torn(int file)
            last != '\n';
 }
 
+// Waits half a second: a process that was killed, or what its driver had started, may hold the file a moment longer.
+static bool lock(int file)
+{
+    enum { TRIES = 50, PAUSE_MS = 10 };
+    for (int tries = 0; flock(file, LOCK_EX | LOCK_NB); tries++) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || tries == TRIES)
+            return false;
+        poll(NULL, 0, PAUSE_MS);
+    }
+    return true;
+}
+
 upconv_status upc_lines_open(const char *path, bool careful, bool exclusive, upc_lines *lines)
 {
     const int file = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0)
         return cannot("cannot open", path);
     upconv_status status = UPCONV_OK;
-    if (exclusive && flock(file, LOCK_EX | LOCK_NB))
+    if (exclusive && !lock(file))
         status = cannot("cannot lock", path);
     else if (torn(file) && !write_all(file, "\n", 1))
         status = cannot("cannot write", path);
