@@ -16,8 +16,10 @@ int upc_wide_q_dense(const upc_problem *problem)
     return in->channel == 1 ? 2 : in->axis[2] == 1 ? 1 : 0;
 }
 
-// Exactly the lines and positions that the strip reads, which may be fewer than the input has.
-static void lay_out(const upc_problem *problem, const upc_wide_q *how, upc_strip_q *s)
+// Exactly the lines and positions that the strip reads, which may be fewer than the input has. anywhere: an axis, of which as many as
+// any strip of so many positions may read, counted from the input's first (far behind the input, where pads are negative, a strip reads
+// next to nothing); or -1.
+static void lay_out(const upc_problem *problem, const upc_wide_q *how, int anywhere, upc_strip_q *s)
 {
     int64_t extent[3];
     for (int a = 0; a < 3; a++) {
@@ -27,7 +29,10 @@ static void lay_out(const upc_problem *problem, const upc_wide_q *how, upc_strip
         // along w a phase may begin one position later, and its last item with it
         const int64_t later = a == 2 ? 1 : 0;
         upc_taps_reach(axis, s->q0[a], s->q0[a] + upc_ceil_div(s->qn[a], step) * step - 1 + later, &first, &last);
-        if (a < 2) { // lines beyond the input are not read
+        if (a == anywhere && a < 2) {
+            last = UPC_MIN(last - first, axis->in - 1);
+            first = 0;
+        } else if (a < 2) { // lines beyond the input are not read
             last = UPC_MAX(UPC_MIN(last, axis->in - 1), 0);
             first = UPC_MIN(UPC_MAX(first, 0), last);
         }
@@ -60,7 +65,7 @@ void upc_strips_q_at(const upc_problem *problem, const upc_wide_q *how, const up
         strip->q0[strips->axis] = at;
         strip->qn[strips->axis] = UPC_MIN(strips->count, end - at);
     }
-    lay_out(problem, how, strip);
+    lay_out(problem, how, -1, strip);
 }
 
 static void grid(const upc_problem *problem, const upc_wide_q *how, const upc_strip_q *s, int64_t items[3])
@@ -91,11 +96,12 @@ static int64_t fitting(const upc_problem *problem, const upc_facts *facts, const
     int64_t low = 0, high = upc_ceil_div(all, step);
     while (low < high) {
         const int64_t middle = low + (high - low + 1) / 2;
-        upc_strips_q part = *strips;
-        upc_strip_q s;
-        part.count = UPC_MIN(middle * step, all);
-        // one in the middle, which borders cut least
-        upc_strips_q_at(problem, how, &part, 0, part.axis < 0 ? 0 : part.q0[part.axis] + (all - part.count) / 2, &s);
+        upc_strip_q s = {.nn = strips->axis < 0 ? middle : 1};
+        memcpy(s.q0, strips->q0, sizeof s.q0);
+        memcpy(s.qn, strips->qn, sizeof s.qn);
+        if (strips->axis >= 0)
+            s.qn[strips->axis] = UPC_MIN(middle * step, all);
+        lay_out(problem, how, strips->axis, &s);
         if (fits(problem, facts, how, &s))
             low = middle;
         else
