@@ -607,7 +607,7 @@ typedef struct upconv_plan_params {
     const char *solver;          // NULL: any; "phase"; or with a configuration: "phase:tile=4,oc=8"
     upconv_type weights_type;    // of weights, here or at execution; F16 or F32 for a problem of either type; U8 or I8 for a quantised
                                  // one
-    // Quantised problems only, which must have weights above, and effort ESTIMATE. scale_count: 1, for all output channels alike, or
+    // Quantised problems only, which must have weights above. scale_count: 1, for all output channels alike, or
     // out_channels. Either multipliers and shifts (multiplier >= 0; shift -31 to 30, for REDUCED to 7), or scales (0 to below 2^30), of
     // which TFLite's multipliers are made (upconv_requant_multiplier). Host memory
     const int32_t *multipliers, *shifts;
