@@ -204,6 +204,9 @@ typedef intv upc_loose_ints __attribute__((aligned(4)));
 #define UPC_INTS_OF_float8    int8
 #define UPC_INTS_OF_float16   int16
 #define EVENS_ODDS(a, b)      ((realv)((a).even, (b).odd))
+// every other element of both
+#define EVENS(a, b)           ((realv)((a).even, (b).even))
+#define ODDS(a, b)            ((realv)((a).odd, (b).odd))
 #if VEC == 4
 #define FOURS_EVENS_ODDS(a, b) (a)
 #define COUNTING              ((intv)(0, 1, 2, 3))

@@ -140,6 +140,9 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 // Vectors of VEC elements, where a kernel has them, at any element: here always of 4.
 #ifdef VEC
 #define realv               real4
+// every other element of both
+#define EVENS(a, b)         vec4((a).xz, (b).xz)
+#define ODDS(a, b)          vec4((a).yw, (b).yw)
 #define SPLATV(s)           SPLAT4(s)
 #define SRC_LOADV(b, i)     vec4(SRC_LOAD(b, i), SRC_LOAD(b, (i) + 1), SRC_LOAD(b, (i) + 2), SRC_LOAD(b, (i) + 3))
 #define W_LOADV(b, i)       W_LOAD4(b, (i) >> 2)

@@ -192,7 +192,7 @@ int main(int argc, char **argv)
         const bool processor = variant == 8; // behind OpenCL
         facts.info.backend = variant & 1 || processor ? UPCONV_BACKEND_OPENCL : UPCONV_BACKEND_VULKAN;
         facts.reqd_group_size = variant & 2;
-        facts.info.f16_storage = variant & 1 || variant & 2; // Vulkan with it and without
+        facts.info.f16_storage = variant & 1 || variant & 2 || processor; // Vulkan with it and without
         facts.info.f16_math = facts.info.f16_storage;
         if (processor)
             facts.family = UPC_FAMILY_CPU, facts.vector_floats = 16, facts.loop_rounds = 0;

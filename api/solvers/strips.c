@@ -132,7 +132,8 @@ static void find_zip(upc_strips *strips, const upc_problem *p, const upc_sample_
             zip++;
         return;
     }
-    if (stride > UPC_STRIPS_ZIP)
+    // pixels of one channel may lie apart in the input
+    if (stride > UPC_STRIPS_ZIP || (p->op == UPCONV_PIXEL_SHUFFLE && strips->inner))
         return;
     strips->zip = (int)stride;
     strips->zip_end = axis->out / stride * stride;
