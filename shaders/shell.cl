@@ -149,7 +149,7 @@ typedef intv upc_loose_ints __attribute__((aligned(4)));
 #define UPC_PAST(v, p)        *(p) = (v)
 #endif
 // Asks for what will be read soon, from element i on for n elements: processors look ahead for themselves, but not into the next page.
-#if defined(__has_builtin)
+#if defined(__has_builtin) && defined(POCL_DEVICE_ADDRESS_BITS) // PoCL; oclgrind's compiler has it, and its interpreter has not
 #if __has_builtin(__builtin_prefetch)
 #define UPC_SOON(p)           __builtin_prefetch(p)
 #endif

@@ -5,7 +5,7 @@ Plans under the name `any` have a configuration that nobody guessed: they must c
 mobile.py --run RUN --gpu NAME --program mobile_check [--problems FILE] [--large | --part N | --control] [--verbose]
 
 --control: shows that a spill is seen, on a kernel that keeps more values than any of these GPUs has registers for.
---part: of the file's problems every other one, of N even the first, the third, ...; N also chooses which problems have
+--part: of the file's problems every fourth, from the one of number N modulo 4 on; N also chooses which problems have
 configurations that nobody guessed. RUN starts a program with that GPU's driver. One plan (problem, solver, weights frozen or given) is one test.
 """
 import argparse
@@ -111,7 +111,7 @@ def main():
     problems = read_problems(options.problems) if options.problems else []
     large = ["--large"] if options.large else []
     if options.part is not None:
-        large, problems = ["--part", str(options.part)], problems[options.part % 2::2]
+        large, problems = ["--part", str(options.part)], problems[options.part % 4::4]
     done = run_check(options, [*large, *problems])
     out, err = done.stdout.splitlines(), done.stderr.splitlines()
     if options.verbose:
