@@ -84,6 +84,15 @@ def explain(run, tally, backends):
                 "h: kernel 3 over stride 2: UNEVEN, taps by phase 1 2; kernel 2 or 4" in got.stdout and
                 "w: kernel 4 over stride 2: even, taps by phase 2 2\n" in got.stdout, got.stdout + got.stderr)
 
+    with tempfile.TemporaryDirectory() as folder:
+        records = os.path.join(folder, "records.jsonl")
+        got = run("bench", LAYER, "--backend", "cpu", "--effort", "measure", "--records", records, "--seconds", "0.01")
+        tally.check("bench writes records", got.returncode == 0 and os.path.exists(records), got.stdout + got.stderr)
+        told = run("explain", LAYER, "--backend", "cpu", "--records", records).stdout
+        tally.check("explain --records", "tuning record (exact)" in told, told)
+        told = run("explain", LAYER, "--backend", "cpu").stdout
+        tally.check("explain without them", "tuning record (exact)" not in told, told)
+
 
 def bad_problems(run, tally):
     for bad, column in (("ic4oc3_ih5kq4", 10), ("", 0), ("ic4oc3_ih5kh4sh2ph1+rely", 20), ("ic4oc3_ih5xh10", 10)):
@@ -92,6 +101,8 @@ def bad_problems(run, tally):
         tally.check(f"explain '{bad}': exit code 1", got.returncode == 1 and not got.stdout, got.stderr)
         at = next((line.index("^") - 2 for line in lines if line.strip() == "^"), None)
         tally.check(f"explain '{bad}': points at the character", at is not None and abs(at - column) <= 1, got.stderr)
+    got = run("explain", LAYER, "--backend", "cpu", "--records", "/nonexistent.jsonl")
+    tally.check("explain with records that are not there: exit code 1", got.returncode == 1 and "/nonexistent.jsonl" in got.stderr, got.stderr)
     got = run("explain", LAYER, "--backend", "cpu", "--device", "7")
     tally.check("explain on a missing device: exit code 1", got.returncode == 1 and one_sentence(got.stderr), got.stderr)
 

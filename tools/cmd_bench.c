@@ -67,24 +67,6 @@ static bool bench_one(bench *b, const named_problem *item)
     return fine;
 }
 
-static bool import_records(bench *b)
-{
-    char error[512];
-    size_t size = 0;
-    char *text = NULL;
-    if (!b->records || !file_exists(b->records))
-        return true;
-    if (!file_read(b->records, &text, &size, error, sizeof error)) {
-        failure(&bench_command, "%s", error);
-        return false;
-    }
-    bool fine = size == 0 || upconv_tuning_import(b->context, text, size) == UPCONV_OK;
-    if (!fine)
-        failure(&bench_command, "%s: %s", b->records, upconv_last_error());
-    free(text);
-    return fine;
-}
-
 static int write_some(void *user, const void *data, size_t size)
 {
     return fwrite(data, 1, size, ((file_writer *)user)->file) != size;
@@ -130,7 +112,7 @@ static bool open_all(bench *b, const session_options *where, bool check)
         failure(&bench_command, "%s", error);
         return false;
     }
-    return import_records(b);
+    return session_records(&bench_command, b->context, b->records && file_exists(b->records) ? b->records : NULL);
 }
 
 static bool begin(bench *b)

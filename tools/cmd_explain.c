@@ -27,12 +27,14 @@ static int explain(upconv_context *context, const upconv_problem *problem, const
 static int run(int argc, char **argv)
 {
     session_options where = {0};
-    const char *solver = NULL;
+    const char *solver = NULL, *records = NULL;
     int operands = 0;
     const option options[] = {
         SESSION_OPTIONS(where),
         {"solver", OPTION_TEXT, &solver, "S",
          "Ask for this solver only, or for one configuration of it (phase:tile=4).", 0, 0, NULL},
+        {"records", OPTION_TEXT, &records, "FILE",
+         "Tuning records to look in, beside those that came with the library.", 0, 0, NULL},
         {NULL, OPTION_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
     int over = options_read(&explain_command, options, argc, argv, &operands);
@@ -46,7 +48,7 @@ static int run(int argc, char **argv)
     upconv_context *context = NULL;
     if (session_open(&where, &context, NULL) != UPCONV_OK)
         return failure(&explain_command, "%s", upconv_last_error());
-    int code = explain(context, &problem, solver);
+    int code = session_records(&explain_command, context, records) ? explain(context, &problem, solver) : TOOL_FAILURE;
     upconv_context_destroy(context);
     return code;
 }

@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include "files.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +58,24 @@ upconv_status session_open(const session_options *options, upconv_context **cont
     else
         *context = opened;
     return status;
+}
+
+bool session_records(const tool_command *command, upconv_context *context, const char *path)
+{
+    char error[512];
+    size_t size = 0;
+    char *text = NULL;
+    if (!path)
+        return true;
+    if (!file_read(path, &text, &size, error, sizeof error)) {
+        failure(command, "%s", error);
+        return false;
+    }
+    const bool fine = size == 0 || upconv_tuning_import(context, text, size) == UPCONV_OK;
+    if (!fine)
+        failure(command, "%s: %s", path, upconv_last_error());
+    free(text);
+    return fine;
 }
 
 bool session_problem(const tool_command *command, const char *text, upconv_problem *problem)

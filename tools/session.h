@@ -33,6 +33,9 @@ typedef struct session_options {
 upconv_status session_open(const session_options *options, upconv_context **context,
                            upconv_device_info *info);
 
+// Gives the context a file's tuning records; NULL: none. What goes wrong has been said.
+bool session_records(const tool_command *command, upconv_context *context, const char *path);
+
 // Reads a problem; a mistake is shown on standard error with a caret under the offending character.
 bool session_problem(const tool_command *command, const char *text, upconv_problem *problem);
 
