@@ -123,6 +123,7 @@ typedef struct running {
     memory in, out;
     void *bias, *weights;
     char why[512];
+    bool wide; // it is wide_q's plan
 } running;
 
 static bool wrong(running *r, const char *what)
@@ -252,6 +253,8 @@ static int run(running *r)
         wrong(r, "plan");
         return status == UPCONV_ERROR_UNSUPPORTED && r->opt->any_refusal ? -1 : 0;
     }
+    upconv_plan_info info = {.struct_size = sizeof info};
+    r->wide = !upconv_plan_info_get(plan, &info) && !strcmp(info.solver, "wide_q");
     bool good;
     if (host)
         good = !upconv_execute(plan, r->in.bytes + r->in.before, r->out.bytes + r->out.before) || wrong(r, "execute");
@@ -261,7 +264,7 @@ static int run(running *r)
     return good && check(r);
 }
 
-static int try_one(const options *opt, upconv_context *context, uint64_t seed)
+static int try_one(const options *opt, upconv_context *context, uint64_t seed, uint64_t *wide)
 {
     test_random random = {seed * 2654435761u + 1};
     quantised_case test;
@@ -274,6 +277,7 @@ static int try_one(const options *opt, upconv_context *context, uint64_t seed)
         r.weights = malloc((size_t)test.sizes.weights_elements);
         r.bias = malloc((size_t)test.problem.out_channels * 8);
         verdict = r.weights && r.bias ? run(&r) : 0;
+        *wide += r.wide;
         char text[1024];
         if (!verdict && !upconv_problem_print(&test.problem, text, sizeof text, NULL))
             printf("FAILED %s, seed %" PRIu64 ", weights %d, %s: %s\n", text, seed, (int)test.weights_type,
@@ -307,15 +311,18 @@ int main(int argc, char **argv)
         printf("FAILED: %s\n", upconv_last_error());
         return test_report(0, 1, 0);
     }
-    uint64_t passed = 0, failed = 0, refused = 0;
+    uint64_t passed = 0, failed = 0, refused = 0, wide = 0;
     for (uint64_t i = 0; i < opt.count; i++) {
-        const int verdict = try_one(&opt, context, opt.seed + i);
+        const int verdict = try_one(&opt, context, opt.seed + i, &wide);
         passed += verdict == 1;
         failed += verdict == 0;
         refused += verdict < 0;
     }
     upconv_context_destroy(context);
-    if (refused)
-        printf("%" PRIu64 " refused for their limits\n", refused);
+    printf("%" PRIu64 " plans of wide_q, %" PRIu64 " refused for their limits\n", wide, refused);
+    if (opt.count && !passed && !failed) {
+        printf("FAILED everything was refused\n");
+        failed++;
+    }
     return test_report(passed, failed, 0);
 }

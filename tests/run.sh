@@ -147,6 +147,14 @@ for backend in "${backends[@]}"; do
         [ "$backend" = cpu ] || tested build "random: $backend $solver" build/tests/random --backend "$backend" --count $($full && echo 15 || echo 8) \
             --seed 250000 --solver $solver --variety $variety
     done
+    # of many solvers, and every problem is tried with one or two
+    for solver in "conv strided" "gradfilter panels"; do
+        [ "$backend" = cpu ] && continue
+        tested build "random: $backend ${solver#* }" build/tests/random --backend "$backend" --op "${solver% *}" --solver "${solver#* }" \
+            --count 12 --seed 260000 --variety $variety
+        tested build "random: $backend ${solver#* }, limits" build/tests/random --backend "$backend" --op "${solver% *}" \
+            --solver "${solver#* }" --count 6 --seed 265000 --variety $variety --limits binding=20000,groups=60,macs=300000
+    done
 done
 
 # ---- the tuner: killed over and over, and with kernels that always fail

@@ -33,6 +33,7 @@ static const made_up devices[] = {
     {"desktop", "NVIDIA Example", UPCONV_BACKEND_VULKAN, UPCONV_DEVICE_DISCRETE, 0x10de, 1024, 49152, 16, 4294967295u},
     {"llvmpipe", "llvmpipe (LLVM 15.0.6, 256 bits)", UPCONV_BACKEND_VULKAN, UPCONV_DEVICE_CPU, 0x10005, 1024, 32768, 16, 128u << 20, 8,
      true},
+    {"pocl", "pthread-skylake-avx512-AMD EPYC", UPCONV_BACKEND_OPENCL, UPCONV_DEVICE_CPU, 0x1022, 4096, 512 << 10, 128, 1u << 30, 0, true},
 };
 
 static void facts_of(const made_up *device, upc_facts *facts)
@@ -138,6 +139,17 @@ static int32_t within(uint32_t *seed, int32_t low, int32_t high)
     return low + (int32_t)(next(seed) % (uint32_t)(high - low + 1));
 }
 
+// A value of each knob, where those are legal together.
+static void draw_knobs(uint32_t *seed, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts, upc_config *config)
+{
+    char sentence[UPC_SENTENCE];
+    upc_config drawn = *config;
+    for (int k = 0; k < solver->knob_count; k++)
+        drawn.value[k] = solver->knobs[k].values[next(seed) % (uint32_t)solver->knobs[k].count];
+    if (!solver->legal(problem, facts, &drawn, sentence))
+        *config = drawn;
+}
+
 static void random_problem(uint32_t *seed, upc_problem *problem)
 {
     static const upconv_op ops[] = {UPCONV_CONV_TRANSPOSE, UPCONV_CONV_TRANSPOSE, UPCONV_CONV, UPCONV_GRAD_FILTER, UPCONV_GRAD_BIAS};
@@ -238,6 +250,8 @@ static void recipes_keep_to_limits(void **state)
                                      (upconv_filter_order)(i % UPCONV_FILTER_COUNT)};
         solver->guess(&problem, &facts, &config);
         assert_null(solver->legal(&problem, &facts, &config, sentence));
+        if (i % 4 == 0)
+            draw_knobs(&seed, solver, &problem, &facts, &config);
         assert_true(solver->cost_us(&problem, &facts, &config) > 0);
         upc_recipe_init(&recipe, &env);
         const upconv_status status = solver->cook(&problem, &facts, &config, &request, &recipe);
@@ -251,6 +265,68 @@ static void recipes_keep_to_limits(void **state)
         upc_recipe_finish(&recipe);
     }
     assert_true(cooked > 700);
+}
+
+static void random_quantised(uint32_t *seed, upc_problem *problem)
+{
+    upconv_problem given = {.dims = within(seed, 1, 3), .batch = within(seed, 1, 3), .groups = within(seed, 1, 3)};
+    given.type = (upconv_type)within(seed, UPCONV_U8, UPCONV_I16);
+    given.requant = (upconv_requant)within(seed, 0, UPCONV_REQUANT_COUNT - 1);
+    given.in_layout = (upconv_layout)within(seed, 0, UPCONV_LAYOUT_COUNT - 1);
+    given.out_layout = (upconv_layout)within(seed, 0, UPCONV_LAYOUT_COUNT - 1);
+    given.in_channels = given.groups * within(seed, 1, 20);
+    given.out_channels = given.groups * within(seed, 1, 40);
+    for (int a = 0; a < given.dims; a++) {
+        given.in[a] = within(seed, 1, 60);
+        given.stride[a] = within(seed, 1, 4);
+        given.kernel[a] = within(seed, 0, 3) ? within(seed, 1, 6) : given.stride[a];
+        given.dilation[a] = within(seed, 0, 3) ? 1 : within(seed, 2, 4);
+        given.pad[a] = within(seed, 0, 3) ? within(seed, -3, 3) : within(seed, -200, 40); // most of the output far from the input
+        given.out[a] = within(seed, 1, within(seed, 0, 3) ? 90 : 600);
+    }
+    assert_int_equal(upc_problem_from(&given, problem), UPCONV_OK);
+}
+
+// The same for quantised types, whose copies are made in strips where limits are low; and copies keep to the default workspace.
+static void quantised_keep_to_limits(void **state)
+{
+    (void)state;
+    uint32_t seed = 13;
+    int cooked = 0, strips = 0;
+    for (int i = 0; i < 2000; i++) {
+        upc_problem problem;
+        upc_facts facts;
+        upc_config config;
+        upc_recipe recipe;
+        char sentence[UPC_SENTENCE];
+        random_quantised(&seed, &problem);
+        facts_of(&devices[i % 2 ? UPC_COUNT(devices) - 1 : (size_t)i / 2 % UPC_COUNT(devices)], &facts);
+        if (i % 3) {
+            facts.info.limits.binding_bytes = (uint64_t)within(&seed, 1500, i % 5 ? 20000 : 200000);
+            facts.info.limits.group_count = (uint32_t)within(&seed, 2, 200);
+            facts.info.limits.dispatch_macs = (uint64_t)within(&seed, 2000, 1000000);
+        }
+        const upc_solver *solver = upc_solver_find(i % 4 ? "wide_q" : "phase_q", i % 4 ? 6 : 7);
+        if (upc_solver_refuse(solver, &problem, &facts, sentence))
+            continue;
+        const upc_request request = {.order = UPCONV_FILTER_IOK, .weights_type = UPCONV_I8};
+        solver->guess(&problem, &facts, &config);
+        assert_null(solver->legal(&problem, &facts, &config, sentence));
+        draw_knobs(&seed, solver, &problem, &facts, &config);
+        assert_true(solver->cost_us(&problem, &facts, &config) > 0);
+        upc_recipe_init(&recipe, &env);
+        const upconv_status status = solver->cook(&problem, &facts, &config, &request, &recipe);
+        if (status == UPCONV_OK) {
+            check_recipe(&recipe, &problem, &facts);
+            assert_true(recipe.workspace_bytes <= upc_workspace_default(&problem));
+            cooked++;
+            strips += recipe.step_count > 2 && recipe.workspace_bytes > 0;
+        } else {
+            assert_int_equal(status, UPCONV_ERROR_UNSUPPORTED);
+        }
+        upc_recipe_finish(&recipe);
+    }
+    assert_true(cooked > 300 && strips > 30);
 }
 
 // The same for pooling and unpooling, in every layout: all solvers, all values of all knobs.
@@ -580,7 +656,7 @@ int main(void)
     upc_env_init(&env, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_recipes),
-        cmocka_unit_test(recipes_keep_to_limits), cmocka_unit_test(pools_keep_to_limits),
+        cmocka_unit_test(recipes_keep_to_limits), cmocka_unit_test(quantised_keep_to_limits), cmocka_unit_test(pools_keep_to_limits),
         cmocka_unit_test(beyond_counting),
         cmocka_unit_test(late_weights_are_no_texels),
         cmocka_unit_test(bindings_beside_tensors),
