@@ -149,13 +149,17 @@ for backend in "${backends[@]}"; do
     done
     # of many solvers, and every problem is tried with one or two
     for solver in "conv strided" "gradfilter panels"; do
-        [ "$backend" = cpu ] && continue
+        [ "$backend" = cpu ] || ! $full && continue
         tested build "random: $backend ${solver#* }" build/tests/random --backend "$backend" --op "${solver% *}" --solver "${solver#* }" \
             --count 12 --seed 260000 --variety $variety
         tested build "random: $backend ${solver#* }, limits" build/tests/random --backend "$backend" --op "${solver% *}" \
             --solver "${solver#* }" --count 6 --seed 265000 --variety $variety --limits binding=20000,groups=60,macs=300000
     done
 done
+
+if $full; then
+    tested build "quantised extremes: opencl" build/tests/extremes opencl
+fi
 
 # ---- the tuner: killed over and over, and with kernels that always fail
 if $full; then
