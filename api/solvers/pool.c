@@ -43,9 +43,8 @@ typedef struct shape {
 
 static shape shape_of(const upc_problem *problem, int32_t line)
 {
-    const upc_strips_form form = upc_strips_form_of(problem);
-    shape s = {.q_most = form == UPC_STRIPS_PLANES ? 1 : form == UPC_STRIPS_BLOCKS ? 4 : UPC_MIN(problem->icg, line / 4)};
-    s.q = s.q_most <= 4 ? (int32_t)s.q_most : 0;
+    shape s;
+    upc_strips_channels(problem, line / 4, &s.q_most, &s.q);
     s.run = UPC_MAX(UPC_MIN(line / s.q_most, problem->axis[2].out), 1);
     return s;
 }

@@ -44,13 +44,20 @@ static bool scattered(const upc_problem *p, upc_strips_form form)
     return p->channel_order != UPCONV_DCR || (form == UPC_STRIPS_BLOCKS && p->ocg % 4);
 }
 
+void upc_strips_channels(const upc_problem *p, int64_t most, int64_t *q_most, int32_t *q)
+{
+    const upc_strips_form form = upc_strips_form_of(p);
+    *q_most = form == UPC_STRIPS_PLANES ? 1 : form == UPC_STRIPS_BLOCKS ? 4 : UPC_MIN(p->ocg, most);
+    const bool lone = form == UPC_STRIPS_PIXELS && *q_most == 1;
+    *q = *q_most <= 4 && !lone ? (int32_t)*q_most : 0;
+}
+
 void upc_strips_init(upc_strips *strips, const upc_problem *p, const upc_facts *facts, int32_t line)
 {
     const upc_strips_form form = upc_strips_form_of(p);
     *strips = (upc_strips){.line = line, .vec = upc_vector_guess(facts), .units = facts->info.compute_units};
     strips->inner = form == UPC_STRIPS_PIXELS;
-    strips->q_most = form == UPC_STRIPS_PLANES ? 1 : form == UPC_STRIPS_BLOCKS ? 4 : UPC_MIN(p->ocg, line / 8);
-    strips->q = strips->q_most <= 4 ? (int32_t)strips->q_most : 0;
+    upc_strips_channels(p, line / 8, &strips->q_most, &strips->q);
     strips->gathered = scattered(p, form);
     const int64_t apart = strips->gathered ? upc_sample_channel(p, 1) : 1;
     strips->every = apart % 4 ? 0 : (int32_t)(apart / 4);
@@ -132,8 +139,7 @@ static void find_zip(upc_strips *strips, const upc_problem *p, const upc_sample_
             zip++;
         return;
     }
-    // pixels of one channel may lie apart in the input
-    if (stride > UPC_STRIPS_ZIP || (p->op == UPCONV_PIXEL_SHUFFLE && strips->inner))
+    if (stride > UPC_STRIPS_ZIP)
         return;
     strips->zip = (int)stride;
     strips->zip_end = axis->out / stride * stride;

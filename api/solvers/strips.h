@@ -42,6 +42,9 @@ upc_strips_form upc_strips_form_of(const upc_problem *problem);
 
 // NULL, or why this problem cannot be made in strips on this device.
 const char *upc_strips_refuse(const upc_problem *problem, const upc_facts *facts, char *sentence);
+// The most channels that an item has, up to `most` where they lie side by side; and how many where that is fixed, else 0. One is fixed
+// for planes only: pixels of one channel may lie apart, which is for the kernel of any number.
+void upc_strips_channels(const upc_problem *problem, int64_t most, int64_t *q_most, int32_t *q);
 void upc_strips_init(upc_strips *strips, const upc_problem *problem, const upc_facts *facts, int32_t line);
 // Channels that a box must have in multiples.
 int64_t upc_strips_step(const upc_strips *strips);
