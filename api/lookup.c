@@ -14,6 +14,10 @@ static const double nearest_cut_off = 3.0;
 // the correction alone promises much more. In between, records of near problems were as often worse as better (docs/records.md).
 static const double agreed = 0.97, promised = 0.8;
 
+// So many records of other problems a look-up compares with the default, the likeliest first: each asks the cost model anew, which
+// takes about as long as choosing a plan.
+enum { weighed_most = 16 };
+
 typedef struct tuning_query {
     const upc_problem *problem;
     const upc_facts *facts;
@@ -22,6 +26,8 @@ typedef struct tuning_query {
     const upc_modeller *modeller; // NULL: nothing is compared with the default
     bool modelled, has_default;   // modelled: the default was asked for
     upc_choice by_default;
+    uint64_t declined[weighed_most][2]; // keys of records that promise too little
+    int weighed;
 } tuning_query;
 
 // A record that may serve, and how well: see `better`.
@@ -31,6 +37,15 @@ typedef struct tuning_candidate {
     bool elsewhere; // of another device
     double distance;
 } tuning_candidate;
+
+// What a look-up found, for as long as another thread may replace the record itself.
+typedef struct tuning_find {
+    upc_record_fields fields;
+    uint64_t key[2];
+    upconv_tier tier;
+    double distance;
+    bool shipped, unverified;
+} tuning_find;
 
 static double apart(int64_t a, int64_t b) { return fabs(log2((double)a / (double)b)); }
 
@@ -142,13 +157,29 @@ static bool known_there(const tuning_query *query, const upc_record_fields *fiel
     return *model > 0;
 }
 
-// Whether a record of another problem is worth more than the cost model's default.
-static bool worthwhile(tuning_query *query, const tuning_candidate *candidate)
+// Whether it must be worth more than the cost model's default. Of the same sizes, what is left makes next to no difference.
+static bool to_be_weighed(const tuning_query *query, const upc_record_fields *fields, double far)
 {
-    const upc_record_fields *fields = &candidate->item->fields;
+    return query->modeller && fields->problem_key != query->problem_key && far > 0;
+}
+
+static bool passed_over(const tuning_query *query, const tuning_candidate *candidate)
+{
+    if (!to_be_weighed(query, &candidate->item->fields, candidate->distance))
+        return false;
+    for (int i = 0; i < query->weighed; i++)
+        if (!memcmp(query->declined[i], candidate->item->key, sizeof candidate->item->key))
+            return true;
+    return query->weighed == weighed_most;
+}
+
+// Whether a record of another problem is worth more than the cost model's default. Without the lock, for the model takes its time.
+static bool worthwhile(tuning_query *query, const tuning_find *find)
+{
+    const upc_record_fields *fields = &find->fields;
     double model, measured;
-    if (!query->modeller || fields->problem_key == query->problem_key || candidate->distance <= 0)
-        return true; // what is left then makes next to no difference
+    if (!to_be_weighed(query, fields, find->distance))
+        return true;
     if (!query->modelled)
         query->has_default = query->modeller->choose(query->modeller->user, query->problem, &query->by_default);
     query->modelled = true;
@@ -251,46 +282,51 @@ static size_t gather(struct upc_tuning *tuning, const tuning_query *query)
     return count;
 }
 
-static tuning_candidate best_of(struct upc_tuning *tuning, tuning_query *query, upc_record *record)
+// The best that was not declined. false: none.
+static bool best_of(struct upc_tuning *tuning, const tuning_query *query, tuning_find *find)
 {
+    pthread_mutex_lock(&tuning->lock);
     const size_t count = gather(tuning, query);
     const tuning_item *const *items = tuning->scratch;
     tuning_candidate best = {.tier = UPCONV_TIER_MODEL};
     for (size_t i = 0; i < count; i++) {
         tuning_candidate other;
-        if (rank(query, items[i], &other) && better(&other, &best) && legal(query, &items[i]->fields) &&
-            !failed_here(items, count, query, &other) && worthwhile(query, &other))
+        if (rank(query, items[i], &other) && better(&other, &best) && !passed_over(query, &other) &&
+            legal(query, &items[i]->fields) && !failed_here(items, count, query, &other))
             best = other;
     }
     if (best.item) {
-        const upc_record_fields *fields = &best.item->fields;
-        *record = (upc_record){
-            fields->solver,     fields->config,
-            fields->time_us,    best.tier,
-            best.item->shipped, best.tier == UPCONV_TIER_DRIVER && !verified_here(items, count, query, best.item)};
+        *find = (tuning_find){
+            .fields = best.item->fields, .tier = best.tier, .distance = best.distance, .shipped = best.item->shipped};
+        memcpy(find->key, best.item->key, sizeof find->key);
+        find->unverified = best.tier == UPCONV_TIER_DRIVER && !verified_here(items, count, query, best.item);
     }
-    return best;
+    pthread_mutex_unlock(&tuning->lock);
+    return best.item != NULL;
 }
 
 bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
                      const upc_modeller *modeller, upc_record *record)
 {
-    // Records of this very problem first: an app that was tuned never reads the text of others.
     tuning_query query = {.problem = problem,
                           .facts = facts,
                           .device = upc_record_device(&facts->info),
                           .driver = upc_record_driver(&facts->info),
                           .problem_key = upc_record_problem(problem),
                           .modeller = modeller};
+    tuning_find find;
     upc_record_kin(&facts->info, &query.kin);
-    pthread_mutex_lock(&tuning->lock);
-    tuning_candidate best = best_of(tuning, &query, record);
-    if (best.tier != UPCONV_TIER_EXACT) {
+    // Records of this very problem first: an app that was tuned never reads the text of others.
+    bool found = best_of(tuning, &query, &find);
+    if (!found || find.tier != UPCONV_TIER_EXACT) {
         query.class_key = upc_record_class(problem);
-        best = best_of(tuning, &query, record);
+        while ((found = best_of(tuning, &query, &find)) && !worthwhile(&query, &find))
+            memcpy(query.declined[query.weighed++], find.key, sizeof find.key);
     }
-    pthread_mutex_unlock(&tuning->lock);
-    return best.item != NULL;
+    if (found)
+        *record = (upc_record){find.fields.solver, find.fields.config, find.fields.time_us, find.tier,
+                               find.shipped,       find.unverified};
+    return found;
 }
 
 // ----------------------------------------------------------------------------------------------- for who searches

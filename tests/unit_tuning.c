@@ -246,6 +246,55 @@ static void expectations(void **state)
     }
 }
 
+typedef struct asker {
+    expectation e;
+    fake_context *fake;
+    int asked;
+} asker;
+
+// A model that others look things up beside: a lock held meanwhile would never be had.
+static bool ask(const void *user, const upc_problem *problem, upc_choice *choice)
+{
+    asker *a = *(asker *const *)user;
+    upc_record record;
+    a->asked++;
+    (void)upc_tuning_find(a->fake->context.tuning, problem, a->e.facts, NULL, &record);
+    return choose(&a->e, problem, choice);
+}
+
+// However many records of near problems promise too little, few are weighed; what need not be is found behind them.
+static void many_that_promise_little(void **state)
+{
+    (void)state;
+    enum { NEAR = 40 };
+    fake_context fake;
+    char names[NEAR][64];
+    line_spec specs[NEAR];
+    upc_config config;
+    upc_record record;
+    tuning_setup(&fake);
+    const upc_problem problem = tuning_problem(UP2X);
+    asker a = {{&fake.context.facts, tuning_solver(&problem, &fake.context.facts), {{0}}, {{0}}, 1, 1}, &fake, 0};
+    asker *const self = &a;
+    const upc_modeller modeller = {ask, &self};
+    assert_true(tuning_config(a.e.solver, &problem, a.e.facts, 0, &a.e.config));
+    assert_true(tuning_config(a.e.solver, &problem, a.e.facts, 1, &a.e.by_default));
+    for (int i = 0; i < NEAR; i++) {
+        snprintf(names[i], sizeof names[i], "ic64oc32_ih32iw%d_kh4sh2ph1", 49 + i);
+        specs[i] = (line_spec){
+            .time_us = 40, .problem = names[i], .config = &a.e.config, .extra = ",\"reference_us\":40"};
+    }
+    tuning_import_specs(&fake, specs, NEAR);
+    assert_false(upc_tuning_find(fake.context.tuning, &problem, a.e.facts, &modeller, &record));
+    assert_int_equal(a.asked, 1 + 16); // for the default, and for each that was weighed
+    assert_true(tuning_config(a.e.solver, &problem, a.e.facts, 2, &config));
+    const line_spec same_sizes = {.time_us = 7, .problem = UP2X "+relu", .config = &config, .driver = "turnip 23.0"};
+    tuning_import_specs(&fake, &same_sizes, 1); // under another driver, so after all of those
+    assert_true(upc_tuning_find(fake.context.tuning, &problem, a.e.facts, &modeller, &record));
+    assert_true(record.time_us == 7);
+    tuning_finish(&fake);
+}
+
 typedef struct thread_job {
     fake_context *fake;
     const char *text;
@@ -314,7 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(measured), cmocka_unit_test(tiers),    cmocka_unit_test(unusable),
         cmocka_unit_test(guarded),  cmocka_unit_test(failures), cmocka_unit_test(threads),
-        cmocka_unit_test(expectations),
+        cmocka_unit_test(expectations), cmocka_unit_test(many_that_promise_little),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
