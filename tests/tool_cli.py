@@ -103,6 +103,13 @@ def bad_problems(run, tally):
         tally.check(f"explain '{bad}': points at the character", at is not None and abs(at - column) <= 1, got.stderr)
     got = run("explain", LAYER, "--backend", "cpu", "--records", "/nonexistent.jsonl")
     tally.check("explain with records that are not there: exit code 1", got.returncode == 1 and "/nonexistent.jsonl" in got.stderr, got.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        torn = os.path.join(folder, "torn.jsonl")
+        for text, good in (('{"format":1,"lib', True), ('{"format":1,"lib\n', False)):
+            with open(torn, "w", encoding="utf-8") as out:
+                out.write(text)
+            got = run("explain", LAYER, "--backend", "cpu", "--records", torn)
+            tally.check(f"explain: records {text!r}", (got.returncode == 0) == good, got.stderr)
     got = run("explain", LAYER, "--backend", "cpu", "--device", "7")
     tally.check("explain on a missing device: exit code 1", got.returncode == 1 and one_sentence(got.stderr), got.stderr)
 

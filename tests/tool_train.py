@@ -174,8 +174,11 @@ def seeds_and_decay(bench):
     write(bench.source, scene(96, 96, "seeds"))
     quick = ("--backend", "cpu", "--steps", 30, "--every", 10, "--patch", 16, "--batch", 2, "--kernel", 4, "--patience", 0)
     read_filter = lambda out: read_npy(bench.path(out, "filter.npy"))[1]
+    os.mkdir(bench.path("a"))
+    write(bench.path("a", "bias.npy"), b"of an earlier run")
     for out, seed in (("a", 5), ("b", 5), ("c", 6)):
         bench.train(f"seed {seed}", *quick, "--seed", seed, out=out)
+    bench.tally.check("no bias of an earlier run is left", not os.path.exists(bench.path("a", "bias.npy")))
     bench.tally.check("the same seed gives the same filter", read_filter("a") == read_filter("b"))
     bench.tally.check("another seed gives another", read_filter("a") != read_filter("c"))
     start = (1 / 16, 3 / 16, 3 / 16, 1 / 16, 3 / 16, 9 / 16, 9 / 16, 3 / 16) * 2

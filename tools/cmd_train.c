@@ -223,19 +223,20 @@ static bool path_of(const training *t, const char *name, char *path, size_t size
 
 static bool write_filter(const training *t)
 {
-    char path[4096], error[4600];
+    char path[4096], bias_path[4096], error[4600];
     const train_shape *s = &t->shape;
     const size_t count = train_filter_count(s);
     const npy_array filter = {4, {s->channels, s->channels / s->groups, s->kernel, s->kernel}, count, t->best};
     const npy_array bias = {1, {s->channels}, (size_t)s->channels, t->best + count};
-    bool fine = path_of(t, "filter.npy", path, sizeof path);
-    if (!fine)
+    if (!path_of(t, "filter.npy", path, sizeof path) || !path_of(t, "bias.npy", bias_path, sizeof bias_path))
         return false;
-    fine = npy_write(path, &filter, error, sizeof error);
-    if (fine && s->bias) {
-        if (!path_of(t, "bias.npy", path, sizeof path))
-            return false;
-        fine = npy_write(path, &bias, error, sizeof error);
+    bool fine = npy_write(path, &filter, error, sizeof error);
+    if (fine && s->bias)
+        fine = npy_write(bias_path, &bias, error, sizeof error);
+    // an earlier run's does not belong to this filter
+    if (fine && !s->bias && remove(bias_path) && errno != ENOENT) {
+        fine = false;
+        snprintf(error, sizeof error, "%s, of an earlier run: %s", bias_path, strerror(errno));
     }
     if (!fine)
         failure(&train_command, "%s", error);
@@ -495,7 +496,7 @@ const tool_command train_command = {
     "layer reaches there, beside bilinear and bicubic (a = -0.5) interpolation on the same device. The filter kept is "
     "the one that did best there. Without pictures it makes its own.\n"
     "The folder gets filter.npy (float32 of shape (channels, channels / groups, kernel, kernel)), bias.npy with "
-    "--bias, plot.svg (loss and PSNR), the first picture's held-out part as low.png, bilinear.png, bicubic.png, "
+    "--bias (without it, that of an earlier run is removed), plot.svg (loss and PSNR), the first picture's held-out part as low.png, bilinear.png, bicubic.png, "
     "trained.png and truth.png, and sides.png: a detail of these five, in this order. Each is written as soon as "
     "there is something better.\n"
     "Ctrl-C ends after the step at hand, with exit code 1 and the best filter so far. The same seed on the same "

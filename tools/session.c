@@ -60,6 +60,13 @@ upconv_status session_open(const session_options *options, upconv_context **cont
     return status;
 }
 
+upconv_status session_import(upconv_context *context, const char *text, size_t length)
+{
+    const upconv_status status = length ? upconv_tuning_import(context, text, length) : UPCONV_OK;
+    const bool torn = length && *text == '{' && !memchr(text, '\n', length);
+    return status == UPCONV_ERROR_DATA && torn ? UPCONV_OK : status;
+}
+
 bool session_records(const tool_command *command, upconv_context *context, const char *path)
 {
     char error[512];
@@ -71,7 +78,7 @@ bool session_records(const tool_command *command, upconv_context *context, const
         failure(command, "%s", error);
         return false;
     }
-    const bool fine = size == 0 || upconv_tuning_import(context, text, size) == UPCONV_OK;
+    const bool fine = session_import(context, text, size) == UPCONV_OK;
     if (!fine)
         failure(command, "%s: %s", path, upconv_last_error());
     free(text);

@@ -33,7 +33,11 @@ typedef struct session_options {
 upconv_status session_open(const session_options *options, upconv_context **context,
                            upconv_device_info *info);
 
-// Gives the context a file's tuning records; NULL: none. What goes wrong has been said.
+// Gives the context a file's tuning records. A file that a machine went down over may hold no more than the beginning of its first
+// line: it gives none, and that is no error.
+upconv_status session_import(upconv_context *context, const char *text, size_t length);
+
+// The same with a file; path NULL: none. What goes wrong has been said.
 bool session_records(const tool_command *command, upconv_context *context, const char *path);
 
 // Reads a problem; a mistake is shown on standard error with a caret under the offending character.

@@ -118,10 +118,8 @@ static bool import_records(const char *path, bool again, upconv_context *context
         return true;
     if (!file_read(path, &text, &length, error, size))
         return false;
-    // a file that the machine went down over may hold no more than the beginning of a line, and a run shall go on
-    const bool torn = length && text[length - 1] != '\n';
-    upconv_status status = length ? upconv_tuning_import(context, text, length) : UPCONV_OK;
-    if (status == UPCONV_ERROR_DATA && (again || (torn && !memchr(text, '\n', length) && *text == '{')))
+    upconv_status status = session_import(context, text, length);
+    if (status == UPCONV_ERROR_DATA && again)
         status = UPCONV_OK;
     free(text);
     if (status != UPCONV_OK)
