@@ -4,7 +4,7 @@
 //
 // Every problem with what the solvers guess from the device's facts; and, under the name `any`, some problems with every value of
 // every knob, which must compile but may spill (not with --only). Compilers of small GPUs take up to a minute for a tile far beyond
-// their registers: those of more than 32 sums, and one more activation, only with --large.
+// their registers: those of more than 24 sums, and one more activation, only with --large.
 //
 // Runs nothing: behind tests of mobile compilers there is no GPU, only the driver and its compiler.
 #include "testing.h"
@@ -175,13 +175,15 @@ static int32_t knob_value(const upc_solver *solver, const upc_config *config, co
 }
 
 // Sums that an item keeps, for each step of its loop that is written out.
-static int32_t weight_of(const upc_solver *solver, const upc_config *config)
+static int64_t weight_of(const upc_solver *solver, const upc_problem *problem, const upc_config *config)
 {
-    static const char *const names[] = {"tile", "oc", "unroll", "vec", "vectors"};
-    int32_t weight = 1;
+    static const char *const names[] = {"tile", "oc", "unroll", "vec", "vectors", "rows", "columns"};
+    const upc_axis *const axis = problem->axis;
+    int64_t weight = 1;
     for (size_t i = 0; i < UPC_COUNT(names); i++)
         weight *= knob_value(solver, config, names[i]);
-    return weight;
+    const bool every_tap = strcmp(solver->name, "panels") == 0 && knob_value(solver, config, "taps");
+    return every_tap ? weight * axis[0].kernel * axis[1].kernel * axis[2].kernel : weight;
 }
 
 typedef struct trial {
@@ -196,7 +198,7 @@ typedef struct trial {
 static void try_config(trial *t, const upc_config *config)
 {
     char sentence[UPC_SENTENCE], text[256];
-    if ((weight_of(t->solver, config) > 32 && !t->large) ||
+    if ((weight_of(t->solver, t->problem, config) > 24 && !t->large) ||
         t->solver->legal(t->problem, &t->context->facts, config, sentence))
         return;
     upc_text out = {text, sizeof text, 0};
