@@ -1,8 +1,7 @@
 // upconv on an app's own Vulkan device: the app owns instance, device, queue, buffers, command buffers, barriers and
 // submissions; upconv records, or shares the queue under the app's lock.
 #include "pooled.h"
-
-#include <upconv/upconv_vulkan.h>
+#include "vulkan_app.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -18,187 +17,6 @@
 
 enum { IN_FLIGHT = 4, GUARD = 64 };
 
-typedef struct app {
-    VkInstance instance;
-    VkPhysicalDevice physical;
-    VkDevice device;
-    VkQueue queue;
-    uint32_t family, memory_type;
-    VkCommandPool pool;
-    pthread_mutex_t lock;
-    int locks, unlocks, held; // under the lock
-    upconv_context *context;
-} app;
-
-typedef struct app_buffer {
-    VkBuffer buffer;
-    VkDeviceMemory memory;
-    unsigned char *mapped;
-    size_t bytes;
-    upconv_buffer *imported;
-} app_buffer;
-
-static void lock_queue(void *user)
-{
-    app *a = user;
-    pthread_mutex_lock(&a->lock);
-    a->locks++;
-    a->held++;
-}
-
-static void unlock_queue(void *user)
-{
-    app *a = user;
-    a->unlocks++;
-    a->held--;
-    pthread_mutex_unlock(&a->lock);
-}
-
-// ------------------------------------------------------------------------------------------------------- the app's side
-
-static bool find_memory(app *a)
-{
-    const VkMemoryPropertyFlags wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-    VkPhysicalDeviceMemoryProperties memory;
-    vkGetPhysicalDeviceMemoryProperties(a->physical, &memory);
-    for (a->memory_type = 0; a->memory_type < memory.memoryTypeCount; a->memory_type++) {
-        if ((memory.memoryTypes[a->memory_type].propertyFlags & wanted) == wanted)
-            return true;
-    }
-    return false;
-}
-
-static bool open_device(app *a)
-{
-    const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_1};
-    const VkInstanceCreateInfo instance = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
-                                           .pApplicationInfo = &application};
-    uint32_t devices = 1, families = 16;
-    VkQueueFamilyProperties family[16];
-    if (vkCreateInstance(&instance, NULL, &a->instance) ||
-        vkEnumeratePhysicalDevices(a->instance, &devices, &a->physical) < 0 || devices == 0 || !find_memory(a))
-        return false;
-    vkGetPhysicalDeviceQueueFamilyProperties(a->physical, &families, family);
-    for (a->family = 0; a->family < families && !(family[a->family].queueFlags & VK_QUEUE_COMPUTE_BIT);)
-        a->family++;
-    const float priority = 1;
-    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-                                           .queueFamilyIndex = a->family,
-                                           .queueCount = 1,
-                                           .pQueuePriorities = &priority};
-    const VkDeviceCreateInfo device = {
-        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue};
-    const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                          .queueFamilyIndex = a->family};
-    if (a->family == families || vkCreateDevice(a->physical, &device, NULL, &a->device))
-        return false;
-    vkGetDeviceQueue(a->device, a->family, 0, &a->queue);
-    return !vkCreateCommandPool(a->device, &pool, NULL, &a->pool);
-}
-
-static upconv_vk_params lent(app *a)
-{
-    upconv_vk_params mine = {sizeof mine};
-    mine.get_instance_proc_addr = vkGetInstanceProcAddr;
-    mine.instance = a->instance;
-    mine.physical_device = a->physical;
-    mine.device = a->device;
-    mine.queue = a->queue;
-    mine.queue_family = a->family;
-    mine.api_version = VK_API_VERSION_1_1;
-    mine.lock_queue = lock_queue;
-    mine.unlock_queue = unlock_queue;
-    mine.lock_user = a;
-    return mine;
-}
-
-static app_buffer make_buffer(app *a, size_t bytes)
-{
-    app_buffer b = {.bytes = bytes};
-    const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                                     .size = bytes,
-                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                                              VK_BUFFER_USAGE_TRANSFER_DST_BIT};
-    VkMemoryRequirements needs;
-    VK(vkCreateBuffer(a->device, &info, NULL, &b.buffer));
-    vkGetBufferMemoryRequirements(a->device, b.buffer, &needs);
-    const VkMemoryAllocateInfo memory = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size, .memoryTypeIndex = a->memory_type};
-    VK(vkAllocateMemory(a->device, &memory, NULL, &b.memory));
-    VK(vkBindBufferMemory(a->device, b.buffer, b.memory, 0));
-    VK(vkMapMemory(a->device, b.memory, 0, VK_WHOLE_SIZE, 0, (void **)&b.mapped));
-    memset(b.mapped, 0xff, bytes); // NaNs
-    OK(upconv_vk_buffer_import(a->context, b.buffer, bytes, &b.imported));
-    return b;
-}
-
-static void free_buffer(app *a, app_buffer *b)
-{
-    upconv_buffer_destroy(b->imported);
-    vkDestroyBuffer(a->device, b->buffer, NULL);
-    vkFreeMemory(a->device, b->memory, NULL);
-    *b = (app_buffer){0};
-}
-
-static VkCommandBuffer begin_commands(app *a)
-{
-    const VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                              .commandPool = a->pool,
-                                              .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                              .commandBufferCount = 1};
-    const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-    VkCommandBuffer commands;
-    VK(vkAllocateCommandBuffers(a->device, &info, &commands));
-    VK(vkBeginCommandBuffer(commands, &begin));
-    return commands;
-}
-
-static void barrier(VkCommandBuffer commands, VkPipelineStageFlags from, VkAccessFlags made, VkPipelineStageFlags to,
-                    VkAccessFlags used)
-{
-    const VkMemoryBarrier memory = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = made, .dstAccessMask = used};
-    vkCmdPipelineBarrier(commands, from, to, 0, 1, &memory, 0, NULL, 0, NULL);
-}
-
-static void before_compute(VkCommandBuffer commands)
-{
-    barrier(commands, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_WRITE_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-            VK_ACCESS_SHADER_READ_BIT);
-}
-
-static void after_compute(VkCommandBuffer commands)
-{
-    barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT,
-            VK_ACCESS_HOST_READ_BIT);
-}
-
-static VkFence submit(app *a, VkCommandBuffer commands)
-{
-    const VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-    const VkSubmitInfo work = {
-        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands};
-    VkFence fence;
-    VK(vkCreateFence(a->device, &info, NULL, &fence));
-    pthread_mutex_lock(&a->lock);
-    const VkResult result = vkQueueSubmit(a->queue, 1, &work, fence);
-    pthread_mutex_unlock(&a->lock);
-    VK(result);
-    return fence;
-}
-
-static void await(app *a, VkFence fence)
-{
-    VK(vkWaitForFences(a->device, 1, &fence, VK_TRUE, 60000000000u));
-    vkDestroyFence(a->device, fence, NULL);
-}
-
-static void run(app *a, VkCommandBuffer commands)
-{
-    VK(vkEndCommandBuffer(commands));
-    await(a, submit(a, commands));
-}
-
 // ------------------------------------------------------------------------------------------------------------- fixtures
 
 static int open_app(void **state)
@@ -211,9 +29,9 @@ static int open_app(void **state)
         return 0;
     }
     pthread_mutex_init(&a.lock, NULL);
-    if (!open_device(&a))
+    if (!app_open_device(&a))
         return -1;
-    const upconv_vk_params mine = lent(&a);
+    const upconv_vk_params mine = app_lent(&a);
     if (upconv_vk_context_create(&mine, NULL, &a.context)) {
         print_error("%s\n", upconv_last_error());
         return -1;
@@ -261,14 +79,14 @@ static void prepare(app *a, prepared *p, const char *notation, const char *solve
     OK(upconv_plan_info_get(p->plan, &info));
     assert_int_equal(info.backend, UPCONV_BACKEND_VULKAN);
     assert_string_equal(info.solver, solver);
-    p->input = make_buffer(a, (size_t)p->test.sizes.input_bytes + GUARD);
-    p->output = make_buffer(a, (size_t)p->test.sizes.output_bytes + 2 * GUARD);
+    p->input = app_make_buffer(a, (size_t)p->test.sizes.input_bytes + GUARD);
+    p->output = app_make_buffer(a, (size_t)p->test.sizes.output_bytes + 2 * GUARD);
     memcpy(p->input.mapped + 4, p->test.input, (size_t)p->test.sizes.input_bytes);
     p->io = (upconv_io){sizeof p->io};
     p->io.at[UPCONV_INPUT] = (upconv_binding){.buffer = p->input.imported, .offset = 4};
     p->io.at[UPCONV_OUTPUT] = (upconv_binding){.buffer = p->output.imported, .offset = GUARD};
     if (!frozen) {
-        p->weights = make_buffer(a, (size_t)p->test.sizes.weights_bytes + GUARD);
+        p->weights = app_make_buffer(a, (size_t)p->test.sizes.weights_bytes + GUARD);
         memcpy(p->weights.mapped + 12, p->test.weights, (size_t)p->test.sizes.weights_bytes);
         p->io.at[UPCONV_WEIGHTS] = (upconv_binding){.buffer = p->weights.imported, .offset = 12};
     }
@@ -277,10 +95,10 @@ static void prepare(app *a, prepared *p, const char *notation, const char *solve
 static void release(app *a, prepared *p)
 {
     upconv_plan_destroy(p->plan);
-    free_buffer(a, &p->input);
-    free_buffer(a, &p->output);
+    app_free_buffer(a, &p->input);
+    app_free_buffer(a, &p->output);
     if (p->weights.buffer)
-        free_buffer(a, &p->weights);
+        app_free_buffer(a, &p->weights);
     test_case_finish(&p->test);
 }
 
@@ -308,16 +126,16 @@ static void record_one(app *a, const char *notation, const char *solver, bool fr
     prepare(a, &p, notation, solver, frozen);
     const int locks = a->locks;
     OK(upconv_context_counters(a->context, &before));
-    VkCommandBuffer commands = begin_commands(a);
+    VkCommandBuffer commands = app_begin_commands(a);
     upconv_vk_recording *recording = NULL;
-    before_compute(commands);
+    app_before_compute(commands);
     OK(upconv_vk_record(p.plan, commands, &p.io, &recording));
-    after_compute(commands);
+    app_after_compute(commands);
     OK(upconv_context_counters(a->context, &after));
     assert_int_equal(after.submissions, before.submissions); // it records, never submits
     assert_int_equal(a->locks, locks);
     assert_true(p.output.mapped[GUARD] == 0xff);
-    run(a, commands);
+    app_run(a, commands);
     expect_output(&p.test, &p.output);
     upconv_vk_recording_destroy(recording);
     release(a, &p);
@@ -344,15 +162,15 @@ static void test_replay(void **state)
     app *a = app_of(state);
     prepared p;
     prepare(a, &p, "ic4oc4_ih6oh12kh4sh2ph1", "phase", true);
-    VkCommandBuffer commands = begin_commands(a);
+    VkCommandBuffer commands = app_begin_commands(a);
     upconv_vk_recording *recording = NULL;
-    before_compute(commands);
+    app_before_compute(commands);
     OK(upconv_vk_record(p.plan, commands, &p.io, &recording));
-    after_compute(commands);
-    run(a, commands);
+    app_after_compute(commands);
+    app_run(a, commands);
     expect_output(&p.test, &p.output);
     memset(p.input.mapped + 4, 0, (size_t)p.test.sizes.input_bytes);
-    await(a, submit(a, commands));
+    app_await(a, app_submit(a, commands));
     for (uint64_t i = 0; i < p.test.sizes.output_elements; i++)
         assert_true(((const float *)(p.output.mapped + GUARD))[i] == 0);
     upconv_vk_recording_destroy(recording);
@@ -381,14 +199,14 @@ static void test_chain(void **state)
 
     upconv_vk_recording *recordings[2] = {0};
     second.io.at[UPCONV_INPUT] = first.io.at[UPCONV_OUTPUT];
-    VkCommandBuffer commands = begin_commands(a);
-    before_compute(commands);
+    VkCommandBuffer commands = app_begin_commands(a);
+    app_before_compute(commands);
     OK(upconv_vk_record(first.plan, commands, &first.io, &recordings[0]));
-    barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
+    app_barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
             VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT);
     OK(upconv_vk_record(second.plan, commands, &second.io, &recordings[1]));
-    after_compute(commands);
-    run(a, commands);
+    app_after_compute(commands);
+    app_run(a, commands);
     expect_output(&first.test, &first.output);
     assert_memory_equal(second.output.mapped + GUARD, expected, bytes);
 
@@ -430,7 +248,7 @@ static void indices_between(app *a, const char *pool, const char *unpool, const 
     app_buffer buffers[4];
     upconv_binding at[4];
     for (int i = 0; i < 4; i++) {
-        buffers[i] = make_buffer(a, bytes[i] + 2 * GUARD);
+        buffers[i] = app_make_buffer(a, bytes[i] + 2 * GUARD);
         at[i] = (upconv_binding){.buffer = buffers[i].imported, .offset = GUARD};
     }
     memcpy(buffers[0].mapped + GUARD, p.input, bytes[0]);
@@ -438,8 +256,8 @@ static void indices_between(app *a, const char *pool, const char *unpool, const 
     first.at[UPCONV_INPUT] = at[0], first.at[UPCONV_OUTPUT] = second.at[UPCONV_INPUT] = at[1];
     first.at[UPCONV_INDICES] = second.at[UPCONV_INDICES] = at[2], second.at[UPCONV_OUTPUT] = at[3];
 
-    VkCommandBuffer commands = begin_commands(a);
-    before_compute(commands);
+    VkCommandBuffer commands = app_begin_commands(a);
+    app_before_compute(commands);
     upconv_io without = first;
     without.at[UPCONV_INDICES] = (upconv_binding){0};
     assert_int_equal(upconv_vk_record(plans[0], commands, &without, &refused), UPCONV_ERROR_INVALID);
@@ -447,11 +265,11 @@ static void indices_between(app *a, const char *pool, const char *unpool, const 
     assert_int_equal(upconv_vk_record(plans[0], commands, &without, &refused), UPCONV_ERROR_INVALID); // ends before they do
     assert_null(refused);
     OK(upconv_vk_record(plans[0], commands, &first, &recordings[0]));
-    barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+    app_barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
             VK_ACCESS_SHADER_READ_BIT);
     OK(upconv_vk_record(plans[1], commands, &second, &recordings[1]));
-    after_compute(commands);
-    run(a, commands);
+    app_after_compute(commands);
+    app_run(a, commands);
     const void *const expected[4] = {p.input, p.pooled, p.indices, p.unpooled};
     for (int i = 0; i < 4; i++)
         expect_bytes(&buffers[i], expected[i], bytes[i]);
@@ -461,7 +279,7 @@ static void indices_between(app *a, const char *pool, const char *unpool, const 
         upconv_plan_destroy(plans[i]);
     }
     for (int i = 0; i < 4; i++)
-        free_buffer(a, &buffers[i]);
+        app_free_buffer(a, &buffers[i]);
     pooled_finish(&p);
 }
 
@@ -484,23 +302,23 @@ static void test_in_flight(void **state)
     VkFence fences[IN_FLIGHT];
     prepare(a, &p, "ic6oc5_ih12oh24kh4sh2ph1", "phase", false);
     for (int i = 0; i < IN_FLIGHT; i++) {
-        outputs[i] = make_buffer(a, p.output.bytes);
+        outputs[i] = app_make_buffer(a, p.output.bytes);
         p.io.at[UPCONV_OUTPUT].buffer = outputs[i].imported;
-        commands[i] = begin_commands(a);
-        before_compute(commands[i]);
+        commands[i] = app_begin_commands(a);
+        app_before_compute(commands[i]);
         OK(upconv_vk_record(p.plan, commands[i], &p.io, &recordings[i]));
-        after_compute(commands[i]);
+        app_after_compute(commands[i]);
         VK(vkEndCommandBuffer(commands[i]));
     }
     for (int i = 0; i < IN_FLIGHT; i++)
-        fences[i] = submit(a, commands[i]);
+        fences[i] = app_submit(a, commands[i]);
     for (int i = 0; i < IN_FLIGHT; i++) {
-        await(a, fences[i]);
+        app_await(a, fences[i]);
         expect_output(&p.test, &outputs[i]);
     }
     for (int i = 0; i < IN_FLIGHT; i++) {
         upconv_vk_recording_destroy(recordings[i]);
-        free_buffer(a, &outputs[i]);
+        app_free_buffer(a, &outputs[i]);
     }
     release(a, &p);
 }
@@ -512,30 +330,30 @@ static void test_shared_queue(void **state)
     prepared p;
     upconv_ticket ticket;
     prepare(a, &p, "ic3oc4_ih8oh16kh4sh2ph1", "phase", true);
-    app_buffer source = make_buffer(a, p.input.bytes), copy = make_buffer(a, p.output.bytes);
+    app_buffer source = app_make_buffer(a, p.input.bytes), copy = app_make_buffer(a, p.output.bytes);
     memcpy(source.mapped, p.input.mapped, p.input.bytes);
     memset(p.input.mapped, 0xff, p.input.bytes);
 
     const int locks = a->locks;
-    VkCommandBuffer before = begin_commands(a), after = begin_commands(a);
+    VkCommandBuffer before = app_begin_commands(a), after = app_begin_commands(a);
     const VkBufferCopy in = {.size = p.input.bytes}, out = {.size = p.output.bytes};
     vkCmdCopyBuffer(before, source.buffer, p.input.buffer, 1, &in);
     VK(vkEndCommandBuffer(before));
     vkCmdCopyBuffer(after, p.output.buffer, copy.buffer, 1, &out);
-    barrier(after, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT,
+    app_barrier(after, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT,
             VK_ACCESS_HOST_READ_BIT);
     VK(vkEndCommandBuffer(after));
-    VkFence first = submit(a, before);
+    VkFence first = app_submit(a, before);
     OK(upconv_submit(p.plan, &p.io, &ticket));
-    VkFence last = submit(a, after);
-    await(a, first);
+    VkFence last = app_submit(a, after);
+    app_await(a, first);
     OK(upconv_wait(a->context, ticket, -1));
-    await(a, last);
+    app_await(a, last);
     expect_output(&p.test, &copy);
     assert_true(a->locks > locks);
     assert_int_equal(a->locks, a->unlocks);
-    free_buffer(a, &source);
-    free_buffer(a, &copy);
+    app_free_buffer(a, &source);
+    app_free_buffer(a, &copy);
     release(a, &p);
 }
 
@@ -570,9 +388,9 @@ static void test_queue_lock(void **state)
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, execute_often, &workers[i]), 0);
     for (int i = 0; i < 10; i++) {
-        VkCommandBuffer commands = begin_commands(a);
+        VkCommandBuffer commands = app_begin_commands(a);
         vkCmdFillBuffer(commands, p.output.buffer, 0, 16, 7);
-        run(a, commands);
+        app_run(a, commands);
     }
     for (int i = 0; i < 2; i++) {
         pthread_join(threads[i], NULL);
@@ -591,12 +409,12 @@ static void test_refusals(void **state)
     upconv_context *context = NULL;
     upconv_buffer *imported = NULL;
     upconv_vk_recording *recording = NULL;
-    upconv_vk_params mine = lent(a);
+    upconv_vk_params mine = app_lent(a);
     void *pointer;
     assert_int_equal(upconv_vk_context_create(NULL, NULL, &context), UPCONV_ERROR_INVALID);
     mine.device = VK_NULL_HANDLE;
     assert_int_equal(upconv_vk_context_create(&mine, NULL, &context), UPCONV_ERROR_INVALID);
-    mine = lent(a);
+    mine = app_lent(a);
     mine.get_instance_proc_addr = NULL;
     assert_int_equal(upconv_vk_context_create(&mine, NULL, &context), UPCONV_ERROR_INVALID);
     assert_null(context);
@@ -606,7 +424,7 @@ static void test_refusals(void **state)
     prepared p;
     prepare(a, &p, "ic3oc4_ih8oh16kh4sh2ph1", "direct", true);
     assert_int_equal(upconv_buffer_map(p.input.imported, UPCONV_MAP_READ, &pointer), UPCONV_ERROR_INVALID);
-    VkCommandBuffer commands = begin_commands(a);
+    VkCommandBuffer commands = app_begin_commands(a);
     upconv_io io = p.io;
     io.at[UPCONV_OUTPUT].buffer = NULL;
     assert_int_equal(upconv_vk_record(p.plan, commands, &io, &recording), UPCONV_ERROR_INVALID);
@@ -627,7 +445,7 @@ static void test_refusals(void **state)
 static void test_vulkan_10(void **state)
 {
     app *a = app_of(state);
-    upconv_vk_params mine = lent(a);
+    upconv_vk_params mine = app_lent(a);
     upconv_context *context = NULL;
     upconv_plan *plan = NULL;
     test_case test;

@@ -12,7 +12,6 @@
 
 #include "../api/internal.h"
 #include "../api/ops.h"
-#include "../api/solvers/taps.h"
 
 static upc_env env;
 
@@ -513,65 +512,6 @@ static void same_recipe_same_hash(void **state)
     assert_true(hash[0] == hash[1] && hash[0] != hash[2]);
 }
 
-// --------------------------------------------------------------------------------------------------------------- taps
-
-// The residues' taps are exactly those that the definition asks for: o * step = i * stride + k * dilation - pad.
-static void taps_follow_the_definition(void **state)
-{
-    (void)state;
-    uint32_t seed = 99;
-    for (int i = 0; i < 3000; i++) {
-        upc_problem problem;
-        upc_taps taps;
-        random_problem(&seed, &problem);
-        assert_int_equal(upc_taps_init(&taps, &env, &problem, true), UPCONV_OK);
-        for (int a = 0; a < 3; a++) {
-            const upc_axis *axis = &problem.axis[a];
-            const upc_tap_axis *made = &taps.axis[a];
-            for (int64_t o = 0; o < axis->out; o++) {
-                const int64_t at = o + upc_axis_origin(axis), q = upc_floor_div(at, made->stride), r = at - q * made->stride;
-                int32_t found = 0;
-                for (int64_t k = 0; k < axis->kernel; k++) {
-                    const int64_t in = upc_axis_source(axis, o, k);
-                    for (int32_t t = 0; t < made->residue[r].count; t++)
-                        if (made->residue[r].tap + t * made->tap_step == k) {
-                            const int64_t read = q * axis->step + made->residue[r].input - t * made->input_step;
-                            assert_true(in < 0 ? read < 0 || read >= axis->in : read == in);
-                            found += in >= 0;
-                        }
-                    if (in >= 0)
-                        found--; // every tap of the definition was met once
-                }
-                assert_int_equal(found, 0);
-            }
-        }
-        upc_taps_finish(&taps);
-    }
-}
-
-static void positions_are_a_permutation(void **state)
-{
-    (void)state;
-    uint32_t seed = 5;
-    for (int i = 0; i < 500; i++) {
-        upc_problem problem;
-        upc_taps taps;
-        random_problem(&seed, &problem);
-        assert_int_equal(upc_taps_init(&taps, &env, &problem, i % 4 != 0), UPCONV_OK);
-        const int64_t kd = problem.axis[0].kernel, kh = problem.axis[1].kernel, kw = problem.axis[2].kernel;
-        bool seen[216] = {false};
-        for (int64_t k = 0; k < kd * kh * kw; k++) {
-            const int64_t tap[3] = {k / (kh * kw), k / kw % kh, k % kw};
-            const int64_t at = upc_taps_position(&taps, &problem, tap);
-            assert_true(at >= 0 && at < kd * kh * kw && !seen[at]);
-            seen[at] = true;
-        }
-        assert_int_equal(upc_taps_before(&taps, &problem, 0), 0);
-        assert_int_equal(upc_taps_before(&taps, &problem, upc_taps_phases(&taps)), kd * kh * kw);
-        upc_taps_finish(&taps);
-    }
-}
-
 // ------------------------------------------------------------------------------------------------------ configurations
 
 static void configurations_as_text(void **state)
@@ -607,50 +547,6 @@ static void configurations_as_text(void **state)
     assert_non_null(strstr(sentence, "256 x 256"));
 }
 
-// -------------------------------------------------------------------------------------------------------------- facts
-
-static void facts_know_their_family(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *name;
-        uint32_t vendor_id;
-        upconv_device_kind kind;
-        upc_family family;
-    } table[] = {
-        {"QUALCOMM Adreno(TM)", 0, UPCONV_DEVICE_INTEGRATED, UPC_FAMILY_ADRENO},
-        {"Turnip", 0x5143, UPCONV_DEVICE_INTEGRATED, UPC_FAMILY_ADRENO},
-        {"Mali-G52", 0, UPCONV_DEVICE_INTEGRATED, UPC_FAMILY_MALI},
-        {"V3D 4.2.14", 0, UPCONV_DEVICE_INTEGRATED, UPC_FAMILY_V3D},
-        {"PowerVR Rogue", 0x1010, UPCONV_DEVICE_INTEGRATED, UPC_FAMILY_POWERVR},
-        {"llvmpipe", 0x10005, UPCONV_DEVICE_CPU, UPC_FAMILY_CPU},
-        {"something new", 0xabcd, UPCONV_DEVICE_OTHER, UPC_FAMILY_UNKNOWN},
-    };
-    for (size_t i = 0; i < UPC_COUNT(table); i++) {
-        upc_facts facts;
-        upc_facts_smallest(&facts);
-        snprintf(facts.info.name, sizeof facts.info.name, "%s", table[i].name);
-        facts.info.vendor_id = table[i].vendor_id;
-        facts.info.kind = table[i].kind;
-        upc_facts_finish(&facts);
-        assert_int_equal(facts.family, table[i].family);
-        assert_true(facts.sum_scalars >= 16 && facts.info.limits.dispatch_macs > 0);
-    }
-}
-
-static void quirks_take_features_back(void **state)
-{
-    (void)state;
-    upc_facts facts;
-    upc_facts_smallest(&facts);
-    facts.info.backend = UPCONV_BACKEND_VULKAN;
-    facts.info.vendor_id = 0x1010;
-    facts.info.int8_dot = 1;
-    upc_facts_finish(&facts);
-    assert_int_equal(facts.info.int8_dot, 0);
-    assert_non_null(strstr(facts.info.quirks, "powervr-int-dot"));
-}
-
 int main(void)
 {
     upc_env_init(&env, NULL);
@@ -662,11 +558,7 @@ int main(void)
         cmocka_unit_test(bindings_beside_tensors),
         cmocka_unit_test(products_keep_to_the_workspace),
         cmocka_unit_test(same_recipe_same_hash),
-        cmocka_unit_test(taps_follow_the_definition),
-        cmocka_unit_test(positions_are_a_permutation),
         cmocka_unit_test(configurations_as_text),
-        cmocka_unit_test(facts_know_their_family),
-        cmocka_unit_test(quirks_take_features_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
