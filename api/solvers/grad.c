@@ -8,6 +8,54 @@ void upc_grad_row(const upc_facts *facts, uint32_t local[3])
         local[0] *= 2;
 }
 
+enum { MOST_STEPS = 4096 };
+
+// Items along each axis of a dispatch: whole rows as long as the device may be kept busy for so long.
+static void choose_most(const upc_facts *facts, const upc_program_desc *program, const int64_t items[3], double macs, int64_t most[3])
+{
+    double left = (double)facts->info.limits.dispatch_macs / UPC_MAX(macs / ((double)items[0] * (double)items[1] * (double)items[2]), 1);
+    for (int a = 0; a < 3; a++) {
+        const int64_t local = program->local[a], grid = (int64_t)facts->info.limits.group_count * local;
+        const int64_t now = UPC_MAX((int64_t)UPC_MIN(left, 1e9), 1), whole = UPC_MAX(now / local * local, 1);
+        most[a] = UPC_MIN(UPC_MIN(now >= items[a] ? items[a] : whole, grid), items[a]);
+        left /= (double)most[a];
+    }
+}
+
+void upc_grad_grid_args(upc_program_desc *program)
+{
+    static const char *const names[] = {"X_N", "Y_N", "Z_N", "X_0", "Y_0", "Z_0"};
+    for (size_t i = 0; i < UPC_COUNT(names); i++)
+        upc_program_arg(program, names[i]);
+}
+
+upconv_status upc_grad_grid(const upc_facts *facts, const upc_program_desc *program, const int64_t items[3], double macs,
+                            const upc_step *like, upc_recipe *recipe)
+{
+    int64_t most[3], at[3];
+    choose_most(facts, program, items, macs, most);
+    upc_step step = *like;
+    upconv_status status = upc_recipe_program(recipe, program, &step.program);
+    step.kind = UPC_STEP_KERNEL;
+    step.barrier = true;
+    for (at[2] = 0; at[2] < items[2] && !status; at[2] += most[2])
+        for (at[1] = 0; at[1] < items[1] && !status; at[1] += most[1])
+            for (at[0] = 0; at[0] < items[0] && !status; at[0] += most[0]) {
+                for (int a = 0; a < 3; a++) {
+                    const int64_t now = UPC_MIN(most[a], items[a] - at[a]);
+                    step.args[a] = (int32_t)now;
+                    step.args[3 + a] = (int32_t)at[a];
+                    step.groups[a] = (uint32_t)upc_ceil_div(now, program->local[a]);
+                }
+                if (recipe->step_count >= MOST_STEPS)
+                    return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",
+                                    MOST_STEPS);
+                status = upc_recipe_step(recipe, &step);
+                step.barrier = false;
+            }
+    return status;
+}
+
 upconv_status upc_total_cook(const upc_facts *facts, uint64_t at, int64_t count, int64_t shares, upc_recipe *recipe)
 {
     uint32_t local[3];

@@ -10,6 +10,14 @@
 // Adds the steps that write the output from `shares` parts of `count` elements, which stand in the workspace from byte `at`.
 upconv_status upc_total_cook(const upc_facts *facts, uint64_t at, int64_t count, int64_t shares, upc_recipe *recipe);
 
+// The run-time arguments of a kernel whose grid may be cut along all axes: X_N Y_N Z_N items from X_0 Y_0 Z_0 on.
+void upc_grad_grid_args(upc_program_desc *program);
+
+// Adds the steps of such a program for a grid of items that make `macs` multiply-adds between them, as many as the device's limits ask
+// for. They are like `like`, which says what is bound and the arguments behind those six.
+upconv_status upc_grad_grid(const upc_facts *facts, const upc_program_desc *program, const int64_t items[3], double macs,
+                            const upc_step *like, upc_recipe *recipe);
+
 // Elements and bytes of one binding that a window may surely cover, wherever it begins.
 static inline int64_t upc_grad_room(const upc_facts *facts)
 {

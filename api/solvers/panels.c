@@ -26,7 +26,7 @@ static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
 };
 
-enum { MOST_SUMS = 32, MOST_KEPT = 24 << 10, /* bytes */ MOST_SHARES = 4096, MOST_STEPS = 4096, ROWS_IN_PLACE = 6 };
+enum { MOST_SUMS = 32, MOST_KEPT = 24 << 10, /* bytes */ MOST_SHARES = 4096, ROWS_IN_PLACE = 6 };
 
 static void shape_of(const upc_config *config, upc_panel_shape *s)
 {
@@ -250,47 +250,24 @@ static upconv_status describe(const upc_problem *p, const upc_panel *l, const up
     const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], 1, 1};
     upc_program_desc_init(program, "panels", local, 4);
     upc_program_defines(program, defines, UPC_COUNT(defines));
-    static const char *const args[] = {"X_N", "Y_N", "Z_N", "Y_0", "Z_0"};
-    for (size_t i = 0; i < UPC_COUNT(args); i++)
-        upc_program_arg(program, args[i]);
+    upc_grad_grid_args(program);
     return upc_program_fixed(recipe, program, fixed, UPC_COUNT(fixed), false);
 }
 
 static upconv_status add_products(const upc_problem *p, const upc_facts *facts, const upc_panel *l,
                                   const upc_program_desc *program, upc_recipe *recipe)
 {
-    const bool turned = l->shape.lanes == UPC_PANEL_IN;
-    const int64_t most = facts->info.limits.group_count, items[3] = {l->blocks * (l->shape.all_taps ? 1 : l->taps), l->outers * l->tiles, l->shares};
+    const bool turned = l->shape.lanes == UPC_PANEL_IN, parts = l->shares > 1;
+    const int64_t items[3] = {l->blocks * (l->shape.all_taps ? 1 : l->taps), l->outers * l->tiles, l->shares};
     const upc_tensor *given = turned ? &p->out : &p->in;
-    // multiply-adds of a row of items
-    const double row = upc_gather_macs(p) / ((double)items[1] * (double)items[2]);
-    const double at_once = UPC_MAX((double)facts->info.limits.dispatch_macs / UPC_MAX(row, 1), 1);
-    const int64_t zn = UPC_MIN(UPC_MIN((int64_t)UPC_MAX(UPC_MIN(at_once / (double)items[1], 1e9), 1), most), items[2]);
-    const int64_t yn = UPC_MIN(UPC_MIN((int64_t)UPC_MAX(UPC_MIN(at_once / (double)zn, 1e9), 1), most), items[1]);
-    upconv_status status = UPCONV_OK;
-    for (int64_t z = 0; z < items[2] && !status; z += zn)
-        for (int64_t y = 0; y < items[1] && !status; y += yn) {
-            const int64_t now[3] = {items[0], UPC_MIN(yn, items[1] - y), UPC_MIN(zn, items[2] - z)};
-            const int64_t values[] = {now[0], now[1], now[2], y, z};
-            upc_step step = {.kind = UPC_STEP_KERNEL, .barrier = z + y == 0, .bind_count = 4};
-            for (size_t i = 0; i < UPC_COUNT(values); i++)
-                step.args[i] = (int32_t)values[i];
-            for (int i = 0; i < 3; i++)
-                step.groups[i] = (uint32_t)upc_ceil_div(now[i], program->local[i]);
-            if (step.groups[0] > most || recipe->step_count >= MOST_STEPS)
-                return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",
-                                MOST_STEPS);
-            step.bind[0] = l->shape.copy ? (upc_bind){UPC_WORKSPACE, l->row.at, l->row.bytes}
-                                         : (upc_bind){turned ? UPC_OUTPUT_GRAD : UPC_INPUT, 0, (uint64_t)given->elements * 4};
-            step.bind[1] = (upc_bind){UPC_WORKSPACE, l->column.at, l->column.bytes};
-            const uint64_t bytes = (uint64_t)l->shares * upc_filter_elements(p) * 4;
-            step.bind[2] = (upc_bind){l->shares > 1 ? UPC_WORKSPACE : UPC_OUTPUT, l->shares > 1 ? l->parts_at : 0, bytes};
-            step.bind[3] = (upc_bind){UPC_TABLE, 0, recipe->table_count * 4};
-            status = upc_recipe_program(recipe, program, &step.program);
-            if (!status)
-                status = upc_recipe_step(recipe, &step);
-        }
-    return status;
+    upc_step step = {.bind_count = 4};
+    step.bind[0] = l->shape.copy ? (upc_bind){UPC_WORKSPACE, l->row.at, l->row.bytes}
+                                 : (upc_bind){turned ? UPC_OUTPUT_GRAD : UPC_INPUT, 0, (uint64_t)given->elements * 4};
+    step.bind[1] = (upc_bind){UPC_WORKSPACE, l->column.at, l->column.bytes};
+    step.bind[2] = (upc_bind){parts ? UPC_WORKSPACE : UPC_OUTPUT, parts ? l->parts_at : 0,
+                              (uint64_t)l->shares * upc_filter_elements(p) * 4};
+    step.bind[3] = (upc_bind){UPC_TABLE, 0, recipe->table_count * 4};
+    return upc_grad_grid(facts, program, items, upc_gather_macs(p), &step, recipe);
 }
 
 static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
