@@ -26,7 +26,7 @@ static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
 };
 
-enum { MOST_SUMS = 32, MOST_KEPT = 24 << 10, /* bytes */ MOST_SHARES = 4096, ROWS_IN_PLACE = 6 };
+enum { MOST_SUMS = 32, MOST_KEPT = 24 << 10, /* bytes */ ROWS_IN_PLACE = 6 };
 
 static void shape_of(const upc_config *config, upc_panel_shape *s)
 {
@@ -60,30 +60,14 @@ static const char *refuse_shape(const upc_problem *p, const upc_config *config, 
     return sentence;
 }
 
-// 32-bit indices, bindings, workspace.
-static const char *refuse_size(const upc_problem *p, const upc_facts *facts, const upc_panel *l, char *sentence)
+static const char *refuse_rounds(const upc_problem *p, const upc_facts *facts, const upc_panel *l, char *sentence)
 {
-    const uint64_t room = (uint64_t)UPC_MAX(upc_grad_room(facts), 0), filter = upc_filter_elements(p) * 4;
-    const uint64_t parts = (uint64_t)l->shares * filter;
-    const uint64_t given = (uint64_t)UPC_MAX(p->in.elements, p->out.elements) * upc_type_bytes(p->type);
     const double line = (double)UPC_MIN(p->axis[2].in, UPC_PANEL_SEGMENT) + 2, put = (double)(l->shape.rows * l->shape.columns);
     const double rounds = (l->shape.all_taps ? (double)l->taps : 1) * ((double)l->each * line + put * (double)l->shape.width) +
                           UPC_PANEL_RUN * (double)l->shape.width;
-    const uint64_t largest = UPC_MAX(UPC_MAX(l->column.bytes, l->row.bytes), UPC_MAX(parts, given));
-    if (largest > room || l->bytes > facts->info.limits.alloc_bytes || p->in.elements > INT32_MAX / 4 ||
-        p->out.elements > INT32_MAX / 4 || largest / 4 > INT32_MAX / 4)
-        snprintf(sentence, UPC_SENTENCE, "tensors, their copies and shares (%llu bytes) must each fit a binding of %llu bytes",
-                 (unsigned long long)largest, (unsigned long long)room);
-    else if (l->bytes > upc_workspace_default(p))
-        snprintf(sentence, UPC_SENTENCE, "it would take %llu bytes of workspace; %llu are free for use",
-                 (unsigned long long)l->bytes, (unsigned long long)upc_workspace_default(p));
-    else if (l->shares > MOST_SHARES)
-        snprintf(sentence, UPC_SENTENCE, "it would add up in %lld shares; %d are the most", (long long)l->shares, MOST_SHARES);
-    else if (facts->loop_rounds && rounds > facts->loop_rounds)
-        snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u", rounds,
-                 facts->loop_rounds);
-    else
+    if (!facts->loop_rounds || rounds <= facts->loop_rounds)
         return NULL;
+    snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u", rounds, facts->loop_rounds);
     return sentence;
 }
 
@@ -103,7 +87,8 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
         snprintf(sentence, UPC_SENTENCE, "its tensors, woven, are beyond 32-bit indices");
         return sentence;
     }
-    return refuse_size(problem, facts, &panel, sentence);
+    refusal = upc_panel_refuse_size(problem, facts, &panel, sentence);
+    return refusal ? refusal : refuse_rounds(problem, facts, &panel, sentence);
 }
 
 // Whether an item's taps can be zipped.
@@ -206,15 +191,8 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
         snprintf(sentence, UPC_SENTENCE, "it has no plain C version");
         return sentence;
     }
-    for (int a = 0; a < 3; a++) {
-        const upc_axis *axis = &problem->axis[a];
-        const int64_t far = (axis->in + UPC_PANEL_SEGMENT) * axis->stride + axis->kernel * axis->dilation +
-                            UPC_MAX(axis->pad, -axis->pad) + axis->out;
-        if (far > INT32_MAX) {
-            snprintf(sentence, UPC_SENTENCE, "positions up to %lld on an axis are beyond 32 bits", (long long)far);
-            return sentence;
-        }
-    }
+    if (upc_panel_refuse_far(problem, sentence))
+        return sentence;
     upc_config config;
     guess(problem, facts, &config);
     return legal(problem, facts, &config, sentence);
@@ -222,52 +200,23 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
 
 // ---------------------------------------------------------------------------------------------------------------- recipe
 
-// The kernel's numbers, and its program.
+// The kernel's program.
 static upconv_status describe(const upc_problem *p, const upc_panel *l, const upc_filter_strides *f, const upc_config *config,
                               upc_recipe *recipe, upc_program_desc *program)
 {
     const upc_panel_shape *s = &l->shape;
-    const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
     const bool turned = s->lanes == UPC_PANEL_IN, groups = s->lanes == UPC_PANEL_GROUPS;
-    const int64_t lane = groups ? f->group : turned ? f->in : f->out, row = turned ? f->out : f->in;
+    const int64_t lane = groups ? f->group : turned ? f->in : f->out;
     const bool linear = f->tap[2] == 1 || l->taps == 1;
     const int put = lane == 1 ? 1 : zips(s, l) && linear && (lane == l->taps || l->taps == s->width) ? 2 : 0;
     const upc_number defines[] = {
         {"TAPS_N", s->all_taps ? l->taps : 1}, {"PUT", put}, {"OUT_STORE", UPC_STORE_F32}, {"VEC", s->width},
         {"TI", s->rows}, {"NV", s->columns}, {"TURNED", turned}, {"ROWS", groups ? 2 : s->copy ? 0 : 1}, {"IN_STORE", UPC_STORE_F32}, {"W_STORE", UPC_STORE_F32},
-    }, fixed[] = {
-        {"DI", d->in}, {"HI", h->in}, {"WI", w->in}, {"DO", d->out}, {"HO", h->out}, {"WO", w->out},
-        {"KD", d->kernel}, {"KH", h->kernel}, {"KW", w->kernel}, {"SD", d->stride}, {"SH", h->stride}, {"SW", w->stride},
-        {"DD", d->dilation}, {"DH", h->dilation}, {"DW", w->dilation}, {"PD", d->pad}, {"PH", h->pad}, {"PW", w->pad},
-        {"TILES", l->tiles}, {"ROW_N", l->row_n}, {"COLUMN_N", l->column.sets}, {"ROW_SETS", l->row.sets},
-        {"R_N", l->row.image}, {"R_C", l->row.set}, {"R_D", l->row.axis[0]}, {"R_H", l->row.axis[1]}, {"R_W", l->row.axis[2]},
-        {"C_N", l->column.image}, {"C_C", l->column.set}, {"C_D", l->column.axis[0]}, {"C_H", l->column.axis[1]},
-        {"C_W", l->column.axis[2]}, {"SEGMENTS", l->segments}, {"UNITS", l->units}, {"UNITS_EACH", l->each},
-        {"FILTER", (int64_t)upc_filter_elements(p)}, {"F_OUTER", groups ? s->width * f->group : f->group}, {"F_ROW", row},
-        {"F_COLUMN", groups ? f->out : s->width * lane}, {"F_LANE", lane}, {"F_K", f->tap[2]},
-        {"LANES_N", groups ? p->groups : turned ? p->icg : p->ocg}, {"LANES_OUTER", groups ? s->width : 0}, {"LANES_INNER", groups ? 0 : s->width},
     };
     const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], 1, 1};
     upc_program_desc_init(program, "panels", local, 4);
     upc_program_defines(program, defines, UPC_COUNT(defines));
-    upc_grad_grid_args(program);
-    return upc_program_fixed(recipe, program, fixed, UPC_COUNT(fixed), false);
-}
-
-static upconv_status add_products(const upc_problem *p, const upc_facts *facts, const upc_panel *l,
-                                  const upc_program_desc *program, upc_recipe *recipe)
-{
-    const bool turned = l->shape.lanes == UPC_PANEL_IN, parts = l->shares > 1;
-    const int64_t items[3] = {l->blocks * (l->shape.all_taps ? 1 : l->taps), l->outers * l->tiles, l->shares};
-    const upc_tensor *given = turned ? &p->out : &p->in;
-    upc_step step = {.bind_count = 4};
-    step.bind[0] = l->shape.copy ? (upc_bind){UPC_WORKSPACE, l->row.at, l->row.bytes}
-                                 : (upc_bind){turned ? UPC_OUTPUT_GRAD : UPC_INPUT, 0, (uint64_t)given->elements * 4};
-    step.bind[1] = (upc_bind){UPC_WORKSPACE, l->column.at, l->column.bytes};
-    step.bind[2] = (upc_bind){parts ? UPC_WORKSPACE : UPC_OUTPUT, parts ? l->parts_at : 0,
-                              (uint64_t)l->shares * upc_filter_elements(p) * 4};
-    step.bind[3] = (upc_bind){UPC_TABLE, 0, recipe->table_count * 4};
-    return upc_grad_grid(facts, program, items, upc_gather_macs(p), &step, recipe);
+    return upc_panel_numbers(p, l, f, recipe, program);
 }
 
 static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
@@ -283,17 +232,9 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     shape_of(config, &shape);
     upc_panel_lay(problem, &shape, &panel);
     upc_filter_strides_get(problem, request->order, &filter);
-    recipe->workspace_bytes = panel.bytes;
-    upconv_status status = describe(problem, &panel, &filter, config, recipe, &program);
-    if (!status)
-        status = upc_weave_cook(problem, facts, &panel, &panel.column, shape.lanes != UPC_PANEL_IN, recipe);
-    if (!status && shape.copy)
-        status = upc_weave_cook(problem, facts, &panel, &panel.row, shape.lanes == UPC_PANEL_IN, recipe);
-    if (!status)
-        status = add_products(problem, facts, &panel, &program, recipe);
-    if (status || panel.shares == 1)
-        return status;
-    return upc_total_cook(facts, panel.parts_at, (int64_t)upc_filter_elements(problem), panel.shares, recipe);
+    const int64_t items[3] = {panel.blocks * (shape.all_taps ? 1 : panel.taps), panel.outers * panel.tiles, panel.shares};
+    const upconv_status status = describe(problem, &panel, &filter, config, recipe, &program);
+    return status ? status : upc_panel_cook(problem, facts, &panel, &program, items, recipe);
 }
 
 const upc_solver upc_solver_panels = {
