@@ -98,15 +98,15 @@ static bool zips(const upc_panel_shape *s, const upc_panel *l)
 }
 
 // Of a processor that poses as a Vulkan device, fitted to a few measurements on llvmpipe: nanoseconds of eight items on
-// one of two cores for a row, a column, a sum; of an element that is woven. More sums keep its compiler busy for longer
+// one of two cores for a row, a column, a sum; of an element that is woven, and of one that is stored. More sums keep its compiler busy for longer
 // than they save.
-static double processor_us(const upc_panel *l, double macs)
+static double processor_us(const upc_panel *l, double macs, double stored)
 {
     enum { SUMS = 16 };
     const upc_panel_shape *s = &l->shape;
     const double r = (double)s->rows, n = (double)s->columns, eights = macs / (r * n * (double)s->width) / 8;
     const double woven = (double)(l->column.bytes + l->row.bytes) / 4;
-    const double us = (eights * (8 * r + 25 * n + 4 * r * n) + 20 * woven) / 2e3 + 100;
+    const double us = (eights * (8 * r + 25 * n + 4 * r * n) + 6 * woven + 4.4 * stored) / 2e3 + 100;
     return us * (r * n > SUMS ? 4 : 1) * (s->all_taps ? 1.5 : 1);
 }
 
@@ -123,7 +123,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double made = tiles * (double)(l.blocks * l.taps) * r * n * (double)s.width; // with those beyond the last channels
     const double macs = upc_gather_macs(problem) * made / all;
     if (upc_gather_processor(facts))
-        return processor_us(&l, macs);
+        return processor_us(&l, macs, all * (double)l.shares);
     if (facts->family != UPC_FAMILY_CPU || facts->info.backend != UPCONV_BACKEND_OPENCL) // made for others
         return macs / 1e3 + 100;
     const double loads = s.lanes == UPC_PANEL_GROUPS ? r + n : r / 2 + n;

@@ -21,7 +21,7 @@ static const upc_knob knobs[] = {
     [UNROLL] = {"unroll", rounds, UPC_COUNT(rounds)}, // positions of a round of the loop
 };
 
-enum { VECTOR = 4, MOST_SUMS = 32 /* vectors of a lane: beyond it compiling takes longer than it can save */ };
+enum { VECTOR = 4, MOST_SUMS = 64 /* vectors of a lane: beyond it compiling takes longer than it can save */ };
 
 static void shape_of(const upc_facts *facts, const upc_config *config, upc_panel_shape *s)
 {
@@ -70,7 +70,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double position = (value[ROWS] > 1 ? 20 : 15) + 20 * wide + sums * (0.8 + 0.6 / value[UNROLL]);
     const double woven = (double)(l.column.bytes + l.row.bytes) / 4, stored = all * (double)l.shares;
     const double us = (items * 500 + stored / (double)facts->info.subgroup_size * 35 + tiles * (lines * 100 + positions * position) +
-                       20 * woven + (l.shares > 1 ? 5 * stored : 0)) / 2e3 + 100;
+                       6 * woven + (l.shares > 1 ? 5 * stored : 0)) / 2e3 + 100;
     return strstr(facts->info.name, "llvmpipe") ? us : 8 * us; // SwiftShader, whose loads are plainer, gains nothing
 }
 

@@ -125,19 +125,23 @@ static upconv_status weave(const upc_problem *p, const upc_facts *facts, const u
     for (int a = 0; a < 3; a++)
         size[a] = gradient ? p->axis[a].out : p->axis[a].in;
     join_lines(t, size, step_of);
-    const int64_t items[3] = {upc_ceil_div(size[2], UPC_PANEL_RUN), size[0] * size[1], p->batch * l->outers * woven->sets};
+    // one item is one thread of a processor, or one lane of a subgroup
+    enum { LANES = 8, LANE_RUN = 8 };
+    const bool one = !upc_gather_processor(facts) || facts->info.limits.group_size < LANES;
+    const uint32_t local[3] = {one ? 1 : LANES, 1, 1};
+    const int64_t run = one ? UPC_PANEL_RUN : LANE_RUN;
+    const int64_t items[3] = {upc_ceil_div(size[2], run), size[0] * size[1], p->batch * l->outers * woven->sets};
     const int64_t lane = groups ? channels : 1;
     const int32_t along = t->pack > 1 ? 0 : step_of[2] == 1 ? 1 : t->channel * lane == 1 ? 2 : 0;
     const upc_number defines[] = {{"VEC", width}, {"ALONG", along}, {"IN_PACK", t->pack},
                                   {"IN_STORE", upc_store_of(facts, p->type)}, {"OUT_STORE", UPC_STORE_F32}};
     const upc_number args[] = {
-        {"RUN", UPC_PANEL_RUN}, {"WI", size[2]}, {"HI", size[1]}, {"LINES", items[1]}, {"Z_N", items[2]},
+        {"RUN", run}, {"WI", size[2]}, {"HI", size[1]}, {"LINES", items[1]}, {"Z_N", items[2]},
         {"SETS", l->outers * woven->sets}, {"PER", woven->sets}, {"C_OUTER", groups ? width * channels : channels},
         {"C_INNER", groups ? 1 : width}, {"C_LANE", lane}, {"LANES_N", groups ? p->groups : channels},
         {"LANES_OUTER", groups ? width : 0}, {"LANES_INNER", groups ? 0 : width}, {"IN_N", t->image}, {"IN_C", t->channel},
         {"IN_D", step_of[0]}, {"IN_H", step_of[1]}, {"IN_W", step_of[2]}, {"IN_C0", 0},
     };
-    const uint32_t local[3] = {1, 1, 1};
     upc_program_desc program;
     upc_program_desc_init(&program, "weave", local, 2);
     upc_program_defines(&program, defines, UPC_COUNT(defines));
@@ -145,10 +149,11 @@ static upconv_status weave(const upc_problem *p, const upc_facts *facts, const u
     for (size_t i = 0; i < UPC_COUNT(args); i++)
         step.args[upc_program_arg(&program, args[i].name)] = args[i].value > INT32_MAX ? 0 : (int32_t)args[i].value;
     for (int i = 0; i < 3; i++) {
-        if (items[i] > most)
+        const int64_t count = upc_ceil_div(items[i], local[i]);
+        if (count > most)
             return upc_fail(UPCONV_ERROR_UNSUPPORTED, "a copy would take %lld work-groups on an axis; the device has %lld",
-                            (long long)items[i], (long long)most);
-        step.groups[i] = (uint32_t)items[i];
+                            (long long)count, (long long)most);
+        step.groups[i] = (uint32_t)count;
     }
     step.bind[0] = (upc_bind){gradient ? UPC_OUTPUT_GRAD : UPC_INPUT, 0, (uint64_t)t->elements * upc_type_bytes(p->type)};
     step.bind[1] = (upc_bind){UPC_WORKSPACE, woven->at, woven->bytes};
