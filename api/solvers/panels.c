@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WIDTH, LANES, ROWS, COLUMNS, TAPS, COPY, CHUNK, GROUP_X };
+enum { WIDTH, LANES, ROWS, COLUMNS, TAPS, COPY, CHUNK, GROUP_X, PLACES };
 
 static const int32_t lanes[] = {UPC_PANEL_OUT, UPC_PANEL_IN, UPC_PANEL_GROUPS}, rows[] = {1, 2, 3, 4, 6, 8, 12, 14},
                      columns[] = {1, 2, 3, 4}, yes_no[] = {0, 1}, chunks[] = {256, 1024, 4096, 16384, 65536};
@@ -24,9 +24,10 @@ static const upc_knob knobs[] = {
     [COPY] = {"copy", yes_no, UPC_COUNT(yes_no)},            // 1: the other tensor is woven, too
     [CHUNK] = {"chunk", chunks, UPC_COUNT(chunks)},          // inputs that are added up at a time
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
+    [PLACES] = {"places", yes_no, UPC_COUNT(yes_no)},        // 1: the table lists where what is multiplied lies
 };
 
-enum { MOST_SUMS = 32, MOST_KEPT = 24 << 10, /* bytes */ ROWS_IN_PLACE = 6 };
+enum { MOST_SUMS = 32, MOST_KEPT = 24 << 10, /* bytes */ ROWS_IN_PLACE = 6, MOST_PLACES = 16384 };
 
 static void shape_of(const upc_config *config, upc_panel_shape *s)
 {
@@ -60,6 +61,21 @@ static const char *refuse_shape(const upc_problem *p, const upc_config *config, 
     return sentence;
 }
 
+// Of all taps together.
+static double places_of(const upc_problem *p) { return upc_gather_macs(p) / (double)(p->groups * p->icg * p->ocg); }
+
+static const char *refuse_places(const upc_problem *p, const upc_facts *facts, const upc_panel *l, char *sentence)
+{
+    const double places = places_of(p), starts = (double)l->taps * (double)l->shares + 1;
+    if (places > MOST_PLACES || starts > MOST_PLACES || (2 * places + starts + 256) * 4 > (double)upc_grad_room(facts))
+        snprintf(sentence, UPC_SENTENCE, "%.0f places are more than a table may list", places);
+    else if (facts->loop_rounds && places > facts->loop_rounds)
+        snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u", places, facts->loop_rounds);
+    else
+        return NULL;
+    return sentence;
+}
+
 static const char *refuse_rounds(const upc_problem *p, const upc_facts *facts, const upc_panel *l, char *sentence)
 {
     const double line = (double)UPC_MIN(p->axis[2].in, UPC_PANEL_SEGMENT) + 2, put = (double)(l->shape.rows * l->shape.columns);
@@ -88,6 +104,8 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
         return sentence;
     }
     refusal = upc_panel_refuse_size(problem, facts, &panel, sentence);
+    if (!refusal && config->value[PLACES])
+        refusal = refuse_places(problem, facts, &panel, sentence);
     return refusal ? refusal : refuse_rounds(problem, facts, &panel, sentence);
 }
 
@@ -143,7 +161,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double store = !s.all_taps ? (out ? 2 : 5) : zips(&s, &l) && (out || l.taps == s.width) ? (out ? 0.5 : 0.8) : 1.5;
     const upc_vector_work work = {
         .items = items,
-        .cycles = 100 + taps * (20 + (double)l.each * 25 + r * n * (double)s.width * store) + rounds * UPC_MAX(round * apart, reading),
+        .cycles = 100 + taps * (20 + (config->value[PLACES] ? 0 : (double)l.each * 25) + r * n * (double)s.width * store) + rounds * UPC_MAX(round * apart, reading),
         .read_bytes = bytes + parts * (parts > 1 << 20 ? 16 : 4),
         .staged_bytes = 2 * ((double)l.column.bytes + (s.copy ? (double)l.row.bytes : 0)),
     };
@@ -153,6 +171,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     enum { SHAPES = UPC_COUNT(rows) * UPC_COUNT(columns), ALL = SHAPES * UPC_COUNT(chunks) * 4 * UPC_COUNT(lanes) };
+    enum { SHORT = 64 }; // lines of which a list is better
     char sentence[UPC_SENTENCE];
     double least = 0;
     bool found = false;
@@ -162,6 +181,7 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     config->value[CHUNK] = chunks[UPC_COUNT(chunks) - 1];
     config->value[GROUP_X] = upc_vector_group(facts, 8);
     upc_config best = *config;
+    const bool lists = !upc_gather_processor(facts) && problem->axis[2].in <= SHORT && places_of(problem) <= MOST_PLACES;
     for (size_t i = 0; i < ALL; i++) {
         const size_t of_shape = i % SHAPES, rest = i / SHAPES;
         upc_config tried = *config;
@@ -171,6 +191,8 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
         tried.value[TAPS] = (int32_t)(rest / 2 % 2);
         tried.value[LANES] = lanes[rest / 4 % UPC_COUNT(lanes)];
         tried.value[CHUNK] = chunks[rest / 4 / UPC_COUNT(lanes)];
+        // fewer sums would each wait for the one before; along a line there are several side by side
+        tried.value[PLACES] = lists && tried.value[ROWS] * tried.value[COLUMNS] > 2;
         if (refuse_shape(problem, &tried, sentence))
             continue;
         const double us = cost_us(problem, facts, &tried);
@@ -200,6 +222,54 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
 
 // ---------------------------------------------------------------------------------------------------------------- recipe
 
+// Adds a share's places of a tap to the table: where each lies in the rows and in the columns.
+static upconv_status list_share(const upc_problem *p, const upc_panel *l, const int64_t tap[3], int64_t share, upc_recipe *recipe)
+{
+    const bool turned = l->shape.lanes == UPC_PANEL_IN;
+    const upc_woven *of_in = turned ? &l->column : &l->row, *of_out = turned ? &l->row : &l->column;
+    const int64_t end = UPC_MIN((share + 1) * l->each, l->units);
+    for (int64_t u = share * l->each; u < end; u++) {
+        const int64_t line = u / l->segments, image = line / p->axis[1].in / p->axis[0].in;
+        const int64_t first = u % l->segments * UPC_PANEL_SEGMENT, last = UPC_MIN(first + UPC_PANEL_SEGMENT, p->axis[2].in);
+        int64_t at[3] = {line / p->axis[1].in % p->axis[0].in, line % p->axis[1].in, first};
+        for (; at[2] < last; at[2]++) {
+            int64_t in = image * of_in->image, out = image * of_out->image;
+            bool inside = true;
+            for (int a = 0; a < 3; a++) {
+                const upc_axis *axis = &p->axis[a];
+                const int64_t o = at[a] * axis->stride + tap[a] * axis->dilation - axis->pad;
+                inside = inside && o >= 0 && o < axis->out;
+                in += at[a] * of_in->axis[a];
+                out += o * of_out->axis[a];
+            }
+            if (!inside)
+                continue;
+            upconv_status status = upc_recipe_table(recipe, (int32_t)(turned ? out : in));
+            if (status || (status = upc_recipe_table(recipe, (int32_t)(turned ? in : out))))
+                return status;
+        }
+    }
+    return UPCONV_OK;
+}
+
+// The list of places: where each tap's and share's begin, and the last ones end; and then they, as the kernel says.
+static upconv_status list_places(const upc_problem *p, const upc_panel *l, upc_recipe *recipe)
+{
+    const int64_t kh = p->axis[1].kernel, kw = p->axis[2].kernel, lists = l->taps * l->shares;
+    const size_t starts = recipe->table_count;
+    upconv_status status = UPCONV_OK;
+    for (int64_t n = 0; n <= lists && !status; n++)
+        status = upc_recipe_table(recipe, 0);
+    for (int64_t n = 0; n < lists && !status; n++) {
+        const int64_t k = n / l->shares, tap[3] = {k / (kh * kw), k / kw % kh, k % kw};
+        recipe->table[starts + (size_t)n] = (int32_t)recipe->table_count;
+        status = list_share(p, l, tap, n % l->shares, recipe);
+    }
+    if (!status)
+        recipe->table[starts + (size_t)lists] = (int32_t)recipe->table_count;
+    return status;
+}
+
 // The kernel's program.
 static upconv_status describe(const upc_problem *p, const upc_panel *l, const upc_filter_strides *f, const upc_config *config,
                               upc_recipe *recipe, upc_program_desc *program)
@@ -211,12 +281,17 @@ static upconv_status describe(const upc_problem *p, const upc_panel *l, const up
     const int put = lane == 1 ? 1 : zips(s, l) && linear && (lane == l->taps || l->taps == s->width) ? 2 : 0;
     const upc_number defines[] = {
         {"TAPS_N", s->all_taps ? l->taps : 1}, {"PUT", put}, {"OUT_STORE", UPC_STORE_F32}, {"VEC", s->width},
-        {"TI", s->rows}, {"NV", s->columns}, {"TURNED", turned}, {"ROWS", groups ? 2 : s->copy ? 0 : 1}, {"IN_STORE", UPC_STORE_F32}, {"W_STORE", UPC_STORE_F32},
+        {"TI", s->rows}, {"NV", s->columns}, {"TURNED", turned}, {"ROWS", groups ? 2 : s->copy ? 0 : 1}, {"PLACES", config->value[PLACES]}, {"IN_STORE", UPC_STORE_F32}, {"W_STORE", UPC_STORE_F32},
     };
     const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], 1, 1};
     upc_program_desc_init(program, "panels", local, 4);
     upc_program_defines(program, defines, UPC_COUNT(defines));
-    return upc_panel_numbers(p, l, f, recipe, program);
+    upconv_status status = upc_panel_numbers(p, l, f, recipe, program);
+    if (status || !config->value[PLACES])
+        return status;
+    const upc_number fixed[] = {{"SHARES", l->shares}, {"STARTS", (int64_t)recipe->table_count + 2}};
+    status = upc_program_fixed(recipe, program, fixed, UPC_COUNT(fixed), false);
+    return status ? status : list_places(p, l, recipe);
 }
 
 static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,

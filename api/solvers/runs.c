@@ -18,18 +18,20 @@ static const upc_knob knobs[] = {
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
 };
 
-enum { MOST_TAPS = 9, MOST_SHARES = 4096 };
+enum { MOST_TAPS = 9, MOST_SHARES = 4096, SEGMENT = 1024 /* positions of a piece of a line: as in the kernel */ };
 
 typedef struct layout {
     int64_t items[3];      // lines of the kernel; groups and their pairs of channels; shares
-    int64_t units, each;   // lines of inputs, all and of a share
+    int64_t segments;      // pieces of a line
+    int64_t units, each;   // pieces of lines of inputs, all and of a share
     uint64_t parts;        // bytes
 } layout;
 
 static void lay_out(const upc_problem *p, const upc_config *config, layout *l)
 {
-    const int64_t width = p->axis[2].in, chunk = config->value[CHUNK];
-    l->units = p->batch * p->axis[0].in * p->axis[1].in;
+    const int64_t width = UPC_MIN(p->axis[2].in, SEGMENT), chunk = config->value[CHUNK];
+    l->segments = upc_ceil_div(p->axis[2].in, SEGMENT);
+    l->units = p->batch * p->axis[0].in * p->axis[1].in * l->segments;
     l->each = UPC_MIN(UPC_MAX(chunk / width, 1), l->units);
     const int64_t shares = upc_ceil_div(l->units, l->each);
     l->each = upc_ceil_div(l->units, shares); // equally many, as far as that goes
@@ -53,7 +55,7 @@ static const char *legal(const upc_problem *p, const upc_facts *facts, const upc
         return refusal;
     layout l;
     lay_out(p, config, &l);
-    const double rounds = (double)l.each * (double)(p->axis[2].in + p->axis[2].kernel + 2);
+    const double rounds = (double)l.each * (double)(UPC_MIN(p->axis[2].in, SEGMENT) + p->axis[2].kernel + 2);
     const uint64_t room = (uint64_t)UPC_MAX(upc_grad_room(facts), 0);
     if (l.parts > UPC_MIN(room, upc_workspace_default(p)) || l.parts / 4 > INT32_MAX / 4 || l.items[2] > MOST_SHARES)
         snprintf(sentence, UPC_SENTENCE, "it would add up in %lld shares of %llu bytes, which are too many", (long long)l.items[2],
@@ -90,7 +92,7 @@ static double cost_us(const upc_problem *p, const upc_facts *facts, const upc_co
         return upc_gather_macs(p) / 1e3 + 100; // made for others
     const double zips = w->stride == 4 ? 3 : w->stride == 2 ? 1 : 0;
     const double round = (2 + 2 * (double)vectors_of(w) + taps * (1 + zips)) * upc_vector_spills(facts, config->value[WIDTH], taps);
-    const double rounds = (double)upc_ceil_div(w->in, config->value[WIDTH]), ends = UPC_MIN(rounds, 2) * 3 * taps;
+    const double rounds = (double)upc_ceil_div(UPC_MIN(w->in, SEGMENT), config->value[WIDTH]), ends = UPC_MIN(rounds, 2) * 3 * taps;
     const double all = (double)upc_filter_elements(p) * 4;
     const upc_vector_work work = {
         .items = items,
@@ -167,7 +169,7 @@ static upconv_status describe(const upc_problem *p, const upc_facts *facts, cons
         {"ICG", p->icg}, {"OCG", p->ocg}, {"IN_ALL", p->in.elements}, {"OUT_ALL", p->out.elements},
         {"IN_N", p->in.image}, {"IN_C", p->in.channel}, {"IN_D", p->in.axis[0]}, {"IN_H", p->in.axis[1]},
         {"OUT_N", p->out.image}, {"OUT_C", p->out.channel}, {"OUT_D", p->out.axis[0]}, {"OUT_H", p->out.axis[1]},
-        {"UNITS", l->units}, {"UNITS_EACH", l->each}, {"FILTER", (int64_t)upc_filter_elements(p)},
+        {"SEGMENTS", l->segments}, {"UNITS", l->units}, {"UNITS_EACH", l->each}, {"FILTER", (int64_t)upc_filter_elements(p)},
         {"F_G", f->group}, {"F_I", f->in}, {"F_O", f->out}, {"F_KD", f->tap[0]}, {"F_KH", f->tap[1]}, {"F_KW", f->tap[2]},
     };
     const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], 1, 1};
