@@ -131,8 +131,9 @@ upconv_status upconv_problem_pytorch_resize(upconv_problem *problem, const char 
                   : found == UPCONV_RESIZE_NEAREST ? UPCONV_ROUND_FLOOR
                                                    : UPCONV_ROUND_PREFER_FLOOR;
     p->f32_steps = 1;
-    if (recompute_scale_factor)
-        memset(p->scale, 0, sizeof p->scale);
+    for (int i = 0; i < it.dims; i++) // linear copies an axis that keeps its size, whatever its scale
+        if (recompute_scale_factor || (p->resize_mode == UPCONV_RESIZE_LINEAR && p->out[i] == p->in[i]))
+            p->scale[i] = 0;
     return finish(&it, status, problem);
 }
 
