@@ -203,13 +203,17 @@ upconv_status upconv_requant_range(upconv_type type, float scale, int32_t zero, 
     if (!(scale > 0) || scale > 3.4e38f || !(low <= high))
         return upc_fail(UPCONV_ERROR_INVALID, "scale is %g, low %g, high %g; the scale must be finite and above 0, low at most high",
                         (double)scale, (double)low, (double)high);
-    int32_t limits[2];
+    int32_t limits[2], found[2];
     upc_quant_limits(type, limits);
     for (int i = 0; i < 2; i++) {
         const float steps = roundf((i ? high : low) / scale); // far beyond any type, and infinite, is as good as its end
         const double at = (double)zero + (double)steps;
-        range[i] = at < limits[0] ? limits[0] : at > limits[1] ? limits[1] : (int32_t)at;
+        found[i] = at < limits[0] ? limits[0] : at > limits[1] ? limits[1] : (int32_t)at;
     }
+    if (!found[0] && !found[1]) // out_range has another meaning for it
+        return upc_fail(UPCONV_ERROR_INVALID, "from %g to %g in steps of %g is the integer 0 alone; out_range takes that for all of the type",
+                        (double)low, (double)high, (double)scale);
+    memcpy(range, found, sizeof found);
     return UPCONV_OK;
 }
 

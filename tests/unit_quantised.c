@@ -159,6 +159,10 @@ static void test_ranges(void **state)
     assert_int_equal(upconv_requant_range(UPCONV_I8, 0, 0, 0, 1, range), UPCONV_ERROR_INVALID);
     assert_int_equal(upconv_requant_range(UPCONV_I8, 1, 0, 1, 0, range), UPCONV_ERROR_INVALID);
     assert_int_equal(upconv_requant_range(UPCONV_I8, 1, 0, 0, 1, NULL), UPCONV_ERROR_INVALID);
+    range[0] = range[1] = 7; // zeros would mean all of the type
+    assert_int_equal(upconv_requant_range(UPCONV_I16, 2.12f, 0, -1, 1, range), UPCONV_ERROR_INVALID);
+    assert_int_equal(upconv_requant_range(UPCONV_U8, 13, 0, 0, 6, range), UPCONV_ERROR_INVALID);
+    assert_true(range[0] == 7 && range[1] == 7);
 }
 
 // ------------------------------------------------------------------------------------------------------------- the rules

@@ -69,7 +69,12 @@ static void test_pytorch(void **state)
     assert_int_equal(upconv_problem_pytorch_resize(&p, "linear", NULL, SCALE(2.6), 1, 1), UPCONV_OK);
     assert_true(p.out[0] == 10 && p.scale[0] == 0 && p.coordinates == UPCONV_ALIGN_CORNERS);
     places(&p, (const int[]){0, 0, 0, 1, 1, 1, 2, 2, 2, 3});
+    assert_int_equal(upconv_problem_pytorch_resize(&p, "linear", NULL, SCALE(1.1), 0, 0), UPCONV_OK);
+    assert_true(p.out[0] == 4 && p.scale[0] == 0); // PyTorch copies an axis that keeps its size
+    weights(&p, 2, (const double[]){1, 0});
     upconv_problem square = {.batch = 1, .in_channels = 1, .in = {4, 4}};
+    assert_int_equal(upconv_problem_pytorch_resize(&square, "bicubic", NULL, ((const double[]){1.1, 2}), 0, 0), UPCONV_OK);
+    assert_true(square.out[0] == 4 && square.scale[0] == 1.1);
     assert_int_equal(upconv_problem_pytorch_resize(&square, "bicubic", NULL, ((const double[]){2, 2}), 0, 0), UPCONV_OK);
     assert_true(square.resize_mode == UPCONV_RESIZE_CUBIC && square.out[1] == 8);
     weights(&square, 2, (const double[]){-0.03515625, 0.26171875, 0.87890625, -0.10546875}); // x = 0.75, a = -0.75

@@ -623,7 +623,7 @@ UPCONV_API upconv_status upconv_requant_multiplier(double scale, upconv_requant 
 
 // The clamp of a fused activation in integers, TFLite's CalculateActivationRangeQuantized: zero + round(bound / scale) in f32, halves
 // away from zero, cut to the type. low, high: 0 and infinity for ReLU, 0 and 6 for ReLU6; infinite bounds are the type's. type U8, I8
-// or I16; scale above 0. Errors: INVALID.
+// or I16; scale above 0. Errors: INVALID, also where both ends come to 0 (a step above twice the bound), which out_range cannot say.
 UPCONV_API upconv_status upconv_requant_range(upconv_type type, float scale, int32_t zero, float low, float high, int32_t range[2]);
 
 // Compiles a plan. Weights, bias and slopes are copied. Errors: INVALID, UNSUPPORTED, COMPILE, HOST_MEMORY, GPU_MEMORY,

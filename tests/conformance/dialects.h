@@ -14,6 +14,7 @@ typedef struct mapping {
     corpus_tensor *gradient; // of the output; NULL where the case is none of gradients
     char in_layout[NPY_MAX_RANK + 1], out_layout[NPY_MAX_RANK + 1], weights_layout[NPY_MAX_RANK + 1];
     bool quantised;
+    bool rounded; // integers that are run as floats: results are rounded before they are compared
     int32_t filter_channels; // O of the filter: output channels of one group
 } mapping;
 

@@ -111,7 +111,7 @@ static bool compare(corpus_case *item, const mapping *map, const laid_case *laid
     size_t failures = 0, worst = 0;
     double worst_excess = -1;
     for (size_t i = 0; i < expected->array.elements; i++) {
-        const double e = wanted[i], y = output[i];
+        const double e = wanted[i], y = map->rounded ? round((double)output[i]) : (double)output[i];
         const double excess = fabs(y - e) - laid_bound(laid, i, e, expected->atol + expected->rtol * fabs(e));
         if (y == e || excess <= 0 || (isnan(y) && isnan(e)))
             continue;

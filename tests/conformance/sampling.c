@@ -9,7 +9,7 @@ typedef struct sampling sampling;
 struct sampling {
     const char *dialect, *name, *attributes;
     bool channels_last;
-    bool integers; // values are moved, so integers may be run as floats
+    bool integers; // integers may be run as floats: values are moved, or between others and rounded afterwards
     bool (*map)(corpus_case *item, const sampling *operation, mapping *map);
 };
 
@@ -151,7 +151,7 @@ static const sampling operations[] = {
     {"pytorch", "interpolate", "mode size scale_factor align_corners recompute_scale_factor", false, false, map_pytorch},
     {"onnx", "Resize", ONNX, false, false, map_onnx},
     {"onnx", "Upsample", "mode", false, false, map_onnx},
-    {"tflite", "RESIZE_BILINEAR", "align_corners half_pixel_centers", true, false, map_tflite},
+    {"tflite", "RESIZE_BILINEAR", "align_corners half_pixel_centers", true, true, map_tflite},
     {"tflite", "RESIZE_NEAREST_NEIGHBOR", "align_corners half_pixel_centers", true, true, map_tflite},
     {"pytorch", "pixel_shuffle", "upscale_factor", false, true, map_shuffle},
     {"onnx", "DepthToSpace", "blocksize mode", false, true, map_shuffle},
@@ -168,7 +168,8 @@ static bool as_floats(corpus_case *item, corpus_tensor *tensor)
     if (!values)
         return case_wrong(item, "no memory for %s", tensor->name);
     for (size_t i = 0; i < array->elements; i++) {
-        const double value = !strcmp(array->type, "int32")   ? ((int32_t *)array->data)[i]
+        const double value = !strcmp(array->type, "int64")   ? (double)((int64_t *)array->data)[i]
+                             : !strcmp(array->type, "int32") ? ((int32_t *)array->data)[i]
                              : !strcmp(array->type, "int16") ? ((int16_t *)array->data)[i]
                              : !strcmp(array->type, "int8")  ? ((int8_t *)array->data)[i]
                              : !strcmp(array->type, "uint8") ? ((uint8_t *)array->data)[i]
@@ -199,6 +200,7 @@ static bool as_run(corpus_case *item, const sampling *operation, mapping *map, c
         }
         if (!as_floats(item, tensors[i]))
             return false;
+        map->rounded = true;
     }
     return true;
 }
