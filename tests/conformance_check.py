@@ -32,7 +32,8 @@ class Array:
         return self.at[tuple(index[letter] for letter in self.layout)]
 
     def npy(self):
-        code = {"float32": ("<f4", "<f"), "int32": ("<i4", "<i"), "int8": ("|i1", "<b")}[self.dtype]
+        code = {"float32": ("<f4", "<f"), "int64": ("<i8", "<q"), "int32": ("<i4", "<i"), "int16": ("<i2", "<h"),
+                "int8": ("|i1", "<b"), "uint8": ("|u1", "<B")}[self.dtype]
         shape = "(" + "".join(f"{n}, " for n in self.shape) + ")"
         text = f"{{'descr': '{code[0]}', 'fortran_order': False, 'shape': {shape}, }}"
         text += " " * (-(len(text) + 11) % 64) + "\n"
@@ -225,6 +226,16 @@ def sampling_cases():
     write("tflite_wrong", "tflite", "RESIZE_NEAREST_NEIGHBOR", {}, [("input", x), size],
           Array("NHWC", twice.shape, {i: v + (i == (0, 3, 5, 1)) for i, v in twice.at.items()}))
     EXPECTED["tflite_wrong"] = "1 of 48 elements are wrong"
+    write("torch_antialias", "pytorch", "interpolate", {"mode": "nearest", "scale_factor": 1, "antialias": True}, [("input", x)], x)
+    EXPECTED["torch_antialias"] = "antialias is not there"
+    for dtype in ("int8", "uint8", "int16", "int32", "int64"): # results are rounded: 3 + 4 * 2 / 3 is 5.67
+        pair, wide = {(0, 0, i, 0): (3, 7)[i] for i in range(2)}, {(0, 0, i, 0): (3, 6, 7)[i] for i in range(3)}
+        write(f"tflite_{dtype}", "tflite", "RESIZE_BILINEAR", {}, [("input", Array("NHWC", [1, 1, 2, 1], pair, dtype)), (
+            "size", Array("X", [2], {(0,): 1, (1,): 3}, "int32"))], Array("NHWC", [1, 1, 3, 1], wide, dtype))
+        block = Array("NHWC", [1, 1, 1, 4], {(0, 0, 0, i): 5 + i for i in range(4)}, dtype)
+        write(f"tflite_blocks_{dtype}", "tflite", "DEPTH_TO_SPACE", {"block_size": 2}, [("input", block)], Array(
+            "NHWC", [1, 2, 2, 1], {(0, i // 2, i % 2, 0): 5 + i for i in range(4)}, dtype))
+        EXPECTED.update({f"tflite_{dtype}": "pass", f"tflite_blocks_{dtype}": "pass"})
     blocks = Array("NCHW", [1, 8, 1, 2], dtype="int8")
     for mode in ("CRD", "DCR"):
         channel = (lambda c, r: c * 4 + r) if mode == "CRD" else (lambda c, r: r * 2 + c)

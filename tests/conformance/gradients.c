@@ -45,14 +45,18 @@ static bool map_pytorch(corpus_case *item, mapping *map)
 // TensorFlow's names are those of the convolution whose gradient is a transposed convolution.
 static bool map_tensorflow(corpus_case *item, mapping *map)
 {
-    int32_t sizes[4], strides[4], dilations[4], out[2];
+    int32_t sizes[4], strides[4], dilations[4], out[2], pairs[8] = {0};
     const char *padding, *format;
-    if (!attributes_known(item, "filter_sizes strides padding data_format dilations") ||
-        attribute_list(item, "filter_sizes", 4, sizes) != 4 || attribute_list(item, "strides", 4, strides) != 4 ||
-        attribute_list(item, "dilations", 4, dilations) != 4 || !attribute_text(item, "padding", NULL, &padding) ||
-        !attribute_text(item, "data_format", "NHWC", &format) || strcmp(format, "NHWC"))
+    if (!attributes_known(item, "filter_sizes strides padding explicit_paddings data_format dilations") ||
+        !attribute_text(item, "padding", NULL, &padding) || !attribute_text(item, "data_format", "NHWC", &format))
+        return false;
+    const bool stated = padding && !strcmp(padding, "EXPLICIT");
+    if (attribute_list(item, "filter_sizes", 4, sizes) != 4 || !attribute_ints(item, "strides", 4, 1, strides) ||
+        !attribute_ints(item, "dilations", 4, 1, dilations) || strcmp(format, "NHWC") ||
+        (stated && attribute_list(item, "explicit_paddings", 8, pairs) != 8))
         return case_wrong(item, "its attributes are not those of an NHWC filter gradient");
     const int64_t kernel[2] = {sizes[0], sizes[1]};
+    const int32_t pads[4] = {pairs[2], pairs[4], pairs[3], pairs[5]};
     begin(map, "NHWC", kernel);
     map->problem.groups = map->problem.out_channels / sizes[2];
     for (int i = 0; i < 2; i++) {
@@ -60,7 +64,7 @@ static bool map_tensorflow(corpus_case *item, mapping *map)
         map->problem.dilation[i] = dilations[i + 1];
         out[i] = extent_of(map->gradient, "NHWC", "HW"[i]);
     }
-    return upconv_problem_tensorflow(&map->problem, padding, NULL, out) == UPCONV_OK || refused(item);
+    return upconv_problem_tensorflow(&map->problem, padding, stated ? pads : NULL, out) == UPCONV_OK || refused(item);
 }
 
 bool gradient_map(corpus_case *item, mapping *map, case_verdict *verdict)

@@ -145,10 +145,10 @@ static bool map_shuffle(corpus_case *item, const sampling *operation, mapping *m
 
 #define ONNX                                                                                                 \
     "mode coordinate_transformation_mode nearest_mode cubic_coeff_a exclude_outside axes "                   \
-    "keep_aspect_ratio_policy"
+    "keep_aspect_ratio_policy antialias extrapolation_value" // the last is of tf_crop_and_resize, which is refused
 
 static const sampling operations[] = {
-    {"pytorch", "interpolate", "mode size scale_factor align_corners recompute_scale_factor", false, false, map_pytorch},
+    {"pytorch", "interpolate", "mode size scale_factor align_corners recompute_scale_factor antialias", false, false, map_pytorch},
     {"onnx", "Resize", ONNX, false, false, map_onnx},
     {"onnx", "Upsample", "mode", false, false, map_onnx},
     {"tflite", "RESIZE_BILINEAR", "align_corners half_pixel_centers", true, true, map_tflite},
@@ -243,7 +243,9 @@ bool sampling_map(corpus_case *item, mapping *map, case_verdict *verdict)
         case_wrong(item, "the case has no input, or %d outputs", item->output_count);
         return true;
     }
-    if (attributes_known(item, operation->attributes) && as_run(item, operation, map, verdict) &&
+    if (is_true(item, "antialias"))
+        case_wrong(item, "antialias is not there");
+    else if (attributes_known(item, operation->attributes) && as_run(item, operation, map, verdict) &&
         read_shapes(item, operation, map) && operation->map(item, operation, map))
         *verdict = CASE_RUNS;
     return true;

@@ -72,22 +72,22 @@ static bool read_tflite(corpus_case *item, upconv_problem *p)
     return true;
 }
 
-// PyTorch's output_size, spatial sizes; ONNX's output_shape, all axes.
+// PyTorch's output_size, spatial sizes or all; ONNX's output_shape, all axes.
 static bool read_out(corpus_case *item, upconv_problem *p, int32_t *out, bool *stated)
 {
     const int dims = p->dims;
     corpus_tensor *shape = case_input(item, "output_shape");
-    int32_t list[3];
-    const int count = attribute_list(item, "output_size", 3, list);
+    int32_t list[5];
+    const int count = attribute_list(item, "output_size", 5, list);
     *stated = count > 0 || shape;
     if (count < 0 || (shape && !tensor_load(item, shape)))
         return false;
     if (shape && (shape->array.elements != (size_t)dims + 2 || strcmp(shape->dtype, "int64")))
         return case_wrong(item, "output_shape is no list of %d numbers", dims + 2);
-    if (count > 0 && count != dims)
+    if (count > 0 && count != dims && count != dims + 2)
         return case_wrong(item, "output_size has %d entries, not %d", count, dims);
     for (int a = 0; a < dims && *stated; a++)
-        out[a] = shape ? (int32_t)((const int64_t *)shape->array.data)[2 + a] : list[a];
+        out[a] = shape ? (int32_t)((const int64_t *)shape->array.data)[2 + a] : list[count - dims + a];
     return true;
 }
 
