@@ -148,9 +148,9 @@ for backend in "${backends[@]}"; do
             --seed 250000 --solver $solver --variety $variety
     done
     # of many solvers, and every problem is tried with one or two
-    for solver in "conv strided" "gradfilter panels" "gradfilter runs" "gradfilter squares"; do
+    for solver in "conv strided" "gradfilter panels" "gradfilter runs" "gradfilter combs" "gradfilter squares"; do
         [ "$backend" = cpu ] || ! $full && continue
-        [ "$backend ${solver#* }" = "vulkan runs" ] || [ "$backend ${solver#* }" = "opencl squares" ] && continue
+        [ "$backend ${solver#* }" = "vulkan runs" ] || [ "$backend ${solver#* }" = "vulkan combs" ] || [ "$backend ${solver#* }" = "opencl squares" ] && continue
         tested build "random: $backend ${solver#* }" build/tests/random --backend "$backend" --op "${solver% *}" --solver "${solver#* }" \
             --count 12 --seed 260000 --variety $variety
         tested build "random: $backend ${solver#* }, limits" build/tests/random --backend "$backend" --op "${solver% *}" \
