@@ -22,6 +22,15 @@ typedef enum upc_family {
     UPC_FAMILY_COUNT
 } upc_family;
 
+// Products of four bytes at once, by which of them have a sign. The numbers are the values of solvers' knob `dot`.
+typedef enum upc_dot {
+    UPC_DOT_NONE = 0,
+    UPC_DOT_SIGNED,   // both
+    UPC_DOT_UNSIGNED, // neither
+    UPC_DOT_MIXED,    // one of the two
+    UPC_DOT_COUNT
+} upc_dot;
+
 // Numbers and yes/no, after quirks; what is unknown has the smallest device's value (see upc_facts_smallest).
 typedef struct upc_facts {
     upconv_device_info info;    // with info.limits
@@ -30,6 +39,9 @@ typedef struct upc_facts {
     uint32_t push_bytes;        // push constants
     uint32_t loop_rounds;       // most rounds of all loops of one item together; 0: no bound
     uint32_t texel_elements;    // most elements of a texel buffer; 0: the device (or its API) has none
+    uint8_t dot_takes;          // 1u << upc_dot, or'ed: what the device's compiler takes
+    uint8_t dot_fast;           // of those: what it is said to have instructions for
+    uint8_t dot_used;           // of those: what has been found right and faster here (api/dot.h); 0 before anybody has looked
     bool subgroup_shuffle;      // items of a subgroup can read each other's values, and info.subgroup_size is how many they are
     bool narrow_loads;          // a vector from a buffer takes as many loads as it has elements
     uint32_t vector_floats;     // f32 of one vector register, where kernels write vectors themselves (OpenCL on a processor); 0: unknown

@@ -82,7 +82,7 @@ static void apply_quirks(upc_facts *facts)
         if (quirk->effect == NO_F16_MATH)
             info->f16_math = 0;
         if (quirk->effect == NO_DOT)
-            info->int8_dot = 0;
+            info->int8_dot = facts->dot_takes = facts->dot_fast = 0;
         if (quirk->effect == LOOP_ROUNDS)
             facts->loop_rounds = 65535;
         upc_text_add(&names, "%s%s", names.length ? " " : "", quirk->name);

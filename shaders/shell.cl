@@ -290,3 +290,29 @@ typedef intv upc_loose_ints __attribute__((aligned(4)));
 #define Q_STORE(b, i, v)    b[(uint)(i)] = (UPC_CAT(UPC_Q, Q_OUT))(v)
 #define Q_STORE4(b, i, v)   vstore4(UPC_CAT(UPC_CAT(convert_, UPC_CAT(UPC_Q, Q_OUT)), 4)(v), (uint)(i), b)
 #endif
+// Products of four bytes at once, added up in 32 bits: DOT says which of them have a sign (api/dot.h).
+#ifdef DOT
+#if defined(cl_arm_integer_dot_product_int8) && DOT != 3
+#pragma OPENCL EXTENSION cl_arm_integer_dot_product_int8 : enable
+#define UPC_SIGNED_BYTES(x)    as_char4(x)
+#define UPC_PLAIN_BYTES(x)     as_uchar4(x)
+#define UPC_SIGNED_PRODUCTS    arm_dot
+#define UPC_PLAIN_PRODUCTS     arm_dot
+#else
+#define UPC_SIGNED_BYTES(x)    (x)
+#define UPC_PLAIN_BYTES(x)     (x)
+#define UPC_SIGNED_PRODUCTS    dot_4x8packed_ss_int
+#define UPC_PLAIN_PRODUCTS     dot_4x8packed_uu_uint
+#endif
+#if DOT == 1
+#define PRODUCTS4(x, w)        as_uint(UPC_SIGNED_PRODUCTS(UPC_SIGNED_BYTES(x), UPC_SIGNED_BYTES(w)))
+#elif DOT == 2
+#define PRODUCTS4(x, w)        UPC_PLAIN_PRODUCTS(UPC_PLAIN_BYTES(x), UPC_PLAIN_BYTES(w))
+#else
+#define PRODUCTS4(x, w)        as_uint(dot_4x8packed_su_int(w, x))
+#endif
+#define BYTES_IN(slot, name)   UPC_FROM(slot, uchar, name)
+#define BYTES_LOAD(b, i)       as_uint(vload4((uint)(i), b))
+#define WORDS_IN4(slot, name)  UPC_FROM(slot, uint, name)
+#define WORDS_LOAD4(b, i)      vload4((uint)(i), b)
+#endif

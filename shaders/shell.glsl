@@ -5,6 +5,9 @@
 #if SUM == 16
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #endif
+#ifdef DOT
+#extension GL_EXT_spirv_intrinsics : require
+#endif
 #ifdef LANES
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
@@ -240,4 +243,25 @@ uvec2 upc_put16(ivec4 v)
 #define Q_W_LOAD4(b, i)     UPC_CAT(upc_take, Q_W)(b[i])
 #define Q_STORE(b, i, v)    UPC_CAT(UPC_QPUT, Q_OUT)(b, i, v)
 #define Q_STORE4(b, i, v)   b[i] = UPC_CAT(upc_put, Q_OUT)(v)
+#endif
+// Products of four bytes at once, added up in 32 bits: DOT says which of them have a sign (api/dot.h). As instructions of SPIR-V by
+// their numbers (SPV_KHR_integer_dot_product), since not every glslang has the extension of GLSL for them; the literal says that
+// bytes come packed in words.
+#ifdef DOT
+#define UPC_DOT_INSTRUCTION(number) \
+    spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019], id = number)
+#if DOT == 1
+UPC_DOT_INSTRUCTION(4450) int upc_dot(uint a, uint b, spirv_literal int how);
+#define PRODUCTS4(x, w)     uint(upc_dot(x, w, 0))
+#elif DOT == 2
+UPC_DOT_INSTRUCTION(4451) uint upc_dot(uint a, uint b, spirv_literal int how);
+#define PRODUCTS4(x, w)     upc_dot(x, w, 0)
+#else
+UPC_DOT_INSTRUCTION(4452) int upc_dot(uint a, uint b, spirv_literal int how);
+#define PRODUCTS4(x, w)     uint(upc_dot(w, x, 0))
+#endif
+#define BYTES_IN(slot, name)   UPC_BUFFER(slot, readonly, uint, name)
+#define BYTES_LOAD(b, i)       b[i]
+#define WORDS_IN4(slot, name)  UPC_BUFFER(slot, readonly, uvec4, name)
+#define WORDS_LOAD4(b, i)      b[i]
 #endif

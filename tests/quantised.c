@@ -123,7 +123,9 @@ static void draw_problem(quantised_case *test, int size, test_random *random)
     upconv_problem *p = &test->problem;
     *p = (upconv_problem){.struct_size = sizeof *p};
     draw_geometry(p, size, random);
-    p->type = (upconv_type)test_between(random, UPCONV_U8, UPCONV_I16);
+    p->type = (upconv_type)test_between(random, UPCONV_U8, test->fours ? UPCONV_I8 : UPCONV_I16);
+    if (test->fours)
+        p->in_channels = p->groups * 4 * test_between(random, 1, 6);
     p->requant = (upconv_requant)test_between(random, 0, UPCONV_REQUANT_COUNT - 1);
     test->weights_type = test_chance(random, 65) ? UPCONV_I8 : UPCONV_U8;
     p->in_zero = test_chance(random, 70) ? draw_number(p->type, random) : 0;
@@ -136,6 +138,8 @@ static void draw_problem(quantised_case *test, int size, test_random *random)
         p->out_range[1] = a < b ? b : a;
     }
     p->in_layout = (upconv_layout)test_between(random, 0, UPCONV_LAYOUT_COUNT - 1);
+    if (test->fours)
+        p->in_layout = test_chance(random, 50) ? UPCONV_NHWC : UPCONV_NC4HW4;
     p->out_layout = (upconv_layout)test_between(random, 0, UPCONV_LAYOUT_COUNT - 1);
     for (int in = 0; in < 2; in++)
         if (test_chance(random, 30))
@@ -293,7 +297,7 @@ bool quantised_draw(quantised_case *test, int size, test_random *random)
 {
     char text[1024], again[1024];
     upconv_problem given;
-    memset(test, 0, sizeof *test);
+    *test = (quantised_case){.fours = test->fours};
     draw_problem(test, size, random);
     given = test->problem;
     test->sizes.struct_size = sizeof test->sizes;

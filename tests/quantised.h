@@ -17,6 +17,7 @@ typedef struct quantised_case {
     upconv_type weights_type;
     int32_t *input, *weights;     // input: dense NCHW; weights: in `order`
     int64_t *bias;                // NULL: none
+    bool fours;                   // set before it is drawn: bytes, four input channels of which lie side by side
     bool bias_int64, real;        // real: scales are given, not multipliers and shifts
     int32_t scale_count;
     double *scales;
@@ -25,7 +26,7 @@ typedef struct quantised_case {
 } quantised_case;
 
 // Draws a problem of up to `size` outputs and what goes with it, and works out what must come of it; false: no memory, or a problem
-// that the library refuses (a sentence is printed).
+// that the library refuses (a sentence is printed). Of *test, `fours` is read.
 bool quantised_draw(quantised_case *test, int size, test_random *random);
 void quantised_finish(quantised_case *test);
 

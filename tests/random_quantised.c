@@ -1,4 +1,9 @@
 // Random quantised problems against an oracle in integers, to the bit, with canaries around the tensors and between their elements.
+//
+// --dot 1: bytes only, four input channels of which lie side by side, and plans that multiply four of them at once where the device takes
+// that. --dot 2: the same where the device does not, with what stands in for it in the shells that UPCONV_SHADERS names.
+#include "../api/internal.h"
+#include "../api/solvers/phase_q.h"
 #include "quantised.h"
 
 #include <inttypes.h>
@@ -9,7 +14,7 @@
 typedef struct options {
     upconv_backend backend;
     uint64_t count, seed;
-    int size;
+    int size, dot;
     bool any_refusal;
     upconv_limits limits;
 } options;
@@ -40,12 +45,14 @@ static bool parse_options(int argc, char **argv, options *opt)
             opt->seed = strtoull(value, NULL, 10);
         else if (!strcmp(name, "--size"))
             opt->size = atoi(value);
+        else if (!strcmp(name, "--dot"))
+            opt->dot = atoi(value);
         else if (!strcmp(name, "--limits"))
             opt->any_refusal = parse_limits(value, &opt->limits);
         else
             return false;
     }
-    return backend && argc % 2 == 1 && opt->size > 0 && (!opt->limits.struct_size || opt->any_refusal);
+    return backend && argc % 2 == 1 && opt->size > 0 && opt->dot >= 0 && opt->dot <= 2 && (!opt->limits.struct_size || opt->any_refusal);
 }
 
 // A tensor's memory: a guard, the tensor, a guard.
@@ -124,6 +131,7 @@ typedef struct running {
     void *bias, *weights;
     char why[512];
     bool wide; // it is wide_q's plan
+    bool dot;  // it multiplies four bytes at once
 } running;
 
 static bool wrong(running *r, const char *what)
@@ -216,18 +224,33 @@ static bool one_tap(const upconv_problem *p)
     return true;
 }
 
+// One of the products of four bytes that the device takes, where the problem has any.
+static int draw_dot(const running *r)
+{
+    upc_problem problem;
+    if (upc_problem_from(&r->test->problem, &problem) || !upc_phase_q_can_dot(&problem))
+        return 0;
+    for (int tries = 0; tries < 20; tries++) {
+        const int form = test_between(r->random, 1, UPC_DOT_COUNT - 1);
+        if (r->context->facts.dot_takes >> form & 1)
+            return form;
+    }
+    return 0;
+}
+
 static void draw_solver(running *r, char *text, size_t size)
 {
     static const int tiles[] = {1, 2, 4, 8}, more_tiles[] = {1, 2, 3, 5, 8}, widths[] = {4, 8, 16};
     const bool floats = r->test->problem.type != UPCONV_I16 && test_chance(r->random, 60);
-    if (for_processor(r) && test_chance(r->random, 70))
+    const int dot = r->opt->dot || test_chance(r->random, 50) ? draw_dot(r) : 0;
+    if (!r->opt->dot && for_processor(r) && test_chance(r->random, 70))
         snprintf(text, size, "wide_q:vec=%d,tile=%d,vectors=%d,along=%d,order=%d,stage=%d,x=%d", test_pick(r->random, widths, 3),
                  test_pick(r->random, more_tiles, 5), (int)test_between(r->random, 1, 4), test_chance(r->random, 50),
                  test_chance(r->random, 50), !one_tap(&r->test->problem) || test_chance(r->random, 30),
                  test_pick(r->random, tiles, 4));
     else
-        snprintf(text, size, "phase_q:tile=%d,oc=%d,float=%d,spec=%d", test_pick(r->random, tiles, 4),
-                 test_chance(r->random, 50) ? 4 : 8, floats, test_chance(r->random, 15));
+        snprintf(text, size, "phase_q:tile=%d,oc=%d,float=%d,spec=%d,dot=%d", test_pick(r->random, tiles, 4),
+                 test_chance(r->random, 50) ? 4 : 8, floats, test_chance(r->random, 15), dot);
 }
 
 // 1 passed, 0 failed, -1 refused.
@@ -246,7 +269,7 @@ static int run(running *r)
     params.multipliers = test->real ? NULL : test->multipliers;
     params.shifts = test->real ? NULL : test->shifts;
     draw_solver(r, solver, sizeof solver);
-    if (r->opt->backend != UPCONV_BACKEND_CPU && test_chance(r->random, 60))
+    if (r->opt->backend != UPCONV_BACKEND_CPU && (r->opt->dot || test_chance(r->random, 60)))
         params.solver = solver;
     const upconv_status status = upconv_plan_create(r->context, &test->problem, &params, &plan);
     if (status) {
@@ -255,6 +278,7 @@ static int run(running *r)
     }
     upconv_plan_info info = {.struct_size = sizeof info};
     r->wide = !upconv_plan_info_get(plan, &info) && !strcmp(info.solver, "wide_q");
+    r->dot = info.config && strstr(info.config, "dot=") && !strstr(info.config, "dot=0");
     bool good;
     if (host)
         good = !upconv_execute(plan, r->in.bytes + r->in.before, r->out.bytes + r->out.before) || wrong(r, "execute");
@@ -264,10 +288,10 @@ static int run(running *r)
     return good && check(r);
 }
 
-static int try_one(const options *opt, upconv_context *context, uint64_t seed, uint64_t *wide)
+static int try_one(const options *opt, upconv_context *context, uint64_t seed, uint64_t *wide, uint64_t *dots)
 {
     test_random random = {seed * 2654435761u + 1};
-    quantised_case test;
+    quantised_case test = {.fours = opt->dot != 0};
     int verdict = 0;
     running r = {.opt = opt, .context = context, .test = &test, .random = &random};
     if (quantised_draw(&test, opt->size, &random) && memory_make(&r.in, test.sizes.input_bytes, alignment(&test, true), &random) &&
@@ -278,6 +302,7 @@ static int try_one(const options *opt, upconv_context *context, uint64_t seed, u
         r.bias = malloc((size_t)test.problem.out_channels * 8);
         verdict = r.weights && r.bias ? run(&r) : 0;
         *wide += r.wide;
+        *dots += r.dot;
         char text[1024];
         if (!verdict && !upconv_problem_print(&test.problem, text, sizeof text, NULL))
             printf("FAILED %s, seed %" PRIu64 ", weights %d, %s: %s\n", text, seed, (int)test.weights_type,
@@ -299,7 +324,7 @@ int main(int argc, char **argv)
     char why[256];
     upconv_context *context = NULL;
     if (!parse_options(argc, argv, &opt)) {
-        fprintf(stderr, "usage: random_quantised --backend B [--count N] [--seed N] [--size N] "
+        fprintf(stderr, "usage: random_quantised --backend B [--count N] [--seed N] [--size N] [--dot 1|2] "
                         "[--limits binding=N,groups=N,macs=N,size=N]\n");
         return 2;
     }
@@ -311,15 +336,26 @@ int main(int argc, char **argv)
         printf("FAILED: %s\n", upconv_last_error());
         return test_report(0, 1, 0);
     }
-    uint64_t passed = 0, failed = 0, refused = 0, wide = 0;
+    if (opt.dot && !context->facts.dot_takes && opt.dot == 1) {
+        printf("%s has no products of four bytes\n", context->facts.info.name);
+        upconv_context_destroy(context);
+        return test_report(0, 0, 1);
+    }
+    if (opt.dot == 2)
+        context->facts.dot_takes = (1u << UPC_DOT_COUNT) - 2;
+    uint64_t passed = 0, failed = 0, refused = 0, wide = 0, dots = 0;
     for (uint64_t i = 0; i < opt.count; i++) {
-        const int verdict = try_one(&opt, context, opt.seed + i, &wide);
+        const int verdict = try_one(&opt, context, opt.seed + i, &wide, &dots);
         passed += verdict == 1;
         failed += verdict == 0;
         refused += verdict < 0;
     }
     upconv_context_destroy(context);
-    printf("%" PRIu64 " plans of wide_q, %" PRIu64 " refused for their limits\n", wide, refused);
+    printf("%" PRIu64 " plans of wide_q, %" PRIu64 " with products of four bytes, %" PRIu64 " refused for their limits\n", wide, dots, refused);
+    if (opt.dot && !dots) {
+        printf("FAILED none of these plans multiplies four bytes at once\n");
+        failed++;
+    }
     if (opt.count && !passed && !failed) {
         printf("FAILED everything was refused\n");
         failed++;

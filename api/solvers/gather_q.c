@@ -90,7 +90,7 @@ upconv_status upc_cook_q_params(upc_cooking_q *c)
 static upc_window weights_of(const upc_cooking_q *c, const upc_box *box)
 {
     const upc_problem *p = c->problem;
-    const int64_t oc = c->how.oc, tap = c->how.inputs * oc, blocks = upc_ceil_div(p->ocg, oc);
+    const int64_t oc = c->how.oc, tap = (c->how.inputs + c->how.more) * oc, blocks = upc_ceil_div(p->ocg, oc);
     const int64_t all = p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel;
     const int64_t first = box->g0 * blocks + box->b0, last = (box->g0 + box->gn - 1) * blocks + box->b0 + box->bn - 1;
     upc_window window = {(first * all + upc_taps_before(&c->taps, p, box->p0)) * tap, 0};
@@ -154,7 +154,7 @@ static upconv_status emit(void *to, const upc_box *box, const upc_window *in, co
         box->q0[2] + box->qn[2], box->b0, box->bn, box->gn, box->c0, box->cn,
         upc_split_in_start(&c->split, box, in), upc_split_out_start(&c->split, box, out),
         // relative to the group's first, because the kernel counts groups from this dispatch's first
-        (weights.first - box->g0 * blocks * taps * c->how.inputs * c->how.oc) / c->how.weight_unit,
+        (weights.first - box->g0 * blocks * taps * (c->how.inputs + c->how.more) * c->how.oc) / c->how.weight_unit,
         box->g0 * c->how.inputs % c->split.in.pack, (box->g0 * p->ocg + box->c0) % c->split.out.pack,
         clamp32(c->split.in.image), clamp32(c->split.in.channel), c->split.in.axis[0], c->split.in.axis[1],
     };

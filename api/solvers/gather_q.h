@@ -10,6 +10,7 @@
 typedef struct upc_gather_q {
     int64_t oc;              // output channels of a block
     int64_t inputs;          // elements that a group's weights have for each tap and output channel: input channels, or words of them
+    int64_t more;            // further elements for each tap and output channel
     int64_t weight_unit;     // weights that the kernel counts as one
     bool block_factors;      // factors are padded to whole blocks, three rows of `oc` words for each; else four words a channel
     bool all_phases;         // an item makes the positions of all phases, one after the other: the grid has lines alone

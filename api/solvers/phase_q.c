@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TILE, OC, GROUP_X, GROUP_Y, SPEC, FLOATS };
+enum { TILE, OC, GROUP_X, GROUP_Y, SPEC, FLOATS, DOT };
 
 static const int32_t tiles[] = {1, 2, 4, 8}, channels[] = {4, 8}, yes_no[] = {0, 1};
+static const int32_t dots[] = {UPC_DOT_NONE, UPC_DOT_SIGNED, UPC_DOT_UNSIGNED, UPC_DOT_MIXED};
 
 static const upc_knob knobs[] = {
     [TILE] = {"tile", tiles, UPC_COUNT(tiles)},          // positions of an item along w
@@ -16,6 +17,7 @@ static const upc_knob knobs[] = {
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},        // 1: the geometry is compiled in, a program per problem
     [FLOATS] = {"float", yes_no, UPC_COUNT(yes_no)},     // 1: products are added up in f32, as many as are sure to be exact
+    [DOT] = {"dot", dots, UPC_COUNT(dots)},              // products of four bytes at once: 1 both signed, 2 neither, 3 the weights alone
 };
 
 static int64_t float_chunk(const upc_problem *problem) { return upc_q_chunk(problem, 1 << 24); }
@@ -37,9 +39,52 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
     return sentence;
 }
 
+// Where four channels lie side by side everywhere, the tensor has blocks of four, whatever its layout is called.
+static void use_fours(const upc_problem *problem, bool in, upc_tensor *tensor)
+{
+    upc_tensor_form form;
+    upc_problem_form(problem, in, &form);
+    if (tensor->pack == 1 && upc_tensor_fours(&form, tensor)) {
+        tensor->pack = 4;
+        tensor->channel = 4;
+    }
+}
+
+upc_dot upc_phase_q_dot(const upc_problem *problem, uint8_t forms)
+{
+    // that which takes inputs as they are and weights with a sign; a turned bit of inputs; weights without a sign, which have a zero point
+    static const upc_dot of_signed[] = {UPC_DOT_SIGNED, UPC_DOT_MIXED, UPC_DOT_UNSIGNED};
+    static const upc_dot of_unsigned[] = {UPC_DOT_MIXED, UPC_DOT_SIGNED, UPC_DOT_UNSIGNED};
+    const upc_dot *order = problem->type == UPCONV_I8 ? of_signed : of_unsigned;
+    for (int i = 0; i < UPC_DOT_COUNT - 1; i++)
+        if (forms >> order[i] & 1)
+            return order[i];
+    return UPC_DOT_NONE;
+}
+
+// NULL: products of four bytes can be had of the problem, whatever the device is.
+static const char *refuse_dot(const upc_problem *problem)
+{
+    upc_tensor in = problem->in;
+    if (problem->type == UPCONV_I16)
+        return "inputs of 16 bits have no products of four bytes";
+    use_fours(problem, true, &in);
+    if (in.pack != 4 || problem->icg % 4)
+        return "four input channels of a group do not lie side by side";
+    const double terms = (double)problem->icg * (double)problem->axis[0].kernel * (double)problem->axis[1].kernel *
+                         (double)problem->axis[2].kernel;
+    if (upc_quant_wide(problem) && terms * (double)(upc_quant_most_in(problem) * upc_quant_most_weight(problem)) >= 0x1p31)
+        return "sums of 64 bits may be beyond the 32 bits in which products of four bytes are added up";
+    return NULL;
+}
+
+bool upc_phase_q_can_dot(const upc_problem *problem) { return !refuse_dot(problem); }
+
 // Sums that an item keeps for each of its own: in f32, in words, and the upper word of 64 bits.
 static int copies(const upc_problem *problem, const upc_config *config)
 {
+    if (config->value[DOT])
+        return 1;
     return upc_quant_wide(problem) ? 3 : config->value[FLOATS] ? 2 : 1;
 }
 
@@ -71,6 +116,8 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     grid(problem, 1, items);
     config->value[FLOATS] = float_chunk(problem) >= LEAST_CHUNK; // f32 is what every processor of any kind multiplies fastest
     config->value[SPEC] = facts->family != UPC_FAMILY_CPU;
+    if (!refuse_dot(problem))
+        config->value[DOT] = (int32_t)upc_phase_q_dot(problem, facts->dot_used);
     for (size_t i = 0; i < UPC_COUNT(shapes); i++) {
         config->value[TILE] = shapes[i][0];
         config->value[OC] = shapes[i][1];
@@ -88,6 +135,11 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
 {
     if (config->value[FLOATS] && float_chunk(problem) < LEAST_CHUNK)
         return "products of these types are too large to be added up in f32";
+    if (config->value[DOT] && !(facts->dot_takes >> config->value[DOT] & 1))
+        return "the device has no such products of four bytes, or gets them wrong";
+    const char *refusal = config->value[DOT] ? refuse_dot(problem) : NULL;
+    if (refusal)
+        return refusal;
     return upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
 }
 
@@ -97,23 +149,13 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double loads = 4 * (tile + oc / 4) / (tile * oc);
     const double waste = (double)(upc_ceil_div(problem->ocg, (int64_t)oc) * (int64_t)oc) / (double)problem->ocg;
     const double rate = facts->info.kind == UPCONV_DEVICE_CPU ? 2e3 : 1e4;
-    return upc_gather_macs(problem) * waste * (1 + loads) / 4 / rate + 5;
+    const double each = config->value[DOT] && facts->dot_used >> config->value[DOT] & 1 ? 0.5 : 1;
+    return upc_gather_macs(problem) * waste * (1 + loads) * each / 4 / rate + 5;
 }
 
 static int64_t block(const upc_config *config) { return config->value[OC]; }
 
 // ---------------------------------------------------------------------------------------------------- the recipe
-
-// Where four channels lie side by side everywhere, the tensor has blocks of four, whatever its layout is called.
-static void use_fours(const upc_problem *problem, bool in, upc_tensor *tensor)
-{
-    upc_tensor_form form;
-    upc_problem_form(problem, in, &form);
-    if (tensor->pack == 1 && upc_tensor_fours(&form, tensor)) {
-        tensor->pack = 4;
-        tensor->channel = 4;
-    }
-}
 
 static void prepare_split(upc_cooking_q *c, const upc_phase_q *how, const upc_config *config)
 {
@@ -133,7 +175,7 @@ static void prepare_split(upc_cooking_q *c, const upc_phase_q *how, const upc_co
 static void describe_program(upc_cooking_q *c, const upc_phase_q *how, const upc_config *config)
 {
     const upc_problem *p = c->problem;
-    const bool wide = upc_quant_wide(p), floats = config->value[FLOATS];
+    const bool wide = upc_quant_wide(p), floats = config->value[FLOATS] && !how->dot;
     const struct {
         const char *name;
         int64_t value;
@@ -147,14 +189,19 @@ static void describe_program(upc_cooking_q *c, const upc_phase_q *how, const upc
     upc_program_desc_init(&c->program, "phase_q", c->split.local, 6);
     for (size_t i = 0; i < UPC_COUNT(defines); i++)
         upc_program_param(&c->program, defines[i].name, UPC_PARAM_DEFINE, (int32_t)defines[i].value);
+    if (!how->dot)
+        return;
+    upc_program_param(&c->program, "DOT", UPC_PARAM_DEFINE, (int32_t)how->dot);
+    upc_program_param(&c->program, "X_FLIP", UPC_PARAM_DEFINE, how->x_flip);
+    upc_program_param(&c->program, "W_ZERO", UPC_PARAM_DEFINE, how->w_zero);
 }
 
 static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config, const upc_request *request,
                           upc_recipe *recipe)
 {
     upc_phase_q how;
-    upc_phase_q_fill(problem, config->value[OC], request->weights_type, &how);
-    upc_cooking_q c = {.how = {.oc = how.oc, .inputs = problem->icg, .weight_unit = 4, .spec = config->value[SPEC],
+    upc_phase_q_fill(problem, config->value[OC], (upc_dot)config->value[DOT], request->weights_type, &how);
+    upc_cooking_q c = {.how = {.oc = how.oc, .inputs = problem->icg, .more = how.more, .weight_unit = how.dot ? 16 : 4, .spec = config->value[SPEC],
                                .factors_at = how.factors_at}};
     const upconv_limits *limits = &c.facts.info.limits;
     upconv_status status = upc_cook_q_begin(&c, problem, facts, request, recipe);
@@ -176,7 +223,7 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config, const upconv_plan_params *params,
                           void *packed)
 {
-    return upc_phase_q_pack(env, problem, config->value[OC], params, packed);
+    return upc_phase_q_pack(env, problem, config->value[OC], (upc_dot)config->value[DOT], params, packed);
 }
 
 const upc_solver upc_solver_phase_q = {

@@ -166,14 +166,39 @@ static bool has_word(const char *words, const char *word)
     return false;
 }
 
-static void read_features(const upc_cl *cl, cl_device_id device, upconv_device_info *info)
+// Of Khronos' extension, which older headers do not have.
+enum { DOT_ACCELERATION = 0x1075 }; // CL_DEVICE_INTEGER_DOT_PRODUCT_ACCELERATION_PROPERTIES_4x8BIT_PACKED_KHR
+typedef struct dot_acceleration {
+    cl_bool both_signed, both_unsigned, mixed, saturating[3];
+} dot_acceleration;
+
+// Khronos' extension has all forms, and says which of them are fast; Arm's has no mixed one and was made for hardware that has the others.
+static void read_dot(const upc_cl *cl, cl_device_id device, const char *words, upc_facts *facts)
 {
+    if (has_word(words, "cl_khr_integer_dot_product")) {
+        dot_acceleration fast;
+        upc_cl_device_value(cl, device, DOT_ACCELERATION, &fast, sizeof fast);
+        facts->dot_takes = 1u << UPC_DOT_SIGNED | 1u << UPC_DOT_UNSIGNED | 1u << UPC_DOT_MIXED;
+        facts->dot_fast = (uint8_t)((fast.both_signed ? 1u << UPC_DOT_SIGNED : 0) |
+                                    (fast.both_unsigned ? 1u << UPC_DOT_UNSIGNED : 0) |
+                                    (fast.mixed ? 1u << UPC_DOT_MIXED : 0));
+    }
+    if (has_word(words, "cl_arm_integer_dot_product_int8")) {
+        facts->dot_takes |= 1u << UPC_DOT_SIGNED | 1u << UPC_DOT_UNSIGNED;
+        facts->dot_fast |= 1u << UPC_DOT_SIGNED | 1u << UPC_DOT_UNSIGNED;
+    }
+    facts->info.int8_dot = facts->dot_fast != 0;
+}
+
+static void read_features(const upc_cl *cl, cl_device_id device, upc_facts *facts)
+{
+    upconv_device_info *info = &facts->info;
     enum { WARP_SIZE_NV = 0x4003, WAVEFRONT_WIDTH_AMD = 0x4043 }; // of two vendors' device attributes
     char words[EXTENSIONS_SIZE];
     device_text(cl, device, CL_DEVICE_EXTENSIONS, words, sizeof words);
     info->f16_storage = 1; // vload_half and vstore_half need no extension
     info->f16_math = has_word(words, "cl_khr_fp16");
-    info->int8_dot = has_word(words, "cl_khr_integer_dot_product") || has_word(words, "cl_arm_integer_dot_product_int8");
+    read_dot(cl, device, words, facts);
     cl_uint lanes = 0;
     if (has_word(words, "cl_nv_device_attribute_query"))
         upc_cl_device_value(cl, device, WARP_SIZE_NV, &lanes, sizeof lanes);
@@ -228,7 +253,7 @@ void upc_cl_facts_read(const upc_cl *cl, const upc_cl_where *where, int index, u
     info->kind = kind_of(type, unified);
     read_names(cl, where, info);
     read_ids(cl, device, info);
-    read_features(cl, device, info);
+    read_features(cl, device, facts);
     cl_uint floats = 0;
     if (upc_cl_device_value(cl, device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, &floats, sizeof floats))
         facts->vector_floats = floats;

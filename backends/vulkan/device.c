@@ -208,7 +208,7 @@ static upconv_status create_handle(upc_vk_device *device, upc_env *env)
     if (!env->statistics || !physical->executables)
         physical->has[UPC_VK_EXECUTABLES] = physical->executables = false;
     static const upc_vk_extension wanted[] = {UPC_VK_STORAGE_CLASS, UPC_VK_STORAGE_16BIT, UPC_VK_FLOAT16_INT8,
-                                              UPC_VK_EXECUTABLES, UPC_VK_PORTABILITY};
+                                              UPC_VK_INTEGER_DOT, UPC_VK_EXECUTABLES, UPC_VK_PORTABILITY};
     for (size_t i = 0; i < UPC_COUNT(wanted); i++)
         if (physical->has[wanted[i]] && !physical->core[wanted[i]])
             names[count++] = upc_vk_extension_names[wanted[i]];
@@ -218,7 +218,8 @@ static upconv_status create_handle(upc_vk_device *device, upc_env *env)
     features.storage.storageBuffer16BitAccess = physical->storage_16bit;
     features.float16.shaderFloat16 = physical->float16;
     features.executables.pipelineExecutableInfo = physical->executables;
-    const bool any = physical->storage_16bit || physical->float16 || physical->executables;
+    features.dot.shaderIntegerDotProduct = physical->integer_dot;
+    const bool any = physical->storage_16bit || physical->float16 || physical->executables || physical->integer_dot;
     const float priority = 1;
     const VkDeviceQueueCreateInfo queue = {
         VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, NULL, 0, physical->family, 1, &priority};

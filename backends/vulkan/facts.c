@@ -98,6 +98,8 @@ void upc_vk_features_chain(upc_vk_features *features, const upc_vk_physical *phy
           knows(physical, UPC_VK_STORAGE_16BIT) && knows(physical, UPC_VK_STORAGE_CLASS));
     chain(head, &features->float16, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
           knows(physical, UPC_VK_FLOAT16_INT8));
+    chain(head, &features->dot, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
+          knows(physical, UPC_VK_INTEGER_DOT));
     chain(head, &features->executables,
           VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
           physical->has[UPC_VK_EXECUTABLES]);
@@ -116,6 +118,7 @@ static void ask_features(const upc_vk_api *vk, upc_vk_physical *physical)
     physical->storage_16bit = features.storage.storageBuffer16BitAccess;
     physical->float16 = features.float16.shaderFloat16;
     physical->executables = features.executables.pipelineExecutableInfo;
+    physical->integer_dot = features.dot.shaderIntegerDotProduct;
 }
 
 static upconv_status read_extensions(upc_env *env, const upc_vk_api *vk, upc_vk_physical *physical)
@@ -245,6 +248,19 @@ static void fill_names(upc_vk_physical *physical, const vk_answers *answers)
              VK_API_VERSION_MINOR(properties->apiVersion), VK_API_VERSION_PATCH(properties->apiVersion));
 }
 
+// A device that has the feature takes all forms, and may run some of them in many instructions.
+static void fill_dot(upc_vk_physical *physical, const VkPhysicalDeviceShaderIntegerDotProductProperties *dot)
+{
+    upc_facts *const facts = &physical->facts;
+    if (!physical->integer_dot)
+        return;
+    facts->dot_takes = 1u << UPC_DOT_SIGNED | 1u << UPC_DOT_UNSIGNED | 1u << UPC_DOT_MIXED;
+    facts->dot_fast = (uint8_t)((dot->integerDotProduct4x8BitPackedSignedAccelerated ? 1u << UPC_DOT_SIGNED : 0) |
+                                (dot->integerDotProduct4x8BitPackedUnsignedAccelerated ? 1u << UPC_DOT_UNSIGNED : 0) |
+                                (dot->integerDotProduct4x8BitPackedMixedSignednessAccelerated ? 1u << UPC_DOT_MIXED : 0));
+    facts->info.int8_dot = facts->dot_fast != 0;
+}
+
 static void fill_facts(upc_vk_physical *physical, const vk_answers *answers)
 {
     upc_facts *const facts = &physical->facts;
@@ -267,7 +283,7 @@ static void fill_facts(upc_vk_physical *physical, const vk_answers *answers)
     // Arithmetic in f16 without 16-bit storage is known to be broken, and no kernel has a use for it.
     info->f16_storage = physical->storage_16bit;
     info->f16_math = physical->storage_16bit && physical->float16;
-    info->int8_dot = answers->dot.integerDotProduct4x8BitPackedSignedAccelerated;
+    fill_dot(physical, &answers->dot);
     info->timestamps = physical->timestamp_bits > 0 && physical->properties.limits.timestampPeriod > 0;
     look_at_memory(physical);
     fill_limits(physical, answers);

@@ -42,7 +42,7 @@ static bool enabled(const upconv_vk_params *mine, const upc_vk_physical *physica
 // Leaves of what the device can do only what the app has enabled.
 static void keep_enabled(const upconv_vk_params *mine, upc_vk_physical *physical)
 {
-    bool storage = false, float16 = false, executables = false;
+    bool storage = false, float16 = false, executables = false, dot = false;
     const VkBaseInStructure *at = (const VkBaseInStructure *)mine->features;
     for (; at; at = at->pNext) {
         switch (at->sType) {
@@ -58,6 +58,12 @@ static void keep_enabled(const upconv_vk_params *mine, upc_vk_physical *physical
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES:
             float16 |= ((const VkPhysicalDeviceVulkan12Features *)at)->shaderFloat16;
             break;
+        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES:
+            dot |= ((const VkPhysicalDeviceShaderIntegerDotProductFeatures *)at)->shaderIntegerDotProduct;
+            break;
+        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES:
+            dot |= ((const VkPhysicalDeviceVulkan13Features *)at)->shaderIntegerDotProduct;
+            break;
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR:
             executables |=
                 ((const VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR *)at)->pipelineExecutableInfo;
@@ -70,6 +76,9 @@ static void keep_enabled(const upconv_vk_params *mine, upc_vk_physical *physical
                                enabled(mine, physical, UPC_VK_STORAGE_CLASS);
     physical->float16 &= float16 && enabled(mine, physical, UPC_VK_FLOAT16_INT8);
     physical->executables &= executables && enabled(mine, physical, UPC_VK_EXECUTABLES);
+    physical->integer_dot &= dot && enabled(mine, physical, UPC_VK_INTEGER_DOT);
+    if (!physical->integer_dot)
+        physical->facts.info.int8_dot = physical->facts.dot_takes = physical->facts.dot_fast = 0;
     upconv_device_info *const info = &physical->facts.info;
     info->f16_storage = info->f16_storage && physical->storage_16bit;
     info->f16_math = info->f16_math && physical->storage_16bit && physical->float16;

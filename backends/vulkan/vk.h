@@ -93,7 +93,7 @@ typedef struct upc_vk_physical {
     VkPhysicalDeviceProperties properties;
     VkPhysicalDeviceMemoryProperties memory;
     uint32_t family, timestamp_bits;          // the compute queue's
-    bool storage_16bit, float16, executables; // features, as supported or (app's device) as enabled
+    bool storage_16bit, float16, executables, integer_dot; // features, as supported or (app's device) as enabled
     bool direct;                              // memory is mapped as it is, without a copy
     uint64_t max_allocation;
     upc_facts facts;
@@ -104,6 +104,7 @@ typedef struct upc_vk_features {
     VkPhysicalDeviceFeatures2 all;
     VkPhysicalDevice16BitStorageFeatures storage;
     VkPhysicalDeviceShaderFloat16Int8Features float16;
+    VkPhysicalDeviceShaderIntegerDotProductFeatures dot;
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables;
 } upc_vk_features;
 void upc_vk_features_chain(upc_vk_features *features, const upc_vk_physical *physical);
