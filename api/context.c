@@ -121,6 +121,7 @@ upconv_status upc_context_prepare(const upconv_context_params *given, upconv_con
     upc_env_init(&made->env, &params);
     made->timeout_ns = params.timeout_ns ? params.timeout_ns : 60000000000;
     pthread_mutex_init(&made->staging_lock, NULL);
+    pthread_mutex_init(&made->dots.lock, NULL);
     if (!upc_programs_init(&made->programs)) {
         upconv_context_destroy(made);
         return upc_fail(UPCONV_ERROR_HOST_MEMORY, "out of host memory: no mutex for the programs of a context");
@@ -285,6 +286,7 @@ void upconv_context_destroy(upconv_context *context)
     upc_cache_destroy(env);
     upc_free(env, env->shaders);
     pthread_mutex_destroy(&context->staging_lock);
+    pthread_mutex_destroy(&context->dots.lock);
     const upc_env last = {.allocator = env->allocator};
     upc_free(&last, context);
 }

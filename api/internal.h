@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "dot.h"
 #include "host.h"
 #include "solver.h"
 
@@ -40,6 +41,7 @@ struct upconv_context {
     char *forced_solver;       // UPCONV_SOLVER, or NULL
     struct upc_tuning *tuning;
     upc_programs programs;     // that its plans share
+    upc_dots dots;
     upc_listener listener;     // while it is being tuned; under programs.lock
     pthread_mutex_t staging_lock; // buffers of upconv_execute, kept for the next call
     upc_memory **staging;

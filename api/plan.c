@@ -48,7 +48,7 @@ static upconv_status pack_weights(upconv_plan *plan, const upconv_plan_params *p
             return upc_no_memory(count * sizeof *f32);
         upc_half_to_many(f32, params->weights, count);
     }
-    const upconv_status status = plan->solver->pack(env, &plan->problem, &plan->context->facts, &plan->config,
+    const upconv_status status = plan->solver->pack(env, &plan->problem, upc_facts_for(plan->context, &plan->problem), &plan->config,
                                                     f32 ? f32 : params->weights, params->order, packed);
     upc_free(env, f32);
     return status;
@@ -121,7 +121,7 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
     if (!(plan->config_text = upc_strdup(env, config)))
         return upc_no_memory(sizeof config);
     upc_recipe_init(&plan->recipe, env);
-    const upconv_status status = choice->solver->cook(&plan->problem, &context->facts, &choice->config, &plan->request,
+    const upconv_status status = choice->solver->cook(&plan->problem, upc_facts_for(context, &plan->problem), &choice->config, &plan->request,
                                                       &plan->recipe);
     if (status)
         return status;
@@ -250,7 +250,7 @@ upconv_status upc_plan_begin(upconv_context *context, const upconv_problem *give
     upc_problem problem;
     upconv_status status = upc_params_copy(params, sizeof *params, given_params, sizeof *params, "params");
     if (status || (status = upc_problem_from(given, &problem)) || (status = check(&problem, params)) ||
-        (status = upc_context_check(context)))
+        (status = upc_context_check(context)) || (status = upc_dot_decide(context, &problem)))
         return status;
     upc_choice choice;
     if ((status = choose(context, &problem, params, &choice)))
@@ -369,7 +369,7 @@ upconv_status upconv_explain(upconv_context *context, const upconv_problem *give
         params.weights_type = UPCONV_I8;
         params.scale_count = 1;
     }
-    if ((status = check(&problem, &params)))
+    if ((status = check(&problem, &params)) || (status = upc_dot_decide(context, &problem)))
         return status;
     upc_text out = {text, size, 0};
     upc_text_add(&out, "problem: ");

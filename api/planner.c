@@ -56,7 +56,7 @@ const char *upc_config_refuse(const upconv_context *context, const upc_problem *
     const char *refusal = NULL; // nor where memory runs out: building the plan will say so
     upc_recipe recipe;
     upc_recipe_init(&recipe, &context->env);
-    const upconv_status status = solver->cook(problem, &context->facts, config, &request, &recipe);
+    const upconv_status status = solver->cook(problem, upc_facts_for(context, problem), config, &request, &recipe);
     if (status == UPCONV_ERROR_UNSUPPORTED) {
         snprintf(sentence, UPC_SENTENCE, "%s", upc_last_error());
         refusal = sentence;
@@ -76,23 +76,23 @@ static upconv_status forced(const upconv_context *context, const upc_problem *pr
     const upc_solver *solver = upc_solver_find(name, length);
     if (!solver)
         return upc_fail(UPCONV_ERROR_INVALID, "there is no solver \"%.*s\"", (int)length, name);
-    const char *refusal = upc_solver_refuse(solver, problem, &context->facts, sentence);
+    const char *refusal = upc_solver_refuse(solver, problem, upc_facts_for(context, problem), sentence);
     if (refusal) {
         explain(text, solver, refusal, NULL, 0);
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "solver %s cannot: %s", solver->name, refusal);
     }
-    solver->guess(problem, &context->facts, &choice->config);
+    solver->guess(problem, upc_facts_for(context, problem), &choice->config);
     if (name[length] == ':') {
         const upconv_status status = upc_config_parse(solver, name + length + 1, &choice->config);
         if (status)
             return status;
     }
-    refusal = solver->legal(problem, &context->facts, &choice->config, sentence);
+    refusal = solver->legal(problem, upc_facts_for(context, problem), &choice->config, sentence);
     if (refusal)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "solver %s, configuration \"%s\": %s", solver->name, name, refusal);
     choice->solver = solver;
     choice->tier = UPCONV_TIER_FORCED;
-    choice->predicted_us = solver->cost_us(problem, &context->facts, &choice->config);
+    choice->predicted_us = solver->cost_us(problem, upc_facts_for(context, problem), &choice->config);
     explain(text, solver, NULL, &choice->config, choice->predicted_us);
     return UPCONV_OK;
 }
@@ -102,7 +102,7 @@ static upconv_status forced(const upconv_context *context, const upc_problem *pr
 static const char *guess_within(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                                 const upc_solver *solver, upc_config *config, char *sentence)
 {
-    const char *refusal = solver->legal(problem, &context->facts, config, sentence);
+    const char *refusal = solver->legal(problem, upc_facts_for(context, problem), config, sentence);
     if (!refusal)
         refusal = upc_config_refuse(context, problem, params, solver, config, sentence);
     for (int k = 0; k < solver->knob_count && refusal; k++) {
@@ -111,7 +111,7 @@ static const char *guess_within(const upconv_context *context, const upc_problem
         if (strcmp(solver->knobs[k].name, "stage") || !config->value[k])
             continue;
         plain.value[k] = 0;
-        if (solver->legal(problem, &context->facts, &plain, again) ||
+        if (solver->legal(problem, upc_facts_for(context, problem), &plain, again) ||
             upc_config_refuse(context, problem, params, solver, &plain, again))
             break;
         *config = plain;
@@ -130,16 +130,16 @@ static bool modelled(const upconv_context *context, const upc_problem *problem, 
         if (!upc_solver_takes(solver, problem))
             continue;
         char sentence[UPC_SENTENCE];
-        const char *refusal = solver->refuse(problem, &context->facts, sentence);
+        const char *refusal = solver->refuse(problem, upc_facts_for(context, problem), sentence);
         upc_config config = {{0}};
         double us = 0;
         if (!refusal) {
-            solver->guess(problem, &context->facts, &config);
-            us = solver->cost_us(problem, &context->facts, &config);
+            solver->guess(problem, upc_facts_for(context, problem), &config);
+            us = solver->cost_us(problem, upc_facts_for(context, problem), &config);
             if (found && !text && us >= choice->predicted_us)
                 continue; // nobody asks whether it could
             refusal = guess_within(context, problem, params, solver, &config, sentence);
-            us = refusal ? us : solver->cost_us(problem, &context->facts, &config);
+            us = refusal ? us : solver->cost_us(problem, upc_facts_for(context, problem), &config);
         }
         if (!refusal) {
             if (!found || us < choice->predicted_us)
@@ -174,7 +174,7 @@ static bool recorded(upconv_context *context, const upc_problem *problem, const 
     char sentence[UPC_SENTENCE];
     const modelling how = {context, params};
     const upc_modeller modeller = {choose_by_model, &how};
-    if (!upc_tuning_find(context->tuning, problem, &context->facts, &modeller, &record)) {
+    if (!upc_tuning_find(context->tuning, problem, upc_facts_for(context, problem), &modeller, &record)) {
         if (text)
             upc_text_add(text, "tuning record: none that promises more\n");
         return false;
@@ -204,6 +204,8 @@ upconv_status upc_plan_model(const upconv_context *context, const upc_problem *p
 upconv_status upc_plan_choose(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                               upc_choice *choice, upc_text *explanation)
 {
+    if (explanation)
+        upc_dot_explain(context, problem, explanation);
     const char *force = context->forced_solver ? context->forced_solver : params->solver;
     *choice = (upc_choice){0};
     if (force)

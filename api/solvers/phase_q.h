@@ -22,6 +22,8 @@ upc_dot upc_phase_q_dot(const upc_problem *problem, uint8_t forms);
 // Whether the problem's layout and types let four bytes be multiplied at once.
 bool upc_phase_q_can_dot(const upc_problem *problem);
 
+extern const upc_solver upc_solver_phase_q;
+
 // HOST_MEMORY only.
 upconv_status upc_phase_q_pack(const upc_env *env, const upc_problem *problem, int64_t oc, upc_dot dot,
                                const upconv_plan_params *params, void *packed);

@@ -111,7 +111,7 @@ static void list_seeds(const job *j, upc_string *texts)
 {
     const upconv_context *context = j->run->context;
     upc_record found[SEEDS];
-    const int count = upc_tuning_list(context->tuning, &j->problem, &context->facts, found, SEEDS);
+    const int count = upc_tuning_list(context->tuning, &j->problem, upc_facts_for(context, &j->problem), found, SEEDS);
     for (int i = 0; i < count; i++) {
         char text[UPC_CANDIDATE_TEXT];
         upc_text out = {text, sizeof text, 0};
@@ -395,7 +395,7 @@ static upconv_status correct_records(job *j)
     upconv_status status = UPCONV_OK;
     if (p->replay || p->dry_run || p->verify_only || !(j->summary->default_us > 0))
         return UPCONV_OK;
-    const int count = upc_tuning_list(run->context->tuning, &j->problem, &run->context->facts, found, SEEDS);
+    const int count = upc_tuning_list(run->context->tuning, &j->problem, upc_facts_for(run->context, &j->problem), found, SEEDS);
     for (int i = 0; i < count && !status; i++) {
         upc_candidate candidate = {.config = found[i].config};
         while (candidate.solver < j->space.solver_count && j->space.solver[candidate.solver].solver != found[i].solver)

@@ -17,14 +17,14 @@ static bool live_legal(const upc_space *space, const upc_candidate *candidate)
 {
     const live *l = space->user;
     char sentence[UPC_SENTENCE];
-    return !space->solver[candidate->solver].solver->legal(l->problem, &l->context->facts, &candidate->config,
+    return !space->solver[candidate->solver].solver->legal(l->problem, upc_facts_for(l->context, l->problem), &candidate->config,
                                                            sentence);
 }
 
 static double live_predict(const upc_space *space, const upc_candidate *candidate)
 {
     const live *l = space->user;
-    return space->solver[candidate->solver].solver->cost_us(l->problem, &l->context->facts, &candidate->config);
+    return space->solver[candidate->solver].solver->cost_us(l->problem, upc_facts_for(l->context, l->problem), &candidate->config);
 }
 
 static upconv_status add_solver(upc_space *space, const upc_solver *solver)
@@ -49,8 +49,8 @@ static void add_guess(upc_space *space, const live *l, const upconv_plan_params 
 {
     upc_space_solver *made = &space->solver[space->solver_count - 1];
     char sentence[UPC_SENTENCE];
-    made->solver->guess(l->problem, &l->context->facts, &made->guess);
-    made->guess_us = made->solver->cost_us(l->problem, &l->context->facts, &made->guess);
+    made->solver->guess(l->problem, upc_facts_for(l->context, l->problem), &made->guess);
+    made->guess_us = made->solver->cost_us(l->problem, upc_facts_for(l->context, l->problem), &made->guess);
     made->guessed = !upc_config_refuse(l->context, l->problem, params, made->solver, &made->guess, sentence);
 }
 
@@ -75,7 +75,7 @@ upconv_status upc_space_live(const upconv_context *context, const upc_problem *p
     *l = (live){context, problem};
     for (int i = 0; i < upc_solver_count && !status; i++) {
         char sentence[UPC_SENTENCE];
-        if (upc_solver_refuse(upc_solvers[i], problem, &context->facts, sentence))
+        if (upc_solver_refuse(upc_solvers[i], problem, upc_facts_for(context, problem), sentence))
             continue;
         if (!(status = add_solver(&made, upc_solvers[i])))
             add_guess(&made, l, params);

@@ -694,7 +694,8 @@ UPCONV_API upconv_status upconv_plan_statistics(const upconv_plan *plan, uint32_
 
 // What every solver says of the problem on this device (taken with which configuration and predicted time, or refused
 // with a sentence), which tuning record was found, what a plan would run, and how evenly taps overlap
-// (upconv_problem_overlap). params may be NULL. Runs nothing on the device.
+// (upconv_problem_overlap). params may be NULL. Runs nothing on the device, but for the first problem of 8-bit integers on a device
+// with instructions for products of four bytes: these are looked at as by upconv_plan_create (docs/quantised.md).
 // Cut to size like upconv_problem_print.
 UPCONV_API upconv_status upconv_explain(upconv_context *context, const upconv_problem *problem,
                                         const upconv_plan_params *params, char *text, size_t size, size_t *length);
