@@ -176,6 +176,21 @@ static void dump_facts(dump *d, const upc_facts *facts)
     }
 }
 
+// What the probe of api/dot.h runs.
+static void dump_products(dump *d, const upc_facts *facts)
+{
+    static const char *const stores[] = {"Q_IN", "Q_OUT", "Q_W"};
+    for (int form = UPC_DOT_SIGNED; form < UPC_DOT_COUNT; form++) {
+        upc_program_desc desc;
+        upc_program_desc_init(&desc, "products4", (const uint32_t[3]){64, 1, 1}, 3);
+        upc_program_param(&desc, "DOT", UPC_PARAM_DEFINE, form);
+        for (size_t i = 0; i < UPC_COUNT(stores); i++)
+            upc_program_param(&desc, stores[i], UPC_PARAM_DEFINE, 8);
+        upc_program_arg(&desc, "ITEMS");
+        write_source(d, facts->info.backend, facts, &desc);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static dump d;
@@ -203,7 +218,9 @@ int main(int argc, char **argv)
         facts.gemm = true; // the kernels around it are written in both languages too
         if (variant & 4) // windows so small that the third problem's input channels are cut
             facts.info.limits.binding_bytes = 8192;
+        facts.dot_takes = (1u << UPC_DOT_COUNT) - 2;
         dump_facts(&d, &facts);
+        dump_products(&d, &facts);
     }
     printf("%llu configurations, %d different sources\n", (unsigned long long)d.configs, d.count);
     return d.failed || d.count == 0 || d.count == MAX_VARIANTS ? 1 : 0;

@@ -17,7 +17,8 @@ static const upc_knob knobs[] = {
     [GROUP_Y] = {"y", upc_group_sizes, UPC_GROUP_SIZES},
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},        // 1: the geometry is compiled in, a program per problem
     [FLOATS] = {"float", yes_no, UPC_COUNT(yes_no)},     // 1: products are added up in f32, as many as are sure to be exact
-    [DOT] = {"dot", dots, UPC_COUNT(dots)},              // products of four bytes at once: 1 both signed, 2 neither, 3 the weights alone
+    [DOT] = {"dot", dots, UPC_COUNT(dots)},              // products of four bytes at once: 1 both signed, 2 neither, 3 the weights alone;
+                                                         // `float` has no meaning then
 };
 
 static int64_t float_chunk(const upc_problem *problem) { return upc_q_chunk(problem, 1 << 24); }
@@ -101,9 +102,12 @@ static void grid(const upc_problem *problem, int64_t tile, int64_t items[3])
     items[2] = 1;
 }
 
-// Registers for sums. Bringing a sum back takes more of them than multiplying, so GPUs with few of them keep half as many.
-static uint32_t room(const upc_facts *facts)
+// Registers for sums. Bringing a sum back takes more of them than multiplying, so GPUs with few of them keep half as many. Inputs and
+// weights for products of four bytes take a quarter of what others do, which on Adreno leaves room for more sums.
+static uint32_t room(const upc_facts *facts, const upc_config *config)
 {
+    if (config->value[DOT] && facts->family == UPC_FAMILY_ADRENO)
+        return facts->sum_scalars * 2;
     return facts->family == UPC_FAMILY_V3D || facts->family == UPC_FAMILY_MALI ? facts->sum_scalars / 2 : facts->sum_scalars;
 }
 
@@ -114,15 +118,16 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     uint32_t local[2];
     memset(config, 0, sizeof *config);
     grid(problem, 1, items);
-    config->value[FLOATS] = float_chunk(problem) >= LEAST_CHUNK; // f32 is what every processor of any kind multiplies fastest
-    config->value[SPEC] = facts->family != UPC_FAMILY_CPU;
     if (!refuse_dot(problem))
         config->value[DOT] = (int32_t)upc_phase_q_dot(problem, facts->dot_used);
+    if (!config->value[DOT]) // f32 is what processors of any kind multiply fastest otherwise
+        config->value[FLOATS] = float_chunk(problem) >= LEAST_CHUNK;
+    config->value[SPEC] = facts->family != UPC_FAMILY_CPU;
     for (size_t i = 0; i < UPC_COUNT(shapes); i++) {
         config->value[TILE] = shapes[i][0];
         config->value[OC] = shapes[i][1];
         const bool vain = shapes[i][0] > items[0] || (shapes[i][1] == 8 && problem->ocg <= 4);
-        if (!vain && (uint32_t)(shapes[i][0] * shapes[i][1] * copies(problem, config)) <= room(facts))
+        if (!vain && (uint32_t)(shapes[i][0] * shapes[i][1] * copies(problem, config)) <= room(facts, config))
             break;
     }
     grid(problem, config->value[TILE], items);
