@@ -107,9 +107,11 @@ static upconv_status compile(upconv_context *context, const upc_program_desc *de
     upconv_status status = upc_source_assemble(&context->env, context->backend->id, &context->facts, desc, &text);
     if (status)
         goto finish;
-    for (uint32_t i = 0; i < desc->param_count; i++)
+    for (uint32_t i = 0; i < desc->param_count; i++) {
         if (desc->params[i].kind == UPC_PARAM_SPEC)
             spec[source.spec_count++] = desc->params[i].value;
+        source.dot = source.dot || !strcmp(desc->params[i].name, "DOT");
+    }
     source.text = text.data;
     memcpy(source.local, desc->local, sizeof source.local);
     memcpy(source.kind, desc->kind, sizeof source.kind);

@@ -106,6 +106,7 @@ typedef struct upc_program_source {
     uint32_t arg_count;       // integers after the bases
     const int32_t *spec;      // values of constant_id 3, 4, ... (0, 1, 2 are the local size)
     uint32_t spec_count;
+    bool dot;                 // it multiplies four bytes at once (facts.dot_takes)
 } upc_program_source;
 // The kernel's integers, as push constants and as OpenCL arguments, in this order: one base per binding (where its window starts
 // relative to what could be bound, in units of 2 bytes; set by the backend), then the args. Entry point: main / upc_main.

@@ -1,7 +1,7 @@
 // What the library makes of products of four bytes at once, on a device that is taken to have instructions for them: right ones are used
 // where they are faster, wrong ones never, and each time a plan's explanation says so.
-//   dots BACKEND SHADERS      SHADERS: the folder of the kernels, of which changed copies are used
-// Where the device has no such products (OpenCL without the extensions) plain C stands in for them.
+//   dots BACKEND SHADERS STAND-IN      SHADERS: the folder of the kernels, of which changed copies are used
+// Where the device has no such products (OpenCL without the extensions) the functions of the file STAND-IN are put in front of the shell.
 #include "testing.h"
 
 #include <inttypes.h>
@@ -12,15 +12,6 @@
 #include <unistd.h>
 
 static const char notation[] = "ic16oc8_ih5oh10kh4sh2ph1+i8+nhwc+zero:3";
-
-// Of OpenCL C, for devices without.
-static const char stand_in[] =
-    "int dot_4x8packed_ss_int(uint a, uint b)\n"
-    "{\n    const int4 p = convert_int4(as_char4(a)) * convert_int4(as_char4(b));\n    return p.x + p.y + p.z + p.w;\n}\n"
-    "uint dot_4x8packed_uu_uint(uint a, uint b)\n"
-    "{\n    const uint4 p = convert_uint4(as_uchar4(a)) * convert_uint4(as_uchar4(b));\n    return p.x + p.y + p.z + p.w;\n}\n"
-    "int dot_4x8packed_su_int(uint a, uint b)\n"
-    "{\n    const int4 p = convert_int4(as_char4(a)) * convert_int4(as_uchar4(b));\n    return p.x + p.y + p.z + p.w;\n}\n";
 
 // Added to the shells. Sums that saturate at 16 bits are right but for a few.
 static const char saturating[] =
@@ -34,7 +25,7 @@ static const char refused[] = "\n#ifdef DOT\nplanted;\n#endif\n";
 
 typedef struct tried {
     upconv_backend backend;
-    const char *shaders;
+    const char *shaders, *stand_in;
     char folder[64];
     uint64_t passed, failed;
 } tried;
@@ -46,24 +37,29 @@ static void check(tried *t, bool good, const char *what)
         printf("FAILED %s (%s)\n", what, upconv_last_error());
 }
 
+static bool copy(const char *from, FILE *to)
+{
+    upc_env env;
+    size_t size = 0;
+    upc_env_init(&env, NULL);
+    char *text = upc_read_file(&env, from, &size);
+    const bool copied = text && fwrite(text, 1, size, to) == size;
+    upc_free(&env, text);
+    return copied;
+}
+
 // The shell with something behind it, where the library looks for it; NULL: as it is.
 static bool plant(tried *t, const char *behind, bool needs_stand_in)
 {
     const char *name = t->backend == UPCONV_BACKEND_OPENCL ? "shell.cl" : "shell.glsl";
-    char path[1024];
-    size_t size = 0;
-    upc_env env;
-    upc_env_init(&env, NULL);
+    char from[1024], to[128];
     unsetenv("UPCONV_SHADERS");
     if (!behind && !needs_stand_in)
         return true;
-    snprintf(path, sizeof path, "%s/%s", t->shaders, name);
-    char *shell = upc_read_file(&env, path, &size);
-    snprintf(path, sizeof path, "%s/%s", t->folder, name);
-    FILE *file = shell ? fopen(path, "w") : NULL;
-    const bool written = file && (!needs_stand_in || fputs(stand_in, file) >= 0) && fwrite(shell, 1, size, file) == size &&
-                         (!behind || fputs(behind, file) >= 0);
-    upc_free(&env, shell);
+    snprintf(from, sizeof from, "%s/%s", t->shaders, name);
+    snprintf(to, sizeof to, "%s/%s", t->folder, name);
+    FILE *file = fopen(to, "w");
+    const bool written = file && (!needs_stand_in || copy(t->stand_in, file)) && copy(from, file) && (!behind || fputs(behind, file) >= 0);
     return file && !fclose(file) && written && !setenv("UPCONV_SHADERS", t->folder, 1);
 }
 
@@ -191,10 +187,10 @@ static void test_slow(tried *t)
 
 int main(int argc, char **argv)
 {
-    tried t = {.shaders = argc == 3 ? argv[2] : ""};
+    tried t = {.shaders = argc == 4 ? argv[2] : "", .stand_in = argc == 4 ? argv[3] : ""};
     char why[256], path[128];
-    if (argc != 3 || !test_backend_parse(argv[1], &t.backend)) {
-        fprintf(stderr, "usage: dots BACKEND SHADERS\n");
+    if (argc != 4 || !test_backend_parse(argv[1], &t.backend)) {
+        fprintf(stderr, "usage: dots BACKEND SHADERS STAND-IN\n");
         return 2;
     }
     if (!test_backend_present(t.backend, why, sizeof why)) {

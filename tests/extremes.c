@@ -2,6 +2,7 @@
 // ends of their types, sums across every multiple of what fits 32 bits exactly, sums that wrap around, biases at the ends of theirs.
 // Solvers are asked for by name; an output must be what the rule gives for its sum, which is known without adding it up where there is
 // one tap, and what the CPU backend's definition says.
+#include "../api/solvers/phase_q.h"
 #include "quantised.h"
 
 #include <inttypes.h>
@@ -65,6 +66,11 @@ static const trial trials[] = {
     {"ic300oc16_ih4oh8kh4sh2ph1_iw8ow16kw4sw2pw1", UPCONV_I16, UPCONV_I8, UPCONV_REQUANT_REDUCED, 0, 4, LEAST, LEAST, -2, 3e-6},
     {"ic64oc3_ih4oh8kh2sh2_iw33ow66kw2sw2", UPCONV_I8, UPCONV_U8, UPCONV_REQUANT_SINGLE, 1, 3, MOST, MOST, -1, 1e-5},
     {"ic64oc20_ih4oh12kh3sh3_iw9ow36kw4sw4", UPCONV_U8, UPCONV_I8, UPCONV_REQUANT_REDUCED, 1, 4, MOST, LEAST, 2, 1e-5},
+    // products of four bytes at once, which NHWC has: with each type's zero point at the far end, and sums that wrap around
+    {"ic256oc5_iw9kw1", UPCONV_I8, UPCONV_I8, UPCONV_REQUANT_DOUBLE, 2, 0, LEAST, LEAST, 0, 2e-6},
+    {"ic256oc5_iw9kw1", UPCONV_U8, UPCONV_U8, UPCONV_REQUANT_SINGLE, 2, 3, LEAST, MOST, 1, 4e-6},
+    {"ic256oc5_iw9kw1", UPCONV_I8, UPCONV_U8, UPCONV_REQUANT_REAL, 1, 4, MOST, LEAST, -2, 4e-6},
+    {"ic30000oc2_iw9kw1", UPCONV_U8, UPCONV_I8, UPCONV_REQUANT_DOUBLE, 2, 4, LEAST, LEAST, 0, 1e-8},
 };
 
 typedef struct arrays {
@@ -224,6 +230,14 @@ static void try(upconv_context *context, upconv_context *host, const trial *t, b
         try_solver(context, &problem, t, &sizes, &a, wides[s], tally);
     if (!wide || i % 3 == 0) // elsewhere it is all that there is
         try_solver(context, &problem, t, &sizes, &a, "phase_q", tally);
+    upc_problem read;
+    if (!upc_problem_from(&problem, &read) && upc_phase_q_can_dot(&read))
+        for (int form = UPC_DOT_SIGNED; form < UPC_DOT_COUNT; form++) {
+            char name[32];
+            snprintf(name, sizeof name, "phase_q:dot=%d", form);
+            if (context->facts.dot_takes >> form & 1)
+                try_solver(context, &problem, t, &sizes, &a, name, tally);
+        }
     finish(&a);
 }
 

@@ -441,6 +441,32 @@ static void test_refusals(void **state)
     release(a, &p);
 }
 
+// Of what the device can do, what the app says it has enabled; here only its word counts, and nothing is run.
+static void test_enabled(void **state)
+{
+    app *a = app_of(state);
+    upconv_vk_params mine = app_lent(a);
+    upconv_context *context = NULL, *own = NULL;
+    OK(test_context_create(UPCONV_BACKEND_VULKAN, NULL, &own));
+    OK(upconv_vk_context_create(&mine, NULL, &context));
+    assert_int_equal(context->facts.dot_takes, 0);
+    upconv_context_destroy(context);
+    VkPhysicalDeviceShaderIntegerDotProductFeatures dot = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES, .shaderIntegerDotProduct = VK_TRUE};
+    static const char *const names[] = {"VK_KHR_shader_integer_dot_product"};
+    const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &dot};
+    mine.features = &features;
+    OK(upconv_vk_context_create(&mine, NULL, &context));
+    assert_int_equal(context->facts.dot_takes, 0); // the feature without its extension, under 1.1
+    upconv_context_destroy(context);
+    mine.extensions = names;
+    mine.extension_count = 1;
+    OK(upconv_vk_context_create(&mine, NULL, &context));
+    assert_int_equal(context->facts.dot_takes, own->facts.dot_takes);
+    upconv_context_destroy(context);
+    upconv_context_destroy(own);
+}
+
 // A device made under Vulkan 1.0, with nothing enabled and no lock.
 static void test_vulkan_10(void **state)
 {
@@ -481,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_shared_queue),
         cmocka_unit_test(test_queue_lock),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_enabled),
         cmocka_unit_test(test_vulkan_10),
     };
     return cmocka_run_group_tests(tests, open_app, close_app);

@@ -123,6 +123,8 @@ for backend in "${backends[@]}"; do
     quantised=$((count / 5))
     [ "$backend" = cpu ] && quantised=$((count * 4))
     tested build "random quantised: $backend" build/tests/random_quantised --backend "$backend" --count $quantised --seed 3000
+    [ "$backend" = vulkan ] && tested build "random quantised: vulkan, products of four bytes" build/tests/random_quantised \
+        --backend vulkan --dot 1 --count $((count / 8)) --seed 4000
     for limit in binding=8192 binding=2048,groups=3 groups=3,macs=5000 size=32; do
         [ "$backend" = cpu ] || tested build "random quantised: $backend $limit" build/tests/random_quantised --backend "$backend" \
             --count $((limited / 3)) --seed 710000 --limits "$limit"
@@ -160,6 +162,11 @@ done
 
 if $full; then
     tested build "quantised extremes: opencl" build/tests/extremes opencl
+    # on devices without products of four bytes plain C stands in for them
+    mkdir -p "$logs/products4" && cat "$here/data/products4.cl" "$root/shaders/shell.cl" >"$logs/products4/shell.cl"
+    tested build "random quantised: opencl, products of four bytes" env UPCONV_SHADERS="$logs/products4" build/tests/random_quantised \
+        --backend opencl --dot 2 --count 100 --seed 4000
+    tested build "products of four bytes: opencl" build/tests/dots opencl "$root/shaders" "$here/data/products4.cl"
 fi
 
 # ---- the tuner: killed over and over, and with kernels that always fail
@@ -194,6 +201,17 @@ for backend in "${backends[@]}"; do
                     --solver "$solver" --match npool $kind
             fi
         done
+    done
+    # the case whose channels come in fours
+    for form in 1 2 3; do
+        name="conformance: $backend phase_q dot=$form"
+        [ "$backend" = vulkan ] || continue
+        if [ -z "$shared" ] || [ ! -d "$shared/conformance" ]; then
+            skip "$name" "no conformance folder (--shared)"
+        else
+            tested build "$name" env UPCONV_SOLVER="phase_q:dot=$form" build/tests/conformance --corpus "$shared/conformance" \
+                --backend "$backend" --layout nhwc --match reverse_transpose_conv_1
+        fi
     done
     # what the planner takes by itself, solvers among it that take some problems only and cannot be asked for all
     name="conformance: $backend by choice"

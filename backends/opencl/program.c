@@ -8,6 +8,13 @@ const char upc_cl_build_options[] = "-cl-std=CL1.2 -cl-mad-enable -w";
 
 static const char entry_point[] = "upc_main";
 
+// Compilers of OpenCL 3.0 may have products of four bytes in the newer language alone.
+static const char *options_of(const upc_cl_device *device, const upc_program_source *source)
+{
+    static const char newer[] = "-cl-std=CL3.0 -cl-mad-enable -w";
+    return source->dot && !strncmp(device->base.facts.info.api, "OpenCL 3.", 9) ? newer : upc_cl_build_options;
+}
+
 // ---------------------------------------------------------------------------------------------------------- build log
 
 // The driver's log, or NULL: without memory, or when it has none. upc_free it.
@@ -164,7 +171,7 @@ static upconv_status program_load(upc_cl_device *device, const void *bytes, size
         return upc_cl_fail(device, error != CL_SUCCESS ? error : verdict, UPCONV_ERROR_COMPILE,
                            "loading the kernel %s from the program cache", source->name);
     }
-    error = cl->BuildProgram(program, 1, &device->where.device, upc_cl_build_options, NULL, NULL);
+    error = cl->BuildProgram(program, 1, &device->where.device, options_of(device, source), NULL, NULL);
     if (error != CL_SUCCESS) {
         const upconv_status status = upc_cl_fail(device, error, UPCONV_ERROR_COMPILE,
                                                  "building the kernel %s from the program cache", source->name);
@@ -249,7 +256,7 @@ static upconv_status program_build(upc_cl_device *device, const uint64_t key[2],
     if (!program)
         return upc_cl_fail(device, error, UPCONV_ERROR_COMPILE, "giving the driver the kernel %s", source->name);
     atomic_fetch_add(&env->counts.source_compiles, 1);
-    error = cl->BuildProgram(program, 1, &device->where.device, upc_cl_build_options, NULL, NULL);
+    error = cl->BuildProgram(program, 1, &device->where.device, options_of(device, source), NULL, NULL);
     if (error != CL_SUCCESS) {
         const upconv_status status = build_fail(device, program, error, source->name);
         cl->ReleaseProgram(program);
