@@ -116,19 +116,22 @@ static upconv_status look(upconv_context *context, upconv_type type, upc_dot_of_
     }
 }
 
-upconv_status upc_dot_decide(upconv_context *context, const upc_problem *problem)
+static upconv_status decide(upconv_context *context, upconv_type type)
 {
-    if (!context->facts.dot_fast || !concerned(problem))
-        return UPCONV_OK;
-    upc_dot_of_type *found = of_type(context, problem->type);
-    if (atomic_load(&found->known))
+    upc_dot_of_type *found = of_type(context, type);
+    if (!context->facts.dot_fast || atomic_load(&found->known))
         return UPCONV_OK;
     upconv_status status = UPCONV_OK;
     pthread_mutex_lock(&context->dots.lock);
-    if (!atomic_load(&found->known) && !(status = look(context, problem->type, found)))
+    if (!atomic_load(&found->known) && !(status = look(context, type, found)))
         atomic_store(&found->known, true);
     pthread_mutex_unlock(&context->dots.lock);
     return status;
+}
+
+upconv_status upc_dot_decide(upconv_context *context, const upc_problem *problem)
+{
+    return concerned(problem) ? decide(context, problem->type) : UPCONV_OK;
 }
 
 void upc_dot_assume(upconv_context *context, upconv_type type, upc_dot form)
@@ -147,23 +150,48 @@ const upc_facts *upc_facts_for(const upconv_context *context, const upc_problem 
     return bytes && atomic_load(&found->known) ? &found->facts : &context->facts;
 }
 
+// The sentence, of a type that has been looked at where there was anything to look at.
+static void describe(const upconv_context *context, upconv_type type, upc_text *text)
+{
+    const upc_dot_of_type *found = &context->dots.of[type == UPCONV_I8];
+    const upc_dot_verdict *verdict = &found->verdict;
+    if (!context->facts.dot_takes)
+        upc_text_add(text, "the device has none");
+    else if (!context->facts.dot_fast)
+        upc_text_add(text, "not used: the driver says that it has no instructions for them");
+    else if (!atomic_load(&found->known) || !verdict->form)
+        upc_text_add(text, "not looked at");
+    else if (!verdict->right)
+        upc_text_add(text, "not used: %s: %s", form_names[verdict->form], verdict->why);
+    else
+        upc_text_add(text, "%s: %s: right, %.0f us where the plain kernel takes %.0f%s", verdict->faster ? "used" : "not used",
+                     form_names[verdict->form], verdict->dot_us, verdict->plain_us,
+                     found->remembered ? " (as the program cache remembers)" : "");
+}
+
 void upc_dot_explain(const upconv_context *context, const upc_problem *problem, upc_text *text)
 {
     if (!concerned(problem))
         return;
-    const upc_dot_of_type *found = &context->dots.of[problem->type == UPCONV_I8];
-    const upc_dot_verdict *verdict = &found->verdict;
     upc_text_add(text, "products of four bytes: ");
-    if (!context->facts.dot_takes)
-        upc_text_add(text, "the device has none\n");
-    else if (!context->facts.dot_fast)
-        upc_text_add(text, "not used: the driver says that it has no instructions for them\n");
-    else if (!atomic_load(&found->known) || !verdict->form)
-        upc_text_add(text, "not looked at\n");
-    else if (!verdict->right)
-        upc_text_add(text, "not used: %s: %s\n", form_names[verdict->form], verdict->why);
-    else
-        upc_text_add(text, "%s: %s: right, %.0f us where the plain kernel takes %.0f%s\n", verdict->faster ? "used" : "not used",
-                     form_names[verdict->form], verdict->dot_us, verdict->plain_us,
-                     found->remembered ? " (as the program cache remembers)" : "");
+    describe(context, problem->type, text);
+    upc_text_add(text, "\n");
+}
+
+upconv_status upconv_int8_dot(upconv_context *context, upconv_type type, char *text, size_t size, size_t *length)
+{
+    if (!context || (!text && size))
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL", context ? "text" : "context");
+    if (type != UPCONV_U8 && type != UPCONV_I8)
+        return upc_fail(UPCONV_ERROR_INVALID, "type is %d; only U8 and I8 have products of four bytes", (int)type);
+    upconv_status status = upc_context_check(context);
+    if (!status)
+        status = decide(context, type);
+    if (status)
+        return status;
+    upc_text out = {text, size, 0};
+    describe(context, type, &out);
+    if (length)
+        *length = out.length;
+    return UPCONV_OK;
 }

@@ -111,11 +111,22 @@ static bool explained(upconv_context *context, const char *what)
     return false;
 }
 
-static upconv_status append(void *user, const void *data, size_t size)
+static void test_arguments(tried *t, upconv_context *context)
+{
+    char text[256], cut[8];
+    size_t length = 0;
+    check(t, upconv_int8_dot(NULL, UPCONV_I8, text, sizeof text, NULL) == UPCONV_ERROR_INVALID, "no context");
+    check(t, upconv_int8_dot(context, UPCONV_I16, text, sizeof text, NULL) == UPCONV_ERROR_INVALID, "no bytes");
+    check(t, upconv_int8_dot(context, UPCONV_I8, NULL, 1, NULL) == UPCONV_ERROR_INVALID, "no text");
+    check(t, !upconv_int8_dot(context, UPCONV_I8, text, sizeof text, &length) && length == strlen(text), text);
+    check(t, !upconv_int8_dot(context, UPCONV_I8, cut, sizeof cut, NULL) && !strncmp(cut, text, 7) && strlen(cut) == 7, "cut");
+}
+
+static int append(void *user, const void *data, size_t size)
 {
     upc_string *to = user;
     upc_string_add_bytes(to, data, size);
-    return to->failed ? UPCONV_ERROR_HOST_MEMORY : UPCONV_OK;
+    return to->failed;
 }
 
 // What was found out goes with the program cache: the next context does not look again.
@@ -157,6 +168,7 @@ static void test_right(tried *t)
     printf("products of four bytes: %.0f us where the plain kernel takes %.0f\n", verdict->dot_us, verdict->plain_us);
     check(t, !make(context, "phase_q", config, sizeof config), "plan");
     check(t, strstr(config, verdict->faster ? "dot=1" : "dot=0") != NULL, config);
+    test_arguments(t, context);
     remembered(t, context);
     upconv_context_destroy(context);
 }

@@ -61,7 +61,25 @@ static void device_numbers(const upconv_device_info *d, number numbers[NUMBERS])
     memcpy(numbers, all, sizeof all);
 }
 
-static void print_device(int at, const upconv_device_info *d)
+// What contexts on the device make of products of four bytes: looks, which takes a moment.
+static void probe(const upconv_device_info *d, upconv_type type, char *text, size_t size)
+{
+    char index[16];
+    snprintf(index, sizeof index, "%d", d->index);
+    const upconv_context_params params = {.struct_size = sizeof params, .backend = d->backend, .device = index};
+    upconv_context *context = NULL;
+    if (upconv_context_create(&params, &context) || upconv_int8_dot(context, type, text, size, NULL))
+        snprintf(text, size, "%s", upconv_last_error());
+    upconv_context_destroy(context);
+}
+
+static const struct {
+    upconv_type type;
+    const char *key, *label;
+} probed[] = {{UPCONV_U8, "u8_dot_products", "products of four u8"}, {UPCONV_I8, "i8_dot_products", "products of four i8"}};
+enum { PROBED = 2 };
+
+static void print_device(int at, const upconv_device_info *d, bool look)
 {
     number numbers[NUMBERS];
     device_numbers(d, numbers);
@@ -80,9 +98,14 @@ static void print_device(int at, const upconv_device_info *d)
             printf("  %-28s%.0f%s%s\n", n->label, n->value, *n->unit ? " " : "", n->unit);
     }
     printf("  %-28s%s\n", "quirks in force", d->quirks[0] ? d->quirks : "none");
+    for (int i = 0; i < PROBED && look; i++) {
+        char text[256];
+        probe(d, probed[i].type, text, sizeof text);
+        printf("  %-28s%s\n", probed[i].label, text);
+    }
 }
 
-static void print_text(void)
+static void print_text(bool look)
 {
     char system[256];
     system_text(system, sizeof system);
@@ -100,7 +123,7 @@ static void print_text(void)
     upconv_device_info d = {.struct_size = sizeof d};
     int32_t count = 0;
     while (upconv_device_at(count, &d) == UPCONV_OK)
-        print_device(count++, &d);
+        print_device(count++, &d, look);
     if (count == 0)
         printf("\nno device found: %s\n", upconv_last_error());
 }
@@ -122,7 +145,7 @@ static bool add_backend(cJSON *backends, const upconv_backend_info *b)
            session_json_text(object, "detail", b->detail);
 }
 
-static bool add_device(cJSON *devices, const upconv_device_info *d)
+static bool add_device(cJSON *devices, const upconv_device_info *d, bool look)
 {
     cJSON *object = cJSON_CreateObject();
     bool added = cJSON_AddItemToArray(devices, object) && session_json_text(object, "name", d->name) &&
@@ -138,10 +161,15 @@ static bool add_device(cJSON *devices, const upconv_device_info *d)
         added = numbers[i].unit
                     ? cJSON_AddNumberToObject(object, numbers[i].key, numbers[i].value) != NULL
                     : cJSON_AddBoolToObject(object, numbers[i].key, numbers[i].value != 0) != NULL;
+    for (int i = 0; added && look && i < PROBED; i++) {
+        char text[256];
+        probe(d, probed[i].type, text, sizeof text);
+        added = session_json_text(object, probed[i].key, text);
+    }
     return added && session_json_text(object, "quirks", d->quirks);
 }
 
-static bool fill_json(cJSON *report)
+static bool fill_json(cJSON *report, bool look)
 {
     char system[256];
     system_text(system, sizeof system);
@@ -156,20 +184,23 @@ static bool fill_json(cJSON *report)
     cJSON *devices = cJSON_AddArrayToObject(report, "devices");
     upconv_device_info d = {.struct_size = sizeof d};
     for (int32_t i = 0; devices && upconv_device_at(i, &d) == UPCONV_OK; i++)
-        if (!add_device(devices, &d))
+        if (!add_device(devices, &d, look))
             return false;
     return backends && devices;
 }
 
 static int run(int argc, char **argv)
 {
-    bool json = false, list = false;
+    bool json = false, list = false, look = false;
     int operands = 0;
     const option options[] = {
         {"json", OPTION_FLAG, &json, NULL, "One JSON object: version, system, backends, devices.", 0, 0,
          NULL},
         {"list", OPTION_FLAG, &list, NULL,
          "Only a line a device: backend, index, kind and name, separated by tabs.", 0, 0, NULL},
+        {"probe", OPTION_FLAG, &look, NULL,
+         "Also whether products of four bytes are right on each device and faster, where it has instructions for them: runs there.", 0, 0,
+         NULL},
         {NULL, OPTION_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
     int over = options_read(&info_command, options, argc, argv, &operands);
@@ -183,11 +214,11 @@ static int run(int argc, char **argv)
         if (list)
             print_list();
         else
-            print_text();
+            print_text(look);
         return TOOL_OK;
     }
     cJSON *report = cJSON_CreateObject();
-    char *text = report && fill_json(report) ? cJSON_Print(report) : NULL;
+    char *text = report && fill_json(report, look) ? cJSON_Print(report) : NULL;
     if (text)
         puts(text);
     cJSON_free(text);
@@ -196,6 +227,6 @@ static int run(int argc, char **argv)
 }
 
 const tool_command info_command = {
-    "info", "[--json | --list]",
+    "info", "[--json | --list] [--probe]",
     "Every backend and every device: driver, limits, facts, quirks; for bug reports.",
     "It is useful also where nothing is found: it says which loader was missing, and exits with 0.", run};

@@ -120,8 +120,7 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     grid(problem, 1, items);
     if (!refuse_dot(problem))
         config->value[DOT] = (int32_t)upc_phase_q_dot(problem, facts->dot_used);
-    if (!config->value[DOT]) // f32 is what processors of any kind multiply fastest otherwise
-        config->value[FLOATS] = float_chunk(problem) >= LEAST_CHUNK;
+    config->value[FLOATS] = float_chunk(problem) >= LEAST_CHUNK; // f32 is what every processor of any kind multiplies fastest
     config->value[SPEC] = facts->family != UPC_FAMILY_CPU;
     for (size_t i = 0; i < UPC_COUNT(shapes); i++) {
         config->value[TILE] = shapes[i][0];

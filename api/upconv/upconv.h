@@ -582,6 +582,12 @@ typedef struct upconv_peaks {
 // still), COMPILE, GPU_MEMORY, HOST_MEMORY, DEVICE_LOST, TIMEOUT.
 UPCONV_API upconv_status upconv_device_peaks(upconv_context *context, upconv_peaks *peaks);
 
+// What plans with inputs of `type` (U8 or I8) make of products of four bytes at once on this device, in a sentence: whether it has them,
+// what a probe has found of them, and whether they are used (docs/quantised.md). Where the driver says that there are instructions for
+// them and nobody has looked, it looks: that compiles three small kernels and runs for about a tenth of a second. Cut to size like
+// upconv_problem_print. Errors: INVALID, GPU_MEMORY, HOST_MEMORY, DEVICE_LOST, TIMEOUT.
+UPCONV_API upconv_status upconv_int8_dot(upconv_context *context, upconv_type type, char *text, size_t size, size_t *length);
+
 // -------------------------------------------------------------------------------------------------------------- plans
 
 typedef enum upconv_effort {
