@@ -85,8 +85,8 @@ static void say(const upconv_context *context, const upc_dot_verdict *verdict)
     if (!verdict->right)
         upc_log(&context->env, UPCONV_LOG_WARNING, "%s: products of four bytes, %s, are not used: %s", device, name, verdict->why);
     else
-        upc_log(&context->env, UPCONV_LOG_INFO, "%s: products of four bytes, %s: right, %.0f us where the plain kernel takes %.0f: %s", device,
-                name, verdict->dot_us, verdict->plain_us, verdict->faster ? "used" : "not used");
+        upc_log(&context->env, UPCONV_LOG_INFO, "%s: products of four bytes, %s: right, %.0f us where the plain kernel takes %.0f: %s",
+                device, name, verdict->dot_us, verdict->plain_us, verdict->faster ? "used" : "not used");
 }
 
 // One form after the other, those that suit the type best first, until one is right.

@@ -121,8 +121,8 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
     if (!(plan->config_text = upc_strdup(env, config)))
         return upc_no_memory(sizeof config);
     upc_recipe_init(&plan->recipe, env);
-    const upconv_status status = choice->solver->cook(&plan->problem, upc_facts_for(context, &plan->problem), &choice->config, &plan->request,
-                                                      &plan->recipe);
+    const upc_facts *facts = upc_facts_for(context, &plan->problem);
+    const upconv_status status = choice->solver->cook(&plan->problem, facts, &choice->config, &plan->request, &plan->recipe);
     if (status)
         return status;
     char sentence[UPC_SENTENCE];

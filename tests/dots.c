@@ -19,7 +19,8 @@ static const char saturating[] =
     "uint planted(uint x, uint w) { const int p = AS_SIGNED(PRODUCTS4(x, w)); return AS_UINT(p > 65535 ? 65535 : p); }\n#endif\n"
     "#undef PRODUCTS4\n#define PRODUCTS4(x, w) planted(x, w)\n#endif\n";
 static const char slow[] =
-    "\n#ifdef DOT\nuint planted(uint x, uint w)\n{\n    uint s = 0u;\n    for (uint i = 0u; i < 20u; i++)\n        s = s * 5u + ((x ^ i) % 7u) + (w % (i + 3u));\n"
+    "\n#ifdef DOT\nuint planted(uint x, uint w)\n{\n    uint s = 0u;\n    for (uint i = 0u; i < 20u; i++)\n"
+    "        s = s * 5u + ((x ^ i) % 7u) + (w % (i + 3u));\n"
     "    return s == 0x12345678u ? 1u : PRODUCTS4(x, w);\n}\n#undef PRODUCTS4\n#define PRODUCTS4(x, w) planted(x, w)\n#endif\n";
 static const char refused[] = "\n#ifdef DOT\nplanted;\n#endif\n";
 

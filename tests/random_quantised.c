@@ -351,7 +351,8 @@ int main(int argc, char **argv)
         refused += verdict < 0;
     }
     upconv_context_destroy(context);
-    printf("%" PRIu64 " plans of wide_q, %" PRIu64 " with products of four bytes, %" PRIu64 " refused for their limits\n", wide, dots, refused);
+    printf("%" PRIu64 " plans of wide_q, %" PRIu64 " with products of four bytes, %" PRIu64 " refused for their limits\n", wide, dots,
+           refused);
     if (opt.dot && !dots) {
         printf("FAILED none of these plans multiplies four bytes at once\n");
         failed++;

@@ -205,8 +205,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 {
     upc_phase_q how;
     upc_phase_q_fill(problem, config->value[OC], (upc_dot)config->value[DOT], request->weights_type, &how);
-    upc_cooking_q c = {.how = {.oc = how.oc, .inputs = problem->icg, .more = how.more, .weight_unit = how.dot ? 16 : 4, .spec = config->value[SPEC],
-                               .factors_at = how.factors_at}};
+    upc_cooking_q c = {.how = {.oc = how.oc, .inputs = problem->icg, .more = how.more, .weight_unit = how.dot ? 16 : 4,
+                               .spec = config->value[SPEC], .factors_at = how.factors_at}};
     const upconv_limits *limits = &c.facts.info.limits;
     upconv_status status = upc_cook_q_begin(&c, problem, facts, request, recipe);
     if (status)
