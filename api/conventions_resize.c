@@ -176,6 +176,17 @@ static upconv_status onnx_sizes(convention *it, const upconv_onnx_resize *params
     return status;
 }
 
+// Filters that are wider where an axis shrinks are not there; where none does they are the ordinary ones.
+static upconv_status check_antialias(const convention *it)
+{
+    const upconv_problem *p = &it->problem;
+    for (int i = 0; i < it->dims; i++)
+        if (p->scale[i] != 0 ? p->scale[i] < 1 : p->out[i] < p->in[i])
+            return upc_fail(UPCONV_ERROR_INVALID, "antialias is 1 and axis %d shrinks from %d to %d; only enlarging has it", i, p->in[i],
+                            p->out[i]);
+    return UPCONV_OK;
+}
+
 upconv_status upconv_problem_onnx_resize(upconv_problem *problem, const upconv_onnx_resize *given)
 {
     static const name modes[] = {{"nearest", UPCONV_RESIZE_NEAREST, 0}, {"linear", UPCONV_RESIZE_LINEAR, 0},
@@ -205,6 +216,8 @@ upconv_status upconv_problem_onnx_resize(upconv_problem *problem, const upconv_o
         status = find("nearest_mode", params.nearest_mode, roundings, UPC_COUNT(roundings), it.dims, &rounding);
     if (!status)
         status = onnx_sizes(&it, &params);
+    if (!status && params.antialias && mode != UPCONV_RESIZE_NEAREST)
+        status = check_antialias(&it);
     if (status)
         return status;
     upconv_problem *p = &it.problem;

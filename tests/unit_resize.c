@@ -135,6 +135,14 @@ static void test_onnx(void **state)
     refused(onnx(&p, NULL, "tf_crop_and_resize", NULL, NULL, ONE(8)), "tf_crop_and_resize");
     refused(onnx(&p, NULL, NULL, "round", NULL, ONE(8)), "\"round\"");
     refused(onnx(&p, NULL, NULL, NULL, NULL, ONE(-1)), "sizes[0] is -1");
+    params = (upconv_onnx_resize){.struct_size = sizeof params, .mode = "cubic", .antialias = 1, .sizes = ((const int32_t[]){2, 5})};
+    assert_int_equal(upconv_problem_onnx_resize(&square, &params), UPCONV_OK);
+    params.sizes = (const int32_t[]){5, 1};
+    refused(upconv_problem_onnx_resize(&square, &params), "axis 1 shrinks from 2 to 1");
+    params = (upconv_onnx_resize){.struct_size = sizeof params, .mode = "linear", .antialias = 1, .scales = ((const float[]){0.9f, 2})};
+    refused(upconv_problem_onnx_resize(&square, &params), "axis 0 shrinks from 2 to 1");
+    params.mode = "nearest"; // never had it
+    assert_int_equal(upconv_problem_onnx_resize(&square, &params), UPCONV_OK);
     params.keep_aspect_ratio_policy = "squeeze";
     refused(upconv_problem_onnx_resize(&square, &params), "squeeze");
     refused(upconv_problem_onnx_resize(&square, NULL), "params is NULL");

@@ -401,6 +401,7 @@ typedef struct upconv_onnx_resize {
     const int32_t *sizes;                       // ONNX' `axes`
     float cubic_coeff_a;                        // 0 means -0.75
     int exclude_outside;
+    int antialias;                              // nothing comes of it where no axis shrinks; an axis that does is INVALID
 } upconv_onnx_resize;
 
 // ONNX' Resize, of the spatial axes. (Upsample is Resize with "asymmetric" and "floor".) Errors: INVALID.

@@ -106,6 +106,7 @@ static bool map_onnx(corpus_case *item, const sampling *operation, mapping *map)
     params.scales = scaled ? scale : NULL;
     params.sizes = sized ? size : NULL;
     params.cubic_coeff_a = numbers(item, "cubic_coeff_a", 1, a) ? (float)a[0] : 0;
+    params.antialias = is_true(item, "antialias");
     params.exclude_outside = numbers(item, "exclude_outside", 1, exclude) && exclude[0] != 0;
     if (!strcmp(operation->name, "Upsample")) {
         params.coordinate_transformation_mode = "asymmetric";
@@ -243,7 +244,7 @@ bool sampling_map(corpus_case *item, mapping *map, case_verdict *verdict)
         case_wrong(item, "the case has no input, or %d outputs", item->output_count);
         return true;
     }
-    if (is_true(item, "antialias"))
+    if (is_true(item, "antialias") && strcmp(item->dialect, "onnx"))
         case_wrong(item, "antialias is not there");
     else if (attributes_known(item, operation->attributes) && as_run(item, operation, map, verdict) &&
         read_shapes(item, operation, map) && operation->map(item, operation, map))
