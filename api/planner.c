@@ -97,8 +97,8 @@ static upconv_status forced(const upconv_context *context, const upc_problem *pr
     return UPCONV_OK;
 }
 
-// A solver's guess, or, where that needs more workspace than the app allows, the same without a copy of the input. NULL, or why neither
-// will do.
+// A solver's guess, or, where that needs more workspace than the app allows, the same without a copy of the input, or without words for
+// cells. NULL, or why neither will do.
 static const char *guess_within(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                                 const upc_solver *solver, upc_config *config, char *sentence)
 {
@@ -108,7 +108,7 @@ static const char *guess_within(const upconv_context *context, const upc_problem
     for (int k = 0; k < solver->knob_count && refusal; k++) {
         char again[UPC_SENTENCE];
         upc_config plain = *config;
-        if (strcmp(solver->knobs[k].name, "stage") || !config->value[k])
+        if ((strcmp(solver->knobs[k].name, "stage") && strcmp(solver->knobs[k].name, "cells")) || !config->value[k])
             continue;
         plain.value[k] = 0;
         if (solver->legal(problem, upc_facts_for(context, problem), &plain, again) ||

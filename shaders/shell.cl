@@ -119,6 +119,7 @@
 #define DST_LOADV(b, i)       UPC_CAT(UPC_GETV, OUT_STORE)(b, i)
 #define DST_STOREV(b, i, v)   UPC_CAT(UPC_PUTV, OUT_STORE)(b, i, v)
 #define KEEPV(array, i, v)    UPC_CAT(vstore, VEC)(v, 0, (array) + (i));
+#define INT_LOADV(b, i)       UPC_CAT(vload, VEC)(0, (b) + (i))
 #define WHERE_LESS(x, y, a, b) ((x) < (y) ? (a) : (b))
 // Arrays of an item's own, and one from element i of another on; their elements: one, four, VEC; and four from anywhere in src.
 #define ARRAY(type, name, n)  type name[n] __attribute__((aligned(64)));

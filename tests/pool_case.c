@@ -60,7 +60,7 @@ static void draw_problem(test_random *random, int size, upconv_problem *p)
         p->in_channels = p->out_channels = test_pick(random, channels, UPC_COUNT(channels));
         int64_t in = p->batch * p->in_channels, out = in;
         for (int a = 0; a < p->dims; a++) {
-            draw_axis(random, p, a, most[p->dims - 1]);
+            draw_axis(random, p, a, a == p->dims - 1 && test_chance(random, 30) ? 60 : most[p->dims - 1]);
             in *= p->in[a];
             out *= p->out[a];
         }
@@ -240,6 +240,22 @@ static int32_t draw_index(test_random *random, const upconv_problem *p, const fl
     return name_of(p, f, plane, test_between(random, 0, (int)f->space - 1), tap);
 }
 
+// As pooling leaves it: from its own window, where that lies in the output.
+static int32_t draw_own(test_random *random, const upconv_problem *p, const flat *f, int64_t plane, int64_t source)
+{
+    int at[3], tap[3], place[3];
+    unflatten(source, p->in, p->dims, at);
+    for (int tries = 0; tries < 8; tries++) {
+        unflatten(test_between(random, 0, (int)f->taps - 1), p->kernel, p->dims, tap);
+        bool own = window_place(p, at, tap, p->out, place);
+        for (int a = 0; a < p->dims; a++)
+            own = own && tap[a] * p->dilation[a] < p->stride[a] && (p->index >= UPCONV_INDEX_WINDOW || place[a] < p->index_space[a]);
+        if (own)
+            return name_of(p, f, plane, flatten(place, p->index_space, p->dims), tap);
+    }
+    return name_of(p, f, plane, 0, tap);
+}
+
 bool pool_case_init(pool_case *test, test_random *random, int size)
 {
     memset(test, 0, sizeof *test);
@@ -268,8 +284,11 @@ bool pool_case_init(pool_case *test, test_random *random, int size)
     const flat f = flat_of(p);
     for (uint64_t i = 0; i < test->sizes.input_elements; i++)
         test->input[i] = draw_value(random, odd && pool, p->type == UPCONV_F16);
+    // from every source its own index, or from all but a few, or from none
+    const int own = test_chance(random, 40) ? 100 : test_chance(random, 40) ? 99 : 0;
     for (uint64_t i = 0; i < pooled && !pool; i++)
-        test->indices[i] = draw_index(random, p, &f, (int64_t)i / f.plane[0]);
+        test->indices[i] = test_chance(random, own) ? draw_own(random, p, &f, (int64_t)i / f.plane[0], (int64_t)i % f.plane[0])
+                                                    : draw_index(random, p, &f, (int64_t)i / f.plane[0]);
     if (pool)
         expect_pool(test);
     else

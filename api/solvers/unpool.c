@@ -67,11 +67,20 @@ static upconv_status fixed_numbers(const upc_unpool *u, upc_program_desc *progra
         {"OUT_N", out->image},   {"OUT_C", out->channel}, {"OUT_D", out->axis[0]}, {"OUT_H", out->axis[1]},
         {"OUT_W", out->axis[2]}, {"CHANNELS", p->icg},
     };
-    if (u->spec || !u->recipe->table_count)
-        return upc_program_fixed(u->recipe, program, fixed, UPC_COUNT(fixed), u->spec);
-    for (size_t i = 0; i < UPC_COUNT(fixed); i++) // the list stands there already
+    const upc_cells *c = &u->cells;
+    const upc_number cells[] = {
+        {"CELL_D", c->first[0]},  {"CELL_H", c->first[1]},  {"CELL_W", c->first[2]},     {"CELLS_D", c->count[0]},  {"CELLS_H", c->count[1]},
+        {"CELLS_W", c->count[2]}, {"FLAG_C", c->channels}, {"FLAG_GROUPS", c->groups}, {"FLAG_PARTS", c->parts}, {"RUN", c->run},
+    };
+    const bool there = u->recipe->table_count && !u->spec; // the list stands there already
+    for (size_t i = 0; i < UPC_COUNT(fixed) && there; i++)
         upc_program_param(program, fixed[i].name, UPC_PARAM_TABLE, (int32_t)i);
-    return UPCONV_OK;
+    for (size_t i = 0; i < UPC_COUNT(cells) && there && u->guarded; i++)
+        upc_program_param(program, cells[i].name, UPC_PARAM_TABLE, (int32_t)(UPC_COUNT(fixed) + i));
+    if (there)
+        return UPCONV_OK;
+    const upconv_status status = upc_program_fixed(u->recipe, program, fixed, UPC_COUNT(fixed), u->spec);
+    return status || !u->guarded ? status : upc_program_fixed(u->recipe, program, cells, UPC_COUNT(cells), u->spec);
 }
 
 static const char *const arg_names[] = {"N_N",   "C_N",   "N_0",   "C_0",   "OD_0",  "OH_0",   "OW_0",  "OD_N",
@@ -126,7 +135,7 @@ upconv_status upc_unpool_step(const upc_unpool *u, const upc_slab *slab, int num
         {"OUT_PACK", p->out.pack},
     };
     upc_program_desc program;
-    upc_program_desc_init(&program, "unpool", u->local, bindings);
+    upc_program_desc_init(&program, u->kernel ? u->kernel : "unpool", u->local, bindings);
     upc_program_defines(&program, defines, UPC_COUNT(defines));
     upc_program_defines(&program, u->defines, u->define_count);
     upconv_status status = fixed_numbers(u, &program);
@@ -143,7 +152,7 @@ upconv_status upc_unpool_step(const upc_unpool *u, const upc_slab *slab, int num
 
 // ------------------------------------------------------------------------------------------------- source after source
 
-enum { GROUP_X, PARTS, CHANNELS, SPEC, RING };
+enum { GROUP_X, PARTS, CHANNELS, SPEC, RING, CELLS };
 
 static const int32_t groups[] = {1, 2, 4, 8, 16, 32, 64}, parts[] = {1, 2, 4, 8, 16, 32, 64},
                      channels[] = {1, 4, 8, 16, 32, 64}, rings[] = {0, 1024, 2048, 4096, 8192, 16384, 32768, 65536},
@@ -155,6 +164,7 @@ static const upc_knob knobs[] = {
     [CHANNELS] = {"channels", channels, UPC_COUNT(channels)}, // of an item
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},             // 1: the geometry is compiled in
     [RING] = {"ring", rings, UPC_COUNT(rings)},               // outputs that an item keeps; 0: none
+    [CELLS] = {"cells", yes_no, UPC_COUNT(yes_no)},           // 1: first each source into its own cell; then what that cannot do
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -223,11 +233,14 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
            config->value[GROUP_X] * 2 <= (int32_t)facts->info.limits.group_size &&
            config->value[GROUP_X] < problem->icg)
         config->value[GROUP_X] *= 2;
+    config->value[CELLS] = upc_cells_expected(problem, facts);
 }
 
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
 {
     const char *refusal = upc_group_legal(facts, config->value[GROUP_X], 1, sentence);
+    if (!refusal && config->value[CELLS])
+        refusal = upc_cells_refuse(problem, facts, sentence);
     return refusal || !config->value[RING] ? refusal : refuse_ring(problem, facts, config, sentence);
 }
 
@@ -235,6 +248,8 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
     const double outputs = (double)upc_output_elements(problem), sources = (double)upc_input_elements(problem);
+    if (config->value[CELLS])
+        return (outputs + 2 * sources) / 8e3 + 15;
     const double items =
         (double)problem->batch * (double)upc_ceil_div(problem->icg, config->value[CHANNELS]) * config->value[PARTS];
     const double rate = config->value[RING] ? 4e3 : facts->info.kind == UPCONV_DEVICE_CPU ? 1e3 : 500; // a GPU's items touch memory far apart
@@ -306,6 +321,7 @@ static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
     const upc_number defines[] = {
         {"PER", c->config->value[CHANNELS]},
         {"SIDE_BY_SIDE", upc_slab_inner(&p->out)},
+        {"GUARDED", c->unpool.guarded},
         {"RING", c->config->value[RING]},
         {"ACT", 0},
         {"VEC", upc_vector_guess(c->unpool.facts)}, // of rings only, and then last
@@ -317,17 +333,20 @@ static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
     const upc_window out = upc_slab_window(&p->out, slab, first, last);
     upc_step step = {.kind = UPC_STEP_KERNEL};
     c->unpool.defines = defines;
-    c->unpool.define_count = c->config->value[RING] ? UPC_COUNT(defines) : 2;
+    c->unpool.define_count = c->config->value[RING] ? UPC_COUNT(defines) : 3;
     c->unpool.part = lines_of_part(c, slab);
-    const upconv_status status = upc_unpool_step(&c->unpool, slab, 0, 4, &step);
-    step.barrier = slab->first[UPC_SLAB_BY] || slab->first[UPC_SLAB_BY + 1] || slab->first[UPC_SLAB_BY + 2];
+    const uint32_t table = c->unpool.guarded ? 4 : 3;
+    const upconv_status status = upc_unpool_step(&c->unpool, slab, 0, table + 1, &step);
+    step.barrier = c->unpool.guarded || slab->first[UPC_SLAB_BY] || slab->first[UPC_SLAB_BY + 1] || slab->first[UPC_SLAB_BY + 2];
     grid(c, slab, items);
     for (int i = 0; i < 3; i++)
         step.groups[i] = (uint32_t)upc_ceil_div(items[i], c->unpool.local[i]);
     step.bind[0] = upc_unpool_bind(UPC_INPUT, &in, element);
     step.bind[1] = upc_unpool_bind(UPC_INDICES, &in, sizeof(int32_t));
     step.bind[2] = upc_unpool_bind(UPC_OUTPUT, &out, element);
-    step.bind[3] = (upc_bind){UPC_TABLE, 0, c->unpool.recipe->table_count * 4};
+    if (c->unpool.guarded)
+        step.bind[3] = (upc_bind){UPC_WORKSPACE, 0, upc_cells_bytes(p, &c->unpool.cells)};
+    step.bind[table] = (upc_bind){UPC_TABLE, 0, c->unpool.recipe->table_count * 4};
     return status ? status : upc_recipe_step(c->unpool.recipe, &step);
 }
 
@@ -339,6 +358,13 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     upc_unpool_init(&c.unpool, problem, facts, recipe);
     c.unpool.spec = config->value[SPEC];
     c.unpool.local[0] = (uint32_t)config->value[GROUP_X];
+    if (config->value[CELLS]) {
+        c.unpool.guarded = true;
+        c.unpool.cells = upc_cells_of(problem, facts);
+        const upconv_status status = upc_cells_run(&c.unpool);
+        if (status)
+            return status;
+    }
     upc_slabs slabs = {.problem = problem, .facts = facts, .check = check, .emit = emit, .user = &c, .step = 1};
     if (config->value[RING] && problem->out.pack == 4)
         slabs.step = 4;
