@@ -133,6 +133,7 @@ typedef intv upc_loose_ints __attribute__((aligned(4)));
 #define HOLDV(array, i, v)    *(upc_loose *)((array) + (i)) = (v);
 #define KEEP1(array, i, v)    array[i] = (v);
 #define KEEP4(array, i, v)    vstore4(v, 0, (array) + (i));
+#define INT_STOREV(b, i, v)   UPC_CAT(vstore, VEC)(v, 0, (b) + (i))
 #define INT_HOLDV(array, i, v) *(upc_loose_ints *)((array) + (i)) = (v);
 #define INT_KEEP1             KEEP1
 #define INT_KEEP4             KEEP4
@@ -153,6 +154,7 @@ typedef intv upc_loose_ints __attribute__((aligned(4)));
 #if defined(__has_builtin) && defined(POCL_DEVICE_ADDRESS_BITS) // PoCL; oclgrind's compiler has it, and its interpreter has not
 #if __has_builtin(__builtin_prefetch)
 #define UPC_SOON(p)           __builtin_prefetch(p)
+#define UPC_FAR(p)            __builtin_prefetch(p, 0, 2)
 #endif
 #endif
 #ifndef UPC_SOON
@@ -161,6 +163,13 @@ typedef intv upc_loose_ints __attribute__((aligned(4)));
 #define SOON(b, i, n)                                                           \
     for (int upc_s = 0; upc_s < (n); upc_s += 64 / UPC_CAT(UPC_BYTES, IN_STORE)) \
         UPC_SOON((b) + (i) + upc_s);
+// The same of what will be read much later: the second cache keeps it until then.
+#ifndef UPC_FAR
+#define UPC_FAR(p)
+#endif
+#define FAR(b, i, n)                                                            \
+    for (int upc_s = 0; upc_s < (n); upc_s += 64 / UPC_CAT(UPC_BYTES, IN_STORE)) \
+        UPC_FAR((b) + (i) + upc_s);
 #define UPC_BYTES32           4
 #define UPC_BYTES16           2
 #define UPC_PASTV32(b, i, v)  UPC_PAST(v, (__global realv *)((b) + (i)))
@@ -210,12 +219,18 @@ typedef intv upc_loose_ints __attribute__((aligned(4)));
 #define ODDS(a, b)            ((realv)((a).odd, (b).odd))
 #if VEC == 4
 #define FOURS_EVENS_ODDS(a, b) (a)
+#define FOURS_EVENS(a, b)      (a)
+#define FOURS_ODDS(a, b)       (b)
 #define COUNTING              ((intv)(0, 1, 2, 3))
 #elif VEC == 8
 #define FOURS_EVENS_ODDS(a, b) ((realv)((a).lo, (b).hi))
+#define FOURS_EVENS(a, b)      ((realv)((a).lo, (b).lo))
+#define FOURS_ODDS(a, b)       ((realv)((a).hi, (b).hi))
 #define COUNTING              ((intv)(0, 1, 2, 3, 4, 5, 6, 7))
 #else
 #define FOURS_EVENS_ODDS(a, b) ((realv)((a).lo.lo, (a).hi.lo, (b).lo.hi, (b).hi.hi))
+#define FOURS_EVENS(a, b)      ((realv)((a).lo.lo, (a).hi.lo, (b).lo.lo, (b).hi.lo))
+#define FOURS_ODDS(a, b)       ((realv)((a).lo.hi, (a).hi.hi, (b).lo.hi, (b).hi.hi))
 #define COUNTING              ((intv)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 #endif
 // a.0 b.0 a.1 b.1 ... of the lower and of the upper halves; a.0 b.0 c.0 a.1 ... of thirds; the same of fours (of whole vectors, where

@@ -1,4 +1,4 @@
-// Max pooling that says where (shaders/pool.kernel, shaders/pool_strips.kernel).
+// Max pooling that says where (shaders/pool.kernel, shaders/pool_strips.kernel, shaders/pool_lines.kernel).
 #include "slabs.h"
 #include "strips.h"
 #include "vectors.h"
@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GROUP_X, GROUP_Y, RUN, SPEC, STRIP };
+enum { GROUP_X, GROUP_Y, RUN, SPEC, STRIP, LINES };
+enum { LINE_BYTES = 512 << 10, MOST_TAPS = 27 }; // of an item that makes lines; of a window whose taps are written out
 
 static const int32_t runs[] = {1, 2, 4, 8, 16, 32, 64}, yes_no[] = {0, 1}, strips[] = {0, 512, 1024, 2048, 4096};
 
@@ -16,6 +17,7 @@ static const upc_knob knobs[] = {
     [RUN] = {"run", runs, UPC_COUNT(runs)},       // outputs of an item, along w
     [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)}, // 1: the geometry is compiled in
     [STRIP] = {"strip", strips, UPC_COUNT(strips)}, // outputs of an item that makes lines; 0: it makes `run` of them
+    [LINES] = {"lines", yes_no, UPC_COUNT(yes_no)}, // 1: an item makes whole lines and keeps none of them
 };
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
@@ -65,11 +67,54 @@ static const char *refuse_strips(const upc_problem *problem, const upc_facts *fa
     return sentence;
 }
 
+// The most channels that an item has that makes whole lines.
+static int64_t line_channels(const upc_problem *problem)
+{
+    const upc_strips_form form = upc_strips_form_of(problem);
+    return form == UPC_STRIPS_PLANES ? 1 : form == UPC_STRIPS_BLOCKS ? 4 : problem->icg;
+}
+
+// NULL, or why this problem cannot be made in whole lines.
+static const char *refuse_lines(const upc_problem *problem, const upc_facts *facts, char *sentence)
+{
+    const char *refusal = upc_strips_refuse(problem, facts, sentence), *why = NULL;
+    if (refusal)
+        return refusal;
+    const bool pixels = upc_strips_form_of(problem) == UPC_STRIPS_PIXELS;
+    const upc_axis *a = problem->axis;
+    // dispatches are not cut between taps
+    double reach = (double)line_channels(problem);
+    for (int i = 0; i < 3; i++)
+        reach += (double)((a[i].kernel - 1) * a[i].dilation) * (double)problem->in.axis[i];
+    if (reach * 4 > (double)upc_slab_room(facts) / 2 || (double)a[0].kernel * (double)a[1].kernel * (double)a[2].kernel > MOST_TAPS)
+        why = "windows are too large for whole lines";
+    else if (!pixels && a[2].stride > 2)
+        why = "whole lines take strides of one and two, but where channels lie side by side";
+    else if (pixels && problem->icg % upc_vector_guess(facts))
+        why = "whole lines take whole vectors of channels that lie side by side";
+    if (why)
+        snprintf(sentence, UPC_SENTENCE, "%s", why);
+    return why ? sentence : NULL;
+}
+
+// Whether lines have whole vectors.
+static bool wide_lines(const upc_problem *problem, const upc_facts *facts)
+{
+    const upc_axis *w = &problem->axis[2];
+    const int64_t reach = (w->kernel - 1) * w->dilation - w->pad, from = UPC_MAX(upc_ceil_div(w->pad, w->stride), 0);
+    const int64_t end = reach < w->in ? UPC_MIN((w->in - 1 - reach) / w->stride + 1, w->out) : 0;
+    return upc_strips_form_of(problem) == UPC_STRIPS_PIXELS || (end - from) * line_channels(problem) >= upc_vector_guess(facts);
+}
+
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     const bool processor = facts->info.kind == UPCONV_DEVICE_CPU;
     char sentence[UPC_SENTENCE];
     memset(config, 0, sizeof *config);
+    if (!refuse_lines(problem, facts, sentence) && wide_lines(problem, facts)) {
+        config->value[GROUP_X] = config->value[GROUP_Y] = config->value[RUN] = config->value[LINES] = 1;
+        return;
+    }
     if (!refuse_strips(problem, facts, 1024, sentence)) {
         config->value[GROUP_X] = config->value[GROUP_Y] = config->value[RUN] = 1;
         config->value[STRIP] = 1024;
@@ -89,11 +134,14 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
 {
     const char *refusal = upc_group_legal(facts, config->value[GROUP_X], config->value[GROUP_Y], sentence);
-    if (refusal || !config->value[STRIP])
+    if (refusal || (!config->value[STRIP] && !config->value[LINES]))
         return refusal;
-    if (config->value[GROUP_X] * config->value[GROUP_Y] * config->value[RUN] == 1)
+    const bool alone = config->value[GROUP_X] * config->value[GROUP_Y] * config->value[RUN] == 1;
+    if (alone && !config->value[LINES])
         return refuse_strips(problem, facts, config->value[STRIP], sentence);
-    snprintf(sentence, UPC_SENTENCE, "items that make strips are alone in their work-group, and have no run");
+    if (alone && !config->value[STRIP])
+        return refuse_lines(problem, facts, sentence);
+    snprintf(sentence, UPC_SENTENCE, "items that make strips or lines are alone in their work-group, and have no run nor each other's");
     return sentence;
 }
 
@@ -102,6 +150,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const upc_axis *a = problem->axis;
     const double outputs = (double)upc_output_elements(problem);
     const double taps = (double)(a[0].kernel * a[1].kernel) * (double)a[2].kernel;
+    if (config->value[LINES])
+        return (outputs * 2 + (double)upc_input_elements(problem)) / 8e3 + outputs * taps / 16e3 + 5;
     const double items = outputs / (double)(config->value[STRIP] ? config->value[STRIP] : config->value[RUN]);
     const double processor = facts->info.kind == UPCONV_DEVICE_CPU;
     return (outputs * (2 + taps) + items * 4) / (processor ? 1e3 : 1e4) / upc_gather_busy(facts, items) + 5;
@@ -115,8 +165,10 @@ typedef struct cooking {
     upc_program_desc program;
     upc_tensor in, out; // with blocks of four channels where they lie so
     bool fours, inner;
-    int32_t line; // elements of an item in strips, or 0
+    int32_t line; // elements of an item in strips, 1 of one that makes whole lines, or 0
+    bool lines;
     shape shape;
+    double bytes; // that an output reads and writes, if no inputs are read twice
     uint32_t units;
 } cooking;
 
@@ -149,7 +201,8 @@ static int64_t rows_of(const cooking *c, const upc_slab *slab)
     const int64_t planes = n[UPC_SLAB_N] * upc_ceil_div(n[UPC_SLAB_C], c->shape.q_most);
     if (c->shape.run < n[UPC_SLAB_OUT + 2])
         return 1;
-    const int64_t fitting = UPC_MAX(c->line / (n[UPC_SLAB_OUT + 2] * c->shape.q_most), 1);
+    const int64_t line = n[UPC_SLAB_OUT + 2] * c->shape.q_most;
+    const int64_t fitting = UPC_MAX(c->lines ? (int64_t)(LINE_BYTES / ((double)line * c->bytes)) : c->line / line, 1);
     return UPC_MIN(fitting, UPC_MAX(lines * planes / (4 * (int64_t)UPC_MAX(c->units, 1)), 1));
 }
 
@@ -355,10 +408,10 @@ static upconv_status describe(cooking *c, const upc_problem *p, const upc_facts 
     const upc_number strip_defines[] = {
         {"VEC", upc_vector_guess(facts)},
         {"Q", c->shape.q},
-        {"STEP_W", w->stride <= 2 ? w->stride : 0},
+        {"STEP_W", w->stride <= 2 || c->lines ? w->stride : 0},
         {"ACT", 0},
     };
-    upc_program_desc_init(&c->program, c->line ? "pool_strips" : "pool", local, 4);
+    upc_program_desc_init(&c->program, c->lines ? "pool_lines" : c->line ? "pool_strips" : "pool", local, 4);
     upc_program_defines(&c->program, defines, UPC_COUNT(defines));
     if (c->line)
         upc_program_defines(&c->program, strip_defines, UPC_COUNT(strip_defines));
@@ -388,8 +441,16 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     cooking c = {.config = config, .recipe = recipe, .in = problem->in, .out = problem->out, .line = config->value[STRIP]};
     c.fours = !c.line && fours(problem);
     c.units = facts->info.compute_units;
-    if (c.line)
+    c.lines = config->value[LINES];
+    if (c.lines) {
+        const int64_t q = line_channels(problem);
+        c.line = 1;
+        c.shape = (shape){upc_strips_form_of(problem) == UPC_STRIPS_PIXELS ? 0 : (int32_t)q, q, problem->axis[2].out};
+        const upc_axis *a = problem->axis;
+        c.bytes = 8 + 4 * (double)a[0].stride * (double)a[1].stride * (double)a[2].stride;
+    } else if (c.line) {
         c.shape = shape_of(problem, c.line);
+    }
     if (c.fours) {
         use_fours(&c.in);
         use_fours(&c.out);
@@ -402,7 +463,7 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     for (size_t i = 0; i < args; i++)
         upc_program_arg(&c.program, c.line ? strip_names[i] : arg_names[i]);
     upc_slabs slabs = {.problem = problem, .facts = facts, .check = check, .emit = emit, .user = &c};
-    slabs.step = c.line && c.shape.q ? c.shape.q : c.fours ? 4 : 1;
+    slabs.step = c.line && c.shape.q ? c.shape.q : c.lines ? upc_vector_guess(facts) : c.fours ? 4 : 1;
     upc_slab whole = {.count = {problem->batch, problem->icg}};
     for (int a = 0; a < 3; a++) {
         whole.count[UPC_SLAB_OUT + a] = problem->axis[a].out;
