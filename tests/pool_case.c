@@ -249,7 +249,8 @@ static int32_t draw_own(test_random *random, const upconv_problem *p, const flat
         unflatten(test_between(random, 0, (int)f->taps - 1), p->kernel, p->dims, tap);
         bool own = window_place(p, at, tap, p->out, place);
         for (int a = 0; a < p->dims; a++)
-            own = own && tap[a] * p->dilation[a] < p->stride[a] && (p->index >= UPCONV_INDEX_WINDOW || place[a] < p->index_space[a]);
+            own = own && tap[a] * p->dilation[a] < p->stride[a] &&
+                  (p->index >= UPCONV_INDEX_WINDOW || place[a] < p->index_space[a]);
         if (own)
             return name_of(p, f, plane, flatten(place, p->index_space, p->dims), tap);
     }
@@ -287,8 +288,9 @@ bool pool_case_init(pool_case *test, test_random *random, int size)
     // from every source its own index, or from all but a few, or from none
     const int own = test_chance(random, 40) ? 100 : test_chance(random, 40) ? 99 : 0;
     for (uint64_t i = 0; i < pooled && !pool; i++)
-        test->indices[i] = test_chance(random, own) ? draw_own(random, p, &f, (int64_t)i / f.plane[0], (int64_t)i % f.plane[0])
-                                                    : draw_index(random, p, &f, (int64_t)i / f.plane[0]);
+        test->indices[i] = test_chance(random, own)
+                               ? draw_own(random, p, &f, (int64_t)i / f.plane[0], (int64_t)i % f.plane[0])
+                               : draw_index(random, p, &f, (int64_t)i / f.plane[0]);
     if (pool)
         expect_pool(test);
     else

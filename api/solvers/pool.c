@@ -7,7 +7,10 @@
 #include <string.h>
 
 enum { GROUP_X, GROUP_Y, RUN, SPEC, STRIP, LINES };
-enum { LINE_BYTES = 512 << 10, MOST_TAPS = 27 }; // of an item that makes lines; of a window whose taps are written out
+enum {
+    LINE_BYTES = 512 << 10, // that an item reads and writes that makes lines
+    MOST_TAPS = 27,         // of a window whose taps are written out
+};
 
 static const int32_t runs[] = {1, 2, 4, 8, 16, 32, 64}, yes_no[] = {0, 1}, strips[] = {0, 512, 1024, 2048, 4096};
 
@@ -86,7 +89,8 @@ static const char *refuse_lines(const upc_problem *problem, const upc_facts *fac
     double reach = (double)line_channels(problem);
     for (int i = 0; i < 3; i++)
         reach += (double)((a[i].kernel - 1) * a[i].dilation) * (double)problem->in.axis[i];
-    if (reach * 4 > (double)upc_slab_room(facts) / 2 || (double)a[0].kernel * (double)a[1].kernel * (double)a[2].kernel > MOST_TAPS)
+    const double taps = (double)a[0].kernel * (double)a[1].kernel * (double)a[2].kernel;
+    if (reach * 4 > (double)upc_slab_room(facts) / 2 || taps > MOST_TAPS)
         why = "windows are too large for whole lines";
     else if (!pixels && a[2].stride > 2)
         why = "whole lines take strides of one and two, but where channels lie side by side";
@@ -103,7 +107,8 @@ static bool wide_lines(const upc_problem *problem, const upc_facts *facts)
     const upc_axis *w = &problem->axis[2];
     const int64_t reach = (w->kernel - 1) * w->dilation - w->pad, from = UPC_MAX(upc_ceil_div(w->pad, w->stride), 0);
     const int64_t end = reach < w->in ? UPC_MIN((w->in - 1 - reach) / w->stride + 1, w->out) : 0;
-    return upc_strips_form_of(problem) == UPC_STRIPS_PIXELS || (end - from) * line_channels(problem) >= upc_vector_guess(facts);
+    return upc_strips_form_of(problem) == UPC_STRIPS_PIXELS ||
+           (end - from) * line_channels(problem) >= upc_vector_guess(facts);
 }
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
@@ -141,7 +146,7 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
         return refuse_strips(problem, facts, config->value[STRIP], sentence);
     if (alone && !config->value[STRIP])
         return refuse_lines(problem, facts, sentence);
-    snprintf(sentence, UPC_SENTENCE, "items that make strips or lines are alone in their work-group, and have no run nor each other's");
+    snprintf(sentence, UPC_SENTENCE, "items that make strips, or lines, are alone in their work-group, and have no run");
     return sentence;
 }
 
@@ -375,7 +380,7 @@ static upconv_status describe(cooking *c, const upc_problem *p, const upc_facts 
             {"FOURS", c->fours},
             {"INNER", c->inner},
             {"INDEX", (int)p->index},
-            {c->line ? "LINE" : "RUN", c->line ? c->line : c->config->value[RUN]},
+            {"RUN", c->config->value[RUN]}, // last: an argument where there are lines
         },
                      fixed[] = {
                          {"DI", d->in},
@@ -410,12 +415,13 @@ static upconv_status describe(cooking *c, const upc_problem *p, const upc_facts 
         {"Q", c->shape.q},
         {"STEP_W", w->stride <= 2 || c->lines ? w->stride : 0},
         {"ACT", 0},
+        {"LINE", c->line}, // last: of strips only
     };
     upc_program_desc_init(&c->program, c->lines ? "pool_lines" : c->line ? "pool_strips" : "pool", local, 4);
-    upc_program_defines(&c->program, defines, UPC_COUNT(defines));
+    upc_program_defines(&c->program, defines, UPC_COUNT(defines) - (c->line ? 1 : 0));
     if (c->line)
-        upc_program_defines(&c->program, strip_defines, UPC_COUNT(strip_defines));
-    // in strips the loops over taps are written out: what they need is compiled in
+        upc_program_defines(&c->program, strip_defines, UPC_COUNT(strip_defines) - (c->lines ? 1 : 0));
+    // in strips and lines the loops over taps are written out: what they need is compiled in
     enum { TAPS = 3, BEHIND = 12 };
     const bool spec = c->config->value[SPEC];
     upconv_status status = upc_program_fixed(c->recipe, &c->program, fixed, c->line ? TAPS : UPC_COUNT(fixed), spec);

@@ -1,5 +1,6 @@
-// Max unpooling where pooling had windows that do not overlap (shaders/cells.kernel): each source has a cell of the output to itself,
-// and its outputs are made in the order of memory. Whatever leads elsewhere is found on the way, and unpool makes its channels anew.
+// Max unpooling where pooling had windows that do not overlap (shaders/cells.kernel): each source has a cell of the
+// output to itself, and its outputs are made in the order of memory. Whatever leads elsewhere is found on the way, and
+// unpool makes its channels anew.
 #include "strips.h"
 #include "unpool.h"
 #include "vectors.h"
@@ -25,11 +26,12 @@ upc_cells upc_cells_of(const upc_problem *p, const upc_facts *facts)
     cells.groups = upc_ceil_div(p->icg, cells.channels);
     // as many rows as keep an item busy, and fewer where that left processors without work
     const int64_t rows = cells.count[0] * cells.count[1], lines = p->axis[0].stride * p->axis[1].stride;
-    const double bytes = ((double)p->axis[2].in * 8 + (double)p->axis[2].out * (double)lines * 4) * (double)cells.channels;
-    const double items = (double)rows * (double)cells.groups * (double)p->batch / (4.0 * UPC_MAX(facts->info.compute_units, 1));
-    const double wanted = UPC_MIN(ITEM_BYTES / bytes, items);
-    cells.rows = UPC_MAX(UPC_MIN((int64_t)UPC_MIN(wanted, 1e6), rows), upc_ceil_div(rows, facts->info.limits.group_count));
-    cells.rows = UPC_MAX(cells.rows, 1);
+    const double bytes =
+        ((double)p->axis[2].in * 8 + (double)p->axis[2].out * (double)lines * 4) * (double)cells.channels;
+    const double busy = 4.0 * UPC_MAX(facts->info.compute_units, 1);
+    const double wanted = UPC_MIN(ITEM_BYTES / bytes, (double)(rows * cells.groups) * (double)p->batch / busy);
+    const int64_t least = upc_ceil_div(rows, facts->info.limits.group_count); // at least 1
+    cells.rows = UPC_MAX(UPC_MIN((int64_t)UPC_MIN(wanted, 1e6), rows), least);
     cells.parts = upc_ceil_div(rows, cells.rows);
     cells.run = cells.q ? cells.count[2] : UPC_MAX(STRIP / cells.channels, 1);
     return cells;
@@ -92,7 +94,8 @@ bool upc_cells_expected(const upc_problem *p, const upc_facts *facts)
     // what is narrower than vectors is made one by one
     const upc_cells cells = upc_cells_of(p, facts);
     const int64_t across = (int64_t)upc_vector_guess(facts) / UPC_MAX(cells.q, 1);
-    return cells.q ? UPC_MIN(p->axis[2].in, p->axis[2].out / p->axis[2].stride) > across : p->icg >= upc_vector_guess(facts) / 2;
+    const int64_t wide = UPC_MIN(p->axis[2].in, p->axis[2].out / p->axis[2].stride);
+    return cells.q ? wide > across : p->icg >= upc_vector_guess(facts) / 2;
 }
 
 static void grid(const upc_cells *cells, const upc_slab *slab, int64_t items[3])
@@ -160,6 +163,7 @@ upconv_status upc_cells_run(const upc_unpool *unpool)
     upc_slabs slabs = {.problem = cells.problem, .facts = cells.facts, .check = check, .emit = emit, .user = &cells};
     slabs.step = UPC_MAX(cells.cells.q, 1);
     const upc_slab whole = whole_of(cells.problem, cells.problem->batch, cells.problem->icg);
-    cells.recipe->workspace_bytes = UPC_MAX(cells.recipe->workspace_bytes, upc_cells_bytes(cells.problem, &cells.cells));
+    const uint64_t bytes = upc_cells_bytes(cells.problem, &cells.cells);
+    cells.recipe->workspace_bytes = UPC_MAX(cells.recipe->workspace_bytes, bytes);
     return upc_slabs_run(&slabs, &whole);
 }
