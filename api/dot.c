@@ -126,6 +126,10 @@ static upconv_status decide(upconv_context *context, upconv_type type)
     if (!atomic_load(&found->known) && !(status = look(context, type, found)))
         atomic_store(&found->known, true);
     pthread_mutex_unlock(&context->dots.lock);
+    if (status == UPCONV_ERROR_GPU_MEMORY) { // the plan may do with less; the next one looks again
+        upc_log(&context->env, UPCONV_LOG_WARNING, "products of four bytes are not looked at: %s", upc_last_error());
+        status = UPCONV_OK;
+    }
     return status;
 }
 
