@@ -134,6 +134,41 @@ typedef intv upc_loose_ints __attribute__((aligned(4)));
 #define KEEP1(array, i, v)    array[i] = (v);
 #define KEEP4(array, i, v)    vstore4(v, 0, (array) + (i));
 #define INT_STOREV(b, i, v)   UPC_CAT(vstore, VEC)(v, 0, (b) + (i))
+// Such a vector, whole, from an array and from src; and what is picked from one or, where nothing picks, one by one.
+#define PEEKV(array, i)       (*(const upc_loose *)((array) + (i)))
+#define UPC_PEEKV32(b, i)     (*(__global const upc_loose *)((b) + (i)))
+#define UPC_PEEKV16(b, i)     UPC_GETV16(b, i)
+#define SRC_PEEKV(b, i)       UPC_CAT(UPC_PEEKV, IN_STORE)(b, i)
+#define UPC_NTH(b, i, at, n)  SRC_LOAD(b, (i) + (at).s##n)
+#define UPC_GATHER4(b, i, at) UPC_NTH(b, i, at, 0), UPC_NTH(b, i, at, 1), UPC_NTH(b, i, at, 2), UPC_NTH(b, i, at, 3)
+#define UPC_GATHER8(b, i, at) UPC_GATHER4(b, i, (at).lo), UPC_GATHER4(b, i, (at).hi)
+#define UPC_GATHER16(b, i, at) UPC_GATHER8(b, i, (at).lo), UPC_GATHER8(b, i, (at).hi)
+#define SRC_GATHERV(b, i, at) ((realv)(UPC_CAT(UPC_GATHER, VEC)(b, i, at)))
+#if defined(POCL_DEVICE_ADDRESS_BITS) && defined(__AVX512F__) && VEC == 16
+#define UPC_PERMUTE           __builtin_ia32_permvarsf512
+#elif defined(POCL_DEVICE_ADDRESS_BITS) && defined(__AVX2__) && VEC == 8
+#define UPC_PERMUTE           __builtin_ia32_permvarsf256
+#endif
+#ifdef UPC_PERMUTE
+typedef float upc_floats __attribute__((vector_size(VEC * 4)));
+typedef int upc_ints __attribute__((vector_size(VEC * 4)));
+#define UPC_AS(type, x)       __builtin_astype(x, type)
+#define SRC_PICKV(b, i, at)   UPC_AS(realv, UPC_PERMUTE(UPC_AS(upc_floats, (realv)SRC_PEEKV(b, i)), UPC_AS(upc_ints, at)))
+#else
+#define SRC_PICKV(b, i, at)   SRC_GATHERV(b, i, at)
+#endif
+// Entries of the table side by side: as many as a vector has elements; a quarter of that, each four times.
+#define TABV(i)               UPC_CAT(vload, VEC)(0, upc_table + UPC_TABLE_BASE + (i))
+#define AS_FLOATV(v)          UPC_CAT(as_float, VEC)(v)
+#if VEC == 4
+#define TAB_FOURS(i)          ((int4)TAB(i))
+#elif VEC == 8
+#define TAB_FOURS(i)          ((int8)((int4)TAB(i), (int4)TAB((i) + 1)))
+#else
+#define TAB_FOURS(i)          ((int16)((int4)TAB(i), (int4)TAB((i) + 1), (int4)TAB((i) + 2), (int4)TAB((i) + 3)))
+#endif
+// Elements that dst has before element i in a vector of the memory.
+#define DST_ODD(b, i)         ((int)((size_t)((b) + (i)) / UPC_CAT(UPC_BYTES, OUT_STORE) % VEC))
 #define INT_HOLDV(array, i, v) *(upc_loose_ints *)((array) + (i)) = (v);
 #define INT_KEEP1             KEEP1
 #define INT_KEEP4             KEEP4

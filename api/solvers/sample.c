@@ -1,6 +1,7 @@
 // Resizing, zero insertion and pixel shuffle (shaders/sample.kernel, shaders/strips.kernel): outputs that each come from a few inputs
 // of one channel. Where from is in the table; what bounds them is memory.
 #include "../host.h"
+#include "blend.h"
 #include "slabs.h"
 #include "strips.h"
 
@@ -432,7 +433,7 @@ static void describe(cooking *c)
     c->local[0] = (uint32_t)c->config->value[GROUP_X];
     c->local[1] = (uint32_t)c->config->value[GROUP_Y];
     c->local[2] = 1;
-    upc_program_desc_init(&c->desc, in_strips ? "strips" : "sample", c->local, p->residual ? 5 : 4);
+    upc_program_desc_init(&c->desc, c->strips.blend ? "blend" : in_strips ? "strips" : "sample", c->local, p->residual ? 5 : 4);
     upc_program_defines(&c->desc, defines, UPC_COUNT(defines));
     if (in_strips)
         upc_strips_describe(&c->strips, &c->desc);
@@ -475,8 +476,10 @@ static upconv_status cook(const upc_problem *p, const upc_facts *facts, const up
     for (int a = 0; a < 3 && !status; a++)
         status = upc_sample_axis_init(recipe->env, p, a, &c.axis[a]);
     if (!status) {
-        if (c.strips.line)
+        if (c.strips.line) {
             upc_strips_plan(&c.strips, p, &c.axis[2]);
+            upc_blend_plan(&c.strips, p, c.axis);
+        }
         describe(&c);
         status = add_table(&c);
     }

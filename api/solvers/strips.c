@@ -1,5 +1,6 @@
 #include "strips.h"
 
+#include "blend.h"
 #include "slabs.h"
 #include "vectors.h"
 
@@ -223,6 +224,8 @@ static int64_t rows_of(const upc_strips *strips, const upc_sample_box *box)
 {
     const int64_t lines = box->on[0] * box->on[1], planes = box->nn * blocks_of(strips, box);
     const int64_t wanted = 4 * UPC_MAX((int64_t)strips->units, 1);
+    if (strips->blend)
+        return upc_blend_rows(strips, lines, planes * upc_ceil_div(box->on[2], strips->run));
     if (strips->run < box->on[2]) // one, or those that a shuffle takes from the same line
         return strips->lines;
     const int64_t fitting = UPC_MAX(strips->line / (box->on[2] * strips->q_most), 1);
@@ -261,7 +264,7 @@ void upc_strips_describe(const upc_strips *strips, upc_program_desc *program)
         {"LINE", strips->line}, {"ROW", strips->line * 2}, {"VEC", strips->vec}, {"Q", strips->q}, {"INNER", strips->inner},
         {"GATHERED", strips->gathered}, {"ZIP", strips->zip}, {"START_0", strips->starts[0]}, {"START_1", strips->starts[1]},
         {"START_2", strips->starts[2]}, {"START_3", strips->starts[3]},
-        {"EVERY", strips->every},
+        {"EVERY", strips->every}, {"NEAR", strips->near}, {"KEPT_N", strips->kept},
     };
     upc_program_defines(program, defines, UPC_COUNT(defines));
 }
