@@ -4,6 +4,7 @@ enum {
     MOST_LINES = 8, // that are kept: more would not stay in the first cache
     SHORTEST = 4,   // vectors of a line: fewer go faster where lines are joined before they leave
     MOST_ROWS = 64,
+    FEW_ROWS = 4,   // of parts of lines that need no line before: the next item goes on beside them
 };
 
 static int lines_in(const upc_sample_axis axis[3]) { return axis[0].taps * axis[1].taps; }
@@ -34,9 +35,8 @@ static void shorten_zip(upc_strips *strips, const upc_problem *p, const upc_samp
 }
 
 // Whether outputs that fill a vector never come from inputs further apart than a vector.
-static bool near(const upc_strips *strips, const upc_problem *p, const upc_sample_axis *w)
+static bool near(const upc_problem *p, const upc_sample_axis *w, int64_t places)
 {
-    const int64_t places = strips->vec / strips->q;
     if (p->op == UPCONV_ZERO_INSERT)
         return true;
     for (int64_t o = 0; o + places <= p->axis[2].out; o++)
@@ -48,7 +48,7 @@ static bool near(const upc_strips *strips, const upc_problem *p, const upc_sampl
 void upc_blend_plan(upc_strips *strips, const upc_problem *p, const upc_sample_axis axis[3])
 {
     const int kept = lines_in(axis);
-    const int32_t line = strips->line / (kept > 4 ? 4 : kept > 2 ? 2 : 1);
+    const int32_t line = kept == 1 ? strips->line * 2 : strips->line / (kept > 4 ? 4 : kept > 2 ? 2 : 1);
     const bool fours = dense_fours(strips, p), lone = strips->q == 1;
     if (p->op == UPCONV_PIXEL_SHUFFLE || p->act != UPCONV_ACT_NONE || p->residual || kept > MOST_LINES)
         return;
@@ -61,7 +61,10 @@ void upc_blend_plan(upc_strips *strips, const upc_problem *p, const upc_sample_a
         const int64_t count = upc_ceil_div(p->axis[2].out, run), even = upc_ceil_div(p->axis[2].out, count);
         run = UPC_MIN(upc_ceil_div(even, strips->vec) * strips->vec, run);
     }
+    if ((lone || fours) && !near(p, &axis[2], strips->vec / strips->q))
+        return;
     strips->blend = true;
+    strips->part = run < p->axis[2].out;
     strips->kept = kept;
     strips->run = run;
     strips->line = line;
@@ -70,7 +73,6 @@ void upc_blend_plan(upc_strips *strips, const upc_problem *p, const upc_sample_a
         strips->zip = 0;
         return;
     }
-    strips->near = near(strips, p, &axis[2]);
     if (strips->zip)
         shorten_zip(strips, p, &axis[2]);
 }
@@ -78,5 +80,5 @@ void upc_blend_plan(upc_strips *strips, const upc_problem *p, const upc_sample_a
 int64_t upc_blend_rows(const upc_strips *strips, int64_t lines, int64_t planes)
 {
     const int64_t wanted = 16 * UPC_MAX((int64_t)strips->units, 1);
-    return UPC_MAX(UPC_MIN(UPC_MIN(lines * planes / wanted, lines), MOST_ROWS), 1);
+    return UPC_MAX(UPC_MIN(UPC_MIN(lines * planes / wanted, lines), strips->kept == 1 && strips->part ? FEW_ROWS : MOST_ROWS), 1);
 }

@@ -264,7 +264,7 @@ void upc_strips_describe(const upc_strips *strips, upc_program_desc *program)
         {"LINE", strips->line}, {"ROW", strips->line * 2}, {"VEC", strips->vec}, {"Q", strips->q}, {"INNER", strips->inner},
         {"GATHERED", strips->gathered}, {"ZIP", strips->zip}, {"START_0", strips->starts[0]}, {"START_1", strips->starts[1]},
         {"START_2", strips->starts[2]}, {"START_3", strips->starts[3]},
-        {"EVERY", strips->every}, {"NEAR", strips->near}, {"KEPT_N", strips->kept},
+        {"EVERY", strips->every}, {"KEPT_N", strips->kept},
     };
     upc_program_defines(program, defines, UPC_COUNT(defines));
 }

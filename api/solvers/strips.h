@@ -29,8 +29,8 @@ typedef struct upc_strips {
     int64_t zip_0, zip_end;
     int32_t starts[UPC_STRIPS_ZIP]; // where those begin to read, had they followed input 0; not of shuffles
     uint32_t units;
-    bool blend; // as api/solvers/blend.h says,
-    bool near;  // outputs of a vector from inputs of one
+    bool blend; // as api/solvers/blend.h says; then
+    bool part;  // strips are no whole lines
     int kept;   // lines at a time
 } upc_strips;
 
