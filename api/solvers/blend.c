@@ -25,12 +25,15 @@ static bool inside(const upc_problem *p, const upc_sample_axis *w, int64_t o)
 static void shorten_zip(upc_strips *strips, const upc_problem *p, const upc_sample_axis *w)
 {
     const int64_t zip = strips->zip;
+    int64_t from = strips->zip_0, end = strips->zip_end;
     const bool all = p->op == UPCONV_ZERO_INSERT;
-    while (!all && strips->zip_0 < strips->zip_end && !(inside(p, w, strips->zip_0) && inside(p, w, strips->zip_0 + zip - 1)))
-        strips->zip_0 += zip;
-    while (!all && strips->zip_0 < strips->zip_end && !(inside(p, w, strips->zip_end - zip) && inside(p, w, strips->zip_end - 1)))
-        strips->zip_end -= zip;
-    if (strips->zip_end - strips->zip_0 < zip * strips->vec / strips->q)
+    while (!all && from < end && !(inside(p, w, from) && inside(p, w, from + zip - 1)))
+        from += zip;
+    while (!all && from < end && !(inside(p, w, end - zip) && inside(p, w, end - 1)))
+        end -= zip;
+    strips->zip_0 = from;
+    strips->zip_end = end;
+    if (end - from < zip * strips->vec / strips->q)
         strips->zip = 0;
 }
 
@@ -80,5 +83,6 @@ void upc_blend_plan(upc_strips *strips, const upc_problem *p, const upc_sample_a
 int64_t upc_blend_rows(const upc_strips *strips, int64_t lines, int64_t planes)
 {
     const int64_t wanted = 16 * UPC_MAX((int64_t)strips->units, 1);
-    return UPC_MAX(UPC_MIN(UPC_MIN(lines * planes / wanted, lines), strips->kept == 1 && strips->part ? FEW_ROWS : MOST_ROWS), 1);
+    const int64_t most = strips->kept == 1 && strips->part ? FEW_ROWS : MOST_ROWS;
+    return UPC_MAX(UPC_MIN(UPC_MIN(lines * planes / wanted, lines), most), 1);
 }
