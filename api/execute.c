@@ -70,11 +70,17 @@ static const upc_tensor *role_tensor(const upconv_plan *plan, upconv_role role, 
     return in ? &plan->problem.in : &plan->problem.out;
 }
 
+// Whether kernels reach elements of 8 or 16 bits, the last ones too, through whole words.
+static bool whole_words(const upconv_plan *plan, upconv_role role)
+{
+    return upc_type_quantised(plan->problem.type) && (is_tensor(plan, role) || role == UPCONV_WEIGHTS);
+}
+
 static uint64_t role_alignment(const upconv_plan *plan, upconv_role role)
 {
     if (!is_tensor(plan, role))
         return role == UPCONV_WORKSPACE ? 256
-               : role == UPCONV_WEIGHTS ? upc_type_bytes(plan->request.weights_type)
+               : role == UPCONV_WEIGHTS ? UPC_MAX(upc_type_bytes(plan->request.weights_type), whole_words(plan, role) ? 4 : 1)
                : role == UPCONV_BIAS && plan->request.bias_int64 ? sizeof(int64_t)
                                         : sizeof(float);
     upc_tensor_form form;
@@ -85,9 +91,8 @@ static uint64_t role_alignment(const upconv_plan *plan, upconv_role role)
 static upconv_status check_buffer(const upconv_plan *plan, upconv_role role, const upconv_binding *binding)
 {
     upconv_buffer *buffer = binding->buffer;
-    const bool words = is_tensor(plan, role) && upc_type_quantised(plan->problem.type); // kernels reach its last elements through a whole word
     const uint64_t taken = role_bytes(plan, role), align = role_alignment(plan, role);
-    const uint64_t bytes = words && buffer->memory->imported ? upc_round_up(taken, 4) : taken;
+    const uint64_t bytes = whole_words(plan, role) && buffer->memory->imported ? upc_round_up(taken, 4) : taken;
     if (buffer->context != plan->context)
         return upc_fail(UPCONV_ERROR_INVALID, "%s: the buffer is of another context than the plan", role_names[role]);
     if (binding->offset % align)

@@ -42,14 +42,19 @@ typedef enum upc_host_pointer {
     UPC_HOST_RESIDUAL,
     UPC_HOST_INDICES,
     UPC_HOST_POINTERS,
-    UPC_HOST_OUTPUT_GRAD = UPC_HOST_WEIGHTS // gradients have no weights
+    UPC_HOST_OUTPUT_GRAD = UPC_HOST_WEIGHTS, // gradients have no weights
+    UPC_HOST_FACTORS = UPC_HOST_SLOPES       // quantised problems have no slopes, but what each channel's sums are multiplied by
 } upc_host_pointer;
 _Static_assert((int)UPC_HOST_POINTERS <= (int)UPC_MAX_BINDINGS, "a step binds them all");
 
 upconv_status upc_host_reference(const upc_env *env, const void *arg, void *const *pointers);
-upconv_status upc_host_quantised(const upc_env *env, const void *arg, void *const *pointers); // by definition, in integers
-// One output of it. Its weights are what upc_quantised_pack makes, of so many bytes.
+// By definition, in integers. HOST_MEMORY, where weights come at execution, of which it makes a copy.
+upconv_status upc_host_quantised(const upc_env *env, const void *arg, void *const *pointers);
+// One output of it, whose weights are packed.
 int32_t upc_quantised_point(const upc_host_arg *arg, const void *const *pointers, const int64_t at[5]);
+// What it reads is packed thus: the factors of all output channels, and from upc_quantised_factor_bytes on the weights; in all
+// upc_quantised_packed_bytes.
+uint64_t upc_quantised_factor_bytes(const upc_problem *problem);
 uint64_t upc_quantised_packed_bytes(const upc_problem *problem);
 void upc_quantised_pack(const upc_problem *problem, const upconv_plan_params *params, void *packed);
 // The gathering solvers in plain C, with sums in f32 as in their kernels.

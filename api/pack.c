@@ -1,5 +1,5 @@
 // Weights that come at execution: the steps that bring them into the kernels' layout, in the workspace.
-#include "solvers/gather.h"
+#include "solvers/gather_q.h"
 
 // A range of weights: groups, channel blocks, taps (linear), input channels.
 typedef struct weight_range {
@@ -14,6 +14,9 @@ typedef struct pack_cooking {
     upc_filter_strides raw;
     int64_t raw_tap; // taps are equally far apart in every filter order
     int64_t oc, icg, blocks, all_taps; // icg: of the packed weights
+    int64_t channels;                  // input channels of one of those
+    int64_t before;                    // rows before those, which take all input channels: 0 or 1
+    int64_t unit;                      // packed elements that the kernel counts as one
     size_t raw_bytes, bytes;           // of an element
     uint64_t table_bytes;              // with the taps, which come last
     upc_program_desc program;
@@ -23,12 +26,15 @@ typedef struct pack_cooking {
 static upc_window raw_window(const pack_cooking *p, const weight_range *part)
 {
     const int64_t c0 = part->b0 * p->oc, last_c = UPC_MIN((part->b0 + part->bn) * p->oc, p->problem->ocg) - 1;
+    const bool all = part->i0 < p->before;
+    const int64_t first_i = all ? 0 : (part->i0 - p->before) * p->channels;
+    const int64_t last_i = all ? p->problem->icg - 1
+                               : UPC_MIN((part->i0 + part->in - p->before) * p->channels, p->problem->icg) - 1;
     const int64_t tap_0 = part->k0 * p->raw_tap, tap_n = (part->k0 + part->kn - 1) * p->raw_tap; // either may be the first
-    const int64_t first = p->raw.first + part->g0 * p->raw.group + c0 * p->raw.out + UPC_MIN(tap_0, tap_n) + part->i0 * p->raw.in;
-    const int64_t last_i = UPC_MIN(part->i0 + part->in, p->problem->icg) - 1;
+    const int64_t first = p->raw.first + part->g0 * p->raw.group + c0 * p->raw.out + UPC_MIN(tap_0, tap_n) + first_i * p->raw.in;
     const int64_t last = p->raw.first + (part->g0 + part->gn - 1) * p->raw.group + last_c * p->raw.out + UPC_MAX(tap_0, tap_n) +
-                         UPC_MAX(last_i, part->i0) * p->raw.in;
-    const int64_t start = first / 4 * 4; // whole words also where weights are f16
+                         UPC_MAX(last_i, first_i) * p->raw.in;
+    const int64_t start = first / 4 * 4; // whole words also where weights are of 16 or 8 bits
     return (upc_window){start, last - start + 1};
 }
 
@@ -47,7 +53,7 @@ static upc_window packed_window(const pack_cooking *p, const weight_range *part)
 
 static upconv_status emit(pack_cooking *p, const weight_range *part, const upc_window *raw, const upc_window *packed)
 {
-    const int32_t at_group = (int32_t)((packed->first - part->g0 * p->blocks * p->all_taps * p->icg * p->oc) / 4);
+    const int32_t at_group = (int32_t)((packed->first - part->g0 * p->blocks * p->all_taps * p->icg * p->oc) / p->unit);
     // where the window begins, relative to the first weight of the part's first group, first tap and channel i = 0
     const int64_t raw_from = raw->first - p->raw.first - part->g0 * p->raw.group - part->k0 * p->raw_tap;
     upc_step step = {.kind = UPC_STEP_KERNEL, .bind_count = 3};
@@ -109,44 +115,86 @@ static upconv_status run(pack_cooking *p, const weight_range *whole)
     return emit(p, whole, &raw, &packed);
 }
 
-upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps, const int32_t taps_at[3],
-                            const upc_packing *packing, const upc_request *request, upc_recipe *recipe)
+// The rest of the program, with the geometry in the table, and the steps.
+static upconv_status cook(pack_cooking *p, const int32_t taps_at[3])
 {
-    const upc_axis *axis = problem->axis;
-    pack_cooking p = {.problem = problem, .facts = facts, .taps = taps, .recipe = recipe, .oc = packing->oc, .icg = packing->icg,
-                 .blocks = upc_ceil_div(problem->ocg, packing->oc), .raw_bytes = upc_type_bytes(request->weights_type),
-                 .bytes = upc_type_bytes(packing->type), .all_taps = axis[0].kernel * axis[1].kernel * axis[2].kernel,
-                 .table_bytes = (uint64_t)(taps_at[2] + 3 * taps->axis[2].stride) * 4};
-    upc_filter_strides_get(problem, request->order, &p.raw);
-    p.raw_tap = p.raw.tap[2];
-    uint32_t local[3] = {1, 1, 1};
-    const int64_t items[3] = {p.icg, p.all_taps, p.blocks};
-    upc_group_guess(facts, items, 64, local);
-    upc_program_desc_init(&p.program, "pack", local, 3);
-    upc_program_param(&p.program, "IN_STORE", UPC_PARAM_DEFINE, (int32_t)upc_store_of(facts, request->weights_type));
-    upc_program_param(&p.program, "W_STORE", UPC_PARAM_DEFINE, (int32_t)upc_store_of(facts, packing->type));
-    upc_program_param(&p.program, "OC", UPC_PARAM_DEFINE, (int32_t)packing->oc);
     static const char *const args[] = {"IC_N", "K_N", "K_0", "G_N", "OB_0", "OB_N", "C_END", "SRC_0", "DST_0", "IC_0"};
-    for (size_t i = 0; i < UPC_COUNT(args); i++)
-        upc_program_arg(&p.program, args[i]);
+    const upc_axis *axis = p->problem->axis;
+    const upc_tap_axis *taps = p->taps->axis;
     const struct {
         const char *name;
         int64_t value;
     } fixed[UPC_PACK_ENTRIES] = {
         {"TAPS_D", taps_at[0]}, {"TAPS_H", taps_at[1]}, {"TAPS_W", taps_at[2]},
-        {"SD", taps->axis[0].stride}, {"SH", taps->axis[1].stride}, {"SW", taps->axis[2].stride},
+        {"SD", taps[0].stride}, {"SH", taps[1].stride}, {"SW", taps[2].stride},
         {"DD", axis[0].dilation}, {"DH", axis[1].dilation}, {"DW", axis[2].dilation},
-        {"STEP_D", taps->axis[0].tap_step}, {"STEP_H", taps->axis[1].tap_step}, {"STEP_W", taps->axis[2].tap_step},
-        {"KH", axis[1].kernel}, {"KW", axis[2].kernel}, {"OB_ALL", p.blocks}, {"TAPS", p.all_taps},
-        {"ICG", p.icg}, {"RAW_ICG", problem->icg}, {"RAW_G", p.raw.group}, {"RAW_I", p.raw.in}, {"RAW_O", p.raw.out},
-        {"RAW_K", p.raw_tap},
+        {"STEP_D", taps[0].tap_step}, {"STEP_H", taps[1].tap_step}, {"STEP_W", taps[2].tap_step},
+        {"KH", axis[1].kernel}, {"KW", axis[2].kernel}, {"OB_ALL", p->blocks}, {"TAPS", p->all_taps},
+        {"ICG", p->icg}, {"RAW_ICG", p->problem->icg}, {"RAW_G", p->raw.group}, {"RAW_I", p->raw.in}, {"RAW_O", p->raw.out},
+        {"RAW_K", p->raw_tap},
     };
+    upc_program_param(&p->program, "OC", UPC_PARAM_DEFINE, (int32_t)p->oc);
+    for (size_t i = 0; i < UPC_COUNT(args); i++)
+        upc_program_arg(&p->program, args[i]);
     for (size_t i = 0; i < UPC_COUNT(fixed); i++) {
-        upc_program_param(&p.program, fixed[i].name, UPC_PARAM_TABLE, (int32_t)recipe->table_count);
-        const upconv_status status = upc_recipe_table(recipe, (int32_t)fixed[i].value);
+        upc_program_param(&p->program, fixed[i].name, UPC_PARAM_TABLE, (int32_t)p->recipe->table_count);
+        const upconv_status status = upc_recipe_table(p->recipe, (int32_t)fixed[i].value);
         if (status)
             return status;
     }
-    const weight_range whole = {.gn = problem->groups, .bn = p.blocks, .kn = p.all_taps, .in = p.icg};
-    return run(&p, &whole);
+    const weight_range whole = {.gn = p->problem->groups, .bn = p->blocks, .kn = p->all_taps, .in = p->icg};
+    return run(p, &whole);
+}
+
+// What follows from the problem and from how the packed weights are to lie.
+static void begin(pack_cooking *p, const char *kernel, const int32_t taps_at[3], const upc_request *request)
+{
+    const upc_axis *axis = p->problem->axis;
+    uint32_t local[3] = {1, 1, 1};
+    p->blocks = upc_ceil_div(p->problem->ocg, p->oc);
+    p->all_taps = axis[0].kernel * axis[1].kernel * axis[2].kernel;
+    p->table_bytes = (uint64_t)(taps_at[2] + 3 * p->taps->axis[2].stride) * 4;
+    p->raw_bytes = upc_type_bytes(request->weights_type);
+    upc_filter_strides_get(p->problem, request->order, &p->raw);
+    p->raw_tap = p->raw.tap[2];
+    const int64_t items[3] = {p->icg, p->all_taps, p->blocks};
+    upc_group_guess(p->facts, items, 64, local);
+    upc_program_desc_init(&p->program, kernel, local, 3);
+}
+
+upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps, const int32_t taps_at[3],
+                            const upc_packing *packing, const upc_request *request, upc_recipe *recipe)
+{
+    pack_cooking p = {.problem = problem, .facts = facts, .taps = taps, .recipe = recipe, .oc = packing->oc, .icg = packing->icg,
+                      .channels = 1, .unit = 4, .bytes = upc_type_bytes(packing->type)};
+    begin(&p, "pack", taps_at, request);
+    upc_program_param(&p.program, "IN_STORE", UPC_PARAM_DEFINE, (int32_t)upc_store_of(facts, request->weights_type));
+    upc_program_param(&p.program, "W_STORE", UPC_PARAM_DEFINE, (int32_t)upc_store_of(facts, packing->type));
+    return cook(&p, taps_at);
+}
+
+upconv_status upc_pack_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps, const int32_t taps_at[3],
+                              const upc_packing_q *packing, const upc_request *request, upc_recipe *recipe)
+{
+    const bool words = packing->form != UPC_PACK_ELEMENTS, quads = packing->form == UPC_PACK_QUADS;
+    pack_cooking p = {.problem = problem, .facts = facts, .taps = taps, .recipe = recipe, .oc = packing->oc, .icg = packing->rows,
+                      .channels = quads ? 4 : words ? 2 : 1, .before = quads, .unit = words ? 1 : 4,
+                      .bytes = words ? sizeof(int32_t) : (size_t)packing->bits / 8};
+    const struct {
+        const char *name;
+        int32_t value;
+    } defines[] = {{"Q_IN", upc_q_store(request->weights_type)}, {"Q_OUT", packing->bits}, {"Q_W", packing->bits},
+                   {"PAIRS", words && !quads}, {"QUADS", quads}},
+      entries[UPC_PACK_Q_ENTRIES - UPC_PACK_ENTRIES] = {{"W_ZERO", problem->quant.weights_zero}, {"IN_ZERO", packing->in_zero},
+                                                              {"W_MADE_ZERO", packing->zero}};
+    begin(&p, "pack_q", taps_at, request);
+    for (size_t i = 0; i < UPC_COUNT(defines); i++)
+        upc_program_param(&p.program, defines[i].name, UPC_PARAM_DEFINE, defines[i].value);
+    for (size_t i = 0; i < UPC_COUNT(entries); i++) {
+        upc_program_param(&p.program, entries[i].name, UPC_PARAM_TABLE, (int32_t)recipe->table_count);
+        const upconv_status status = upc_recipe_table(recipe, entries[i].value);
+        if (status)
+            return status;
+    }
+    return cook(&p, taps_at);
 }

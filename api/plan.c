@@ -363,8 +363,8 @@ upconv_status upconv_explain(upconv_context *context, const upconv_problem *give
     if (status || (status = upc_problem_from(given, &problem)))
         return status;
     static const int32_t one[1] = {0};
-    if (upc_type_quantised(problem.type) && !params.weights) { // without which there are no plans, but much to be said
-        params.weights = params.multipliers = params.shifts = one;
+    if (upc_type_quantised(problem.type) && !params.scale_count) { // without which there are no plans, but much to be said
+        params.multipliers = params.shifts = one;
         params.scales = NULL;
         params.weights_type = UPCONV_I8;
         params.scale_count = 1;

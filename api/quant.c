@@ -161,8 +161,6 @@ upconv_status upc_quant_check(const upc_problem *problem, const upconv_plan_para
     if (params->weights_type != UPCONV_U8 && params->weights_type != UPCONV_I8)
         return upc_fail(UPCONV_ERROR_INVALID, "params.weights_type is %d; it must be U8 or I8 for a quantised problem",
                         (int)params->weights_type);
-    if (!params->weights)
-        return upc_fail(UPCONV_ERROR_INVALID, "params.weights is NULL; plans of quantised problems are made with their weights");
     if (params->scale_count != 1 && params->scale_count != channels)
         return upc_fail(UPCONV_ERROR_INVALID, "params.scale_count is %d; it must be 1 or the output channels, %lld",
                         params->scale_count, (long long)channels);

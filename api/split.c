@@ -23,6 +23,10 @@ static void in_range(const upc_split *split, const upc_box *box, int a, int64_t 
         to = UPC_MAX(to, (box->q0[a] + upc_ceil_div(box->qn[a], split->tile) * split->tile) * split->stride[a] - 1 - origin);
     if (split->padded) // items read for outputs that are not there, too
         from = box->q0[a] * split->stride[a] - origin;
+    if (split->around) {
+        from = box->q0[a] * split->stride[a] - origin;
+        to = (box->q0[a] + (a == 2 ? upc_ceil_div(box->qn[a], split->tile) * split->tile + 1 : box->qn[a])) * split->stride[a] - 1 - origin;
+    }
     const int64_t least = -split->front[a], most = axis->in - 1 + split->back[a];
     *first = UPC_MAX(upc_ceil_div(from * axis->step + axis->pad - (axis->kernel - 1) * axis->dilation, axis->stride), least);
     *last = UPC_MIN(upc_floor_div(to * axis->step + axis->pad, axis->stride), most);

@@ -30,6 +30,7 @@ typedef struct upc_split {
     int64_t in_origin;     // element of the input's position (0, 0, 0) of the first image and channel
     bool padded;           // nothing is clipped: items also read what lies around the input's positions, which the tensor has
     int64_t front[3], back[3]; // positions before the first and behind the last that the input's tensor has too
+    bool around;           // items read whatever any outputs of their positions, and of one more along w, could, as far as the tensor goes
     int64_t beyond;        // elements that whole vectors read before and behind those that matter, where there are any
     int64_t icg;           // input channels of a group, as the input's tensor has them
     size_t in_bytes, out_bytes, weight_bytes; // of an element

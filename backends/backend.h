@@ -45,6 +45,7 @@ typedef struct upc_facts {
     bool subgroup_shuffle;      // items of a subgroup can read each other's values, and info.subgroup_size is how many they are
     bool narrow_loads;          // a vector from a buffer takes as many loads as it has elements
     uint32_t vector_floats;     // f32 of one vector register, where kernels write vectors themselves (OpenCL on a processor); 0: unknown
+    bool byte_dots;             // those vectors multiply four bytes without a sign by four with one and add them up in an instruction of x86
     uint32_t sum_scalars;       // f32 sums that one item keeps in registers without spilling
     bool reqd_group_size;       // OpenCL: whether reqd_work_group_size is worth giving (it slows Adreno)
     bool gemm;                  // whether the device takes launches that are matrix products; known once it is open

@@ -159,6 +159,27 @@ static void io_frozen(void **state)
     roles_finish(&r);
 }
 
+// Weights of 8 bits are read by words.
+static void io_quantised(void **state)
+{
+    (void)state;
+    upconv_ticket ticket = 4711;
+    roles r = roles_init(PROBLEM, false);
+    upconv_plan_destroy(r.plan);
+    r.plan = NULL;
+    upconv_problem problem = test_problem(PROBLEM);
+    problem.type = UPCONV_I8;
+    static const double scale[1] = {0.01};
+    const upconv_plan_params params = {sizeof params, .weights_type = UPCONV_U8, .scales = scale, .scale_count = 1};
+    EXPECT_OK(upconv_plan_create(errors_context, &problem, &params, &r.plan));
+    RULE(io.at[UPCONV_WEIGHTS].buffer = NULL, "WEIGHTS is not given");
+    RULE(io.at[UPCONV_WEIGHTS].offset = 2, "WEIGHTS: offset is 2; it must be a multiple of 4");
+    RULE(io.at[UPCONV_WEIGHTS].offset = WEIGHT_BYTES, "WEIGHTS");
+    RULE((io.at[UPCONV_BIAS].buffer = r.bias, io.at[UPCONV_BIAS].offset = 4), "BIAS");
+    EXPECT_OK(upconv_execute_io(r.plan, &r.io));
+    roles_finish(&r);
+}
+
 static void io_dynamic(void **state)
 {
     (void)state;
@@ -280,7 +301,7 @@ static void files(void **state)
 
 const struct CMUnitTest errors_io_tests[] = {
     cmocka_unit_test(buffers),    cmocka_unit_test(largest_buffer), cmocka_unit_test(io_frozen),
-    cmocka_unit_test(io_dynamic), cmocka_unit_test(io_residual),    cmocka_unit_test(io_alignment),
+    cmocka_unit_test(io_quantised), cmocka_unit_test(io_dynamic), cmocka_unit_test(io_residual),    cmocka_unit_test(io_alignment),
     cmocka_unit_test(tickets),    cmocka_unit_test(files),
 };
 const size_t errors_io_count = UPC_COUNT(errors_io_tests);

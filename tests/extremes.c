@@ -17,6 +17,8 @@ typedef enum fill { LEAST, MOST, BOTH } fill;
 static const char *const shapes[] = {
     "wide_q:along=0,stage=1,vectors=1,tile=3,order=0", "wide_q:along=1,stage=1,vectors=2,tile=1,order=1",
     "wide_q:along=0,stage=0,vectors=2,tile=2,order=1", "wide_q:along=1,stage=0,vectors=3,tile=1,order=0",
+    "wide_q:along=0,stage=1,vectors=2,tile=2,order=1,bytes=1", "wide_q:along=1,stage=0,vectors=1,tile=2,order=0,spec=1",
+    "wide_q:along=1,stage=1,vectors=2,tile=1,order=1,bytes=1", "wide_q:along=0,stage=0,vectors=1,tile=3,order=0,bytes=1,spec=1",
 };
 
 // Zero points are at the ends as the number says: 0 the type's 0, 1 its least, 2 its largest; of weights 3 and 4, the ends that the other
@@ -64,6 +66,12 @@ static const trial trials[] = {
     {"mb2_g3ic27oc15_ih5oh11kh5sh2ph2_iw7ow15kw5sw2pw2", UPCONV_I8, UPCONV_I8, UPCONV_REQUANT_DOUBLE, 1, 1, MOST, MOST, 1, 1e-5},
     {"mb2_g3ic27oc15_ih5oh14kh3sh2dh2ph-2_iw7ow20kw3sw2dw1pw-3", UPCONV_U8, UPCONV_U8, UPCONV_REQUANT_REAL, 2, 3, LEAST, MOST, 2, 1e-5},
     {"ic300oc16_ih4oh8kh4sh2ph1_iw8ow16kw4sw2pw1", UPCONV_I16, UPCONV_I8, UPCONV_REQUANT_REDUCED, 0, 4, LEAST, LEAST, -2, 3e-6},
+    // words of four bytes, with what the zero point takes off; single channels, on rows that are long and short
+    {"mb2_g2ic38oc34_ih5oh11kh5sh2ph2_iw9ow19kw5sw2pw2", UPCONV_I8, UPCONV_I8, UPCONV_REQUANT_DOUBLE, 1, 0, MOST, LEAST, 1, 1e-5},
+    {"mb2_g2ic38oc34_ih5oh11kh5sh2ph2_iw9ow19kw5sw2pw2", UPCONV_U8, UPCONV_I8, UPCONV_REQUANT_SINGLE, 2, 0, LEAST, BOTH, -1, 1e-5},
+    {"ic30001oc2_iw9kw1", UPCONV_U8, UPCONV_I8, UPCONV_REQUANT_DOUBLE, 0, 0, MOST, LEAST, 0, 1e-8},
+    {"g3ic3oc3_ih5oh10kh4sh2ph1_iw40ow80kw4sw2pw1", UPCONV_I8, UPCONV_I8, UPCONV_REQUANT_DOUBLE, 1, 0, BOTH, BOTH, 1, 1e-3},
+    {"g3ic3oc3_ih5oh9kh4sh2ph2_iw7ow13kw4sw2pw2", UPCONV_I16, UPCONV_I8, UPCONV_REQUANT_REDUCED, 0, 0, LEAST, LEAST, -1, 1e-6},
     {"ic64oc3_ih4oh8kh2sh2_iw33ow66kw2sw2", UPCONV_I8, UPCONV_U8, UPCONV_REQUANT_SINGLE, 1, 3, MOST, MOST, -1, 1e-5},
     {"ic64oc20_ih4oh12kh3sh3_iw9ow36kw4sw4", UPCONV_U8, UPCONV_I8, UPCONV_REQUANT_REDUCED, 1, 4, MOST, LEAST, 2, 1e-5},
     // products of four bytes at once, which NHWC has: with each type's zero point at the far end, and sums that wrap around

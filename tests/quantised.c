@@ -75,20 +75,31 @@ static int32_t draw_number(upconv_type type, test_random *random)
 static void draw_geometry(upconv_problem *p, int size, test_random *random)
 {
     const bool one_tap = test_chance(random, 15); // of every output
+    const bool depthwise = test_chance(random, 20); // on long rows, and mostly with as many taps in every phase
     int64_t room = size;
     p->dims = test_between(random, 1, 3);
     p->groups = test_chance(random, 25) ? test_between(random, 2, 4) : 1;
     p->in_channels = p->groups * (test_chance(random, 40) ? 4 * test_between(random, 1, 5) : test_between(random, 1, 19));
     p->out_channels = p->groups * (test_chance(random, 40) ? 4 * test_between(random, 1, 4) : test_between(random, 1, 13));
+    if (depthwise) {
+        p->groups = test_between(random, 1, 3);
+        p->in_channels = p->groups * (test_chance(random, 60) ? 1 : test_between(random, 2, 4));
+        p->out_channels = p->groups * (test_chance(random, 70) ? 1 : test_between(random, 2, 4));
+    }
     p->batch = test_chance(random, 25) ? 2 : 1;
     room /= p->out_channels * p->batch;
     for (int a = 0; a < p->dims; a++) {
-        const int most = room < 1 ? 1 : room > 24 ? 24 : (int)room;
+        const int longest = depthwise && a == p->dims - 1 ? 150 : depthwise ? 6 : 24;
+        const int most = room < 1 ? 1 : room > longest ? longest : (int)room;
         p->kernel[a] = test_between(random, 1, 5);
         p->stride[a] = test_between(random, 1, test_chance(random, 20) ? 5 : 2);
         p->dilation[a] = !one_tap && test_chance(random, 25) ? test_between(random, 2, 3) : 1;
         if (one_tap)
             p->kernel[a] = p->stride[a];
+        if (depthwise && test_chance(random, 80)) {
+            p->kernel[a] = p->stride[a] * test_between(random, 1, 2);
+            p->dilation[a] = 1;
+        }
         p->in[a] = test_between(random, 1, most / p->stride[a] < 1 ? 1 : most / p->stride[a]);
         p->pad[a] = test_between(random, -1, 3);
         const int full = (p->in[a] - 1) * p->stride[a] + (p->kernel[a] - 1) * p->dilation[a] + 1 - 2 * p->pad[a];
@@ -130,6 +141,8 @@ static void draw_problem(quantised_case *test, int size, test_random *random)
     test->weights_type = test_chance(random, 65) ? UPCONV_I8 : UPCONV_U8;
     p->in_zero = test_chance(random, 70) ? draw_number(p->type, random) : 0;
     p->weights_zero = test_chance(random, 35) ? draw_number(test->weights_type, random) : 0;
+    if (test->weights_type == UPCONV_U8 && test_chance(random, 40))
+        p->weights_zero = 128; // as models have it that were made symmetric
     p->out_zero = test_chance(random, 70) ? draw_number(p->type, random) : 0;
     p->act = test_chance(random, 30) ? UPCONV_ACT_RELU : UPCONV_ACT_NONE;
     if (test_chance(random, 30)) {
@@ -171,6 +184,12 @@ static void draw_scale(quantised_case *test, int i, double spread, test_random *
         test->multipliers[i] /= test_between(random, 1, 1000);
 }
 
+static void draw_weights(quantised_case *test, test_random *random)
+{
+    for (uint64_t i = 0; i < test->sizes.weights_elements; i++)
+        test->weights[i] = draw_number(test->weights_type, random);
+}
+
 static bool draw_values(quantised_case *test, test_random *random)
 {
     const upconv_problem *p = &test->problem;
@@ -188,8 +207,7 @@ static bool draw_values(quantised_case *test, test_random *random)
         return false;
     for (uint64_t i = 0; i < inputs; i++)
         test->input[i] = draw_number(p->type, random);
-    for (uint64_t i = 0; i < weights; i++)
-        test->weights[i] = draw_number(test->weights_type, random);
+    draw_weights(test, random);
     const double spread = (p->type == UPCONV_I16 ? 20000.0 : 80.0) * 80 * sqrt((double)weights / p->out_channels);
     for (int i = 0; i < test->scale_count; i++)
         draw_scale(test, i, spread, random);
@@ -314,6 +332,13 @@ bool quantised_draw(quantised_case *test, int size, test_random *random)
         return false;
     }
     return draw_values(test, random) && work_out(test);
+}
+
+bool quantised_redraw_weights(quantised_case *test, test_random *random)
+{
+    draw_weights(test, random);
+    free(test->expected);
+    return work_out(test);
 }
 
 void quantised_finish(quantised_case *test)

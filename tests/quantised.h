@@ -28,6 +28,8 @@ typedef struct quantised_case {
 // Draws a problem of up to `size` outputs and what goes with it, and works out what must come of it; false: no memory, or a problem
 // that the library refuses (a sentence is printed). Of *test, `fours` is read.
 bool quantised_draw(quantised_case *test, int size, test_random *random);
+// Other weights, and what must come of them; false: no memory.
+bool quantised_redraw_weights(quantised_case *test, test_random *random);
 void quantised_finish(quantised_case *test);
 
 #endif

@@ -65,7 +65,7 @@ static bool memory_make(memory *m, uint64_t tensor, size_t alignment, test_rando
 {
     m->before = alignment * (size_t)test_between(random, 0, 9);
     m->tensor = (size_t)tensor;
-    m->whole = m->before + m->tensor + (size_t)test_between(random, 1, 40);
+    m->whole = m->before + m->tensor + (size_t)(test_chance(random, 30) ? 0 : test_between(random, 1, 40)); // 0: nothing may be read behind
     m->bytes = malloc(m->whole);
     m->marks = calloc(1, m->whole);
     for (size_t i = 0; m->bytes && i < m->whole; i++)
@@ -125,14 +125,18 @@ static size_t alignment(const quantised_case *test, bool in)
 typedef struct running {
     const options *opt;
     upconv_context *context;
-    const quantised_case *test;
+    quantised_case *test;
     test_random *random;
     memory in, out;
-    void *bias, *weights;
+    void *bias;
+    unsigned char *weights;         // from WEIGHTS_AT on
+    bool own_bias, own_weights;     // they belong to the plan
     char why[512];
     bool wide; // it is wide_q's plan
     bool dot;  // it multiplies four bytes at once
 } running;
+
+enum { WEIGHTS_AT = 4 }; // the least that a buffer's offset may be, beside 0
 
 static bool wrong(running *r, const char *what)
 {
@@ -149,17 +153,22 @@ static bool fill(running *r, const memory *m, upconv_buffer **buffer)
     return !upconv_buffer_unmap(*buffer) || wrong(r, "unmap");
 }
 
-static bool through_buffers(running *r, upconv_plan *plan, bool own_bias)
+static size_t bias_bytes(const running *r) { return (size_t)r->test->problem.out_channels * (r->test->bias_int64 ? 8 : 4); }
+
+static bool through_buffers(running *r, upconv_plan *plan)
 {
-    upconv_buffer *in = NULL, *out = NULL, *bias = NULL;
+    upconv_buffer *in = NULL, *out = NULL, *bias = NULL, *weights = NULL;
     upconv_io io = {.struct_size = sizeof io};
     upconv_ticket ticket;
     void *pointer;
-    memory biases = {.bytes = r->bias, .whole = (size_t)r->test->problem.out_channels * (r->test->bias_int64 ? 8 : 4)};
-    bool good = fill(r, &r->in, &in) && fill(r, &r->out, &out) && (own_bias || fill(r, &biases, &bias));
+    const memory biases = {.bytes = r->bias, .whole = bias_bytes(r)};
+    const memory given = {.bytes = r->weights, .whole = WEIGHTS_AT + (size_t)r->test->sizes.weights_elements};
+    bool good = fill(r, &r->in, &in) && fill(r, &r->out, &out) && (r->own_bias || fill(r, &biases, &bias)) &&
+                (r->own_weights || fill(r, &given, &weights));
     io.at[UPCONV_INPUT] = (upconv_binding){.buffer = in, .offset = r->in.before};
     io.at[UPCONV_OUTPUT] = (upconv_binding){.buffer = out, .offset = r->out.before};
     io.at[UPCONV_BIAS] = (upconv_binding){.buffer = bias};
+    io.at[UPCONV_WEIGHTS] = (upconv_binding){.buffer = weights, .offset = weights ? WEIGHTS_AT : 0};
     if (good && (upconv_submit(plan, &io, &ticket) || upconv_wait(r->context, ticket, -1)))
         good = wrong(r, "submit");
     if (good && !upconv_buffer_map(out, UPCONV_MAP_READ, &pointer)) {
@@ -169,7 +178,18 @@ static bool through_buffers(running *r, upconv_plan *plan, bool own_bias)
     upconv_buffer_destroy(in);
     upconv_buffer_destroy(out);
     upconv_buffer_destroy(bias);
+    upconv_buffer_destroy(weights);
     return good;
+}
+
+static bool through_host(running *r, upconv_plan *plan)
+{
+    upconv_io io = {.struct_size = sizeof io};
+    io.at[UPCONV_INPUT].host = r->in.bytes + r->in.before;
+    io.at[UPCONV_OUTPUT].host = r->out.bytes + r->out.before;
+    io.at[UPCONV_BIAS].host = r->own_bias ? NULL : r->bias;
+    io.at[UPCONV_WEIGHTS].host = r->own_weights ? NULL : r->weights + WEIGHTS_AT;
+    return !upconv_execute_io(plan, &io) || wrong(r, "execute");
 }
 
 static bool check(running *r)
@@ -198,7 +218,7 @@ static void fill_arrays(running *r)
 {
     const quantised_case *test = r->test;
     for (uint64_t i = 0; i < test->sizes.weights_elements; i++)
-        ((uint8_t *)r->weights)[i] = (uint8_t)test->weights[i];
+        r->weights[WEIGHTS_AT + i] = (uint8_t)test->weights[i];
     for (int c = 0; c < test->problem.out_channels; c++) {
         if (test->bias_int64)
             ((int64_t *)r->bias)[c] = test->bias ? test->bias[c] : 0;
@@ -214,14 +234,6 @@ static bool for_processor(const running *r)
     upconv_device_info info = {.struct_size = sizeof info};
     return r->opt->backend == UPCONV_BACKEND_OPENCL && !upconv_context_device(r->context, &info) && info.kind == UPCONV_DEVICE_CPU &&
            (p->type != UPCONV_I16 || p->in_zero == 0);
-}
-
-static bool one_tap(const upconv_problem *p)
-{
-    for (int a = 0; a < p->dims; a++)
-        if (p->kernel[a] != (p->stride[a] ? p->stride[a] : 1) || p->dilation[a] > 1)
-            return false;
-    return true;
 }
 
 // One of the products of four bytes that the device takes, where the problem has any.
@@ -243,14 +255,33 @@ static void draw_solver(running *r, char *text, size_t size)
     static const int tiles[] = {1, 2, 4, 8}, more_tiles[] = {1, 2, 3, 5, 8}, widths[] = {4, 8, 16};
     const bool floats = r->test->problem.type != UPCONV_I16 && test_chance(r->random, 60);
     const int dot = r->opt->dot || test_chance(r->random, 50) ? draw_dot(r) : 0;
+    const upconv_problem *p = &r->test->problem;
+    const bool bytes = p->type != UPCONV_I16 && p->requant <= UPCONV_REQUANT_SINGLE && (p->weights_zero == 0 || p->weights_zero == 128) &&
+                       test_chance(r->random, 70);
     if (!r->opt->dot && for_processor(r) && test_chance(r->random, 70))
-        snprintf(text, size, "wide_q:vec=%d,tile=%d,vectors=%d,along=%d,order=%d,stage=%d,x=%d", test_pick(r->random, widths, 3),
+        snprintf(text, size, "wide_q:bytes=%d,spec=%d,vec=%d,tile=%d,vectors=%d,along=%d,order=%d,stage=%d,x=%d", bytes,
+                 test_chance(r->random, 20), test_pick(r->random, widths, 3),
                  test_pick(r->random, more_tiles, 5), (int)test_between(r->random, 1, 4), test_chance(r->random, 50),
-                 test_chance(r->random, 50), !one_tap(&r->test->problem) || test_chance(r->random, 30),
+                 test_chance(r->random, 50), test_chance(r->random, 50),
                  test_pick(r->random, tiles, 4));
     else
         snprintf(text, size, "phase_q:tile=%d,oc=%d,float=%d,spec=%d,dot=%d", test_pick(r->random, tiles, 4),
                  test_chance(r->random, 50) ? 4 : 8, floats, test_chance(r->random, 15), dot);
+}
+
+// Runs a plan, at times again with other weights, where they are given at execution.
+static bool execute(running *r, upconv_plan *plan, bool host)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        if (!(host ? through_host(r, plan) : through_buffers(r, plan)) || !check(r))
+            return false;
+        if (r->own_weights || test_chance(r->random, 50))
+            return true;
+        if (!quantised_redraw_weights(r->test, r->random))
+            return wrong(r, "other weights");
+        fill_arrays(r);
+    }
+    return true;
 }
 
 // 1 passed, 0 failed, -1 refused.
@@ -261,17 +292,23 @@ static int run(running *r)
     upconv_plan *plan = NULL;
     upconv_plan_params params = {.struct_size = sizeof params, .order = test->order, .weights_type = test->weights_type,
                                  .scale_count = test->scale_count, .bias_int64 = test->bias_int64};
-    const bool host = test_chance(r->random, 40), own_bias = host || !test->bias || test_chance(r->random, 50);
+    const bool host = test_chance(r->random, 40);
+    r->own_bias = !test->bias || test_chance(r->random, 50);
+    r->own_weights = test_chance(r->random, 60);
     fill_arrays(r);
-    params.weights = r->weights;
-    params.bias = own_bias && test->bias ? r->bias : NULL;
+    params.weights = r->own_weights ? r->weights + WEIGHTS_AT : NULL;
+    params.bias = r->own_bias && test->bias ? r->bias : NULL;
     params.scales = test->real ? test->scales : NULL;
     params.multipliers = test->real ? NULL : test->multipliers;
     params.shifts = test->real ? NULL : test->shifts;
     draw_solver(r, solver, sizeof solver);
     if (r->opt->backend != UPCONV_BACKEND_CPU && (r->opt->dot || test_chance(r->random, 60)))
         params.solver = solver;
-    const upconv_status status = upconv_plan_create(r->context, &test->problem, &params, &plan);
+    upconv_status status = upconv_plan_create(r->context, &test->problem, &params, &plan);
+    if (status == UPCONV_ERROR_UNSUPPORTED && strstr(upconv_last_error(), "own copy")) { // too large a shape was drawn
+        params.solver = NULL;
+        status = upconv_plan_create(r->context, &test->problem, &params, &plan);
+    }
     if (status) {
         wrong(r, "plan");
         return status == UPCONV_ERROR_UNSUPPORTED && r->opt->any_refusal ? -1 : 0;
@@ -279,13 +316,9 @@ static int run(running *r)
     upconv_plan_info info = {.struct_size = sizeof info};
     r->wide = !upconv_plan_info_get(plan, &info) && !strcmp(info.solver, "wide_q");
     r->dot = info.config && strstr(info.config, "dot=") && !strstr(info.config, "dot=0");
-    bool good;
-    if (host)
-        good = !upconv_execute(plan, r->in.bytes + r->in.before, r->out.bytes + r->out.before) || wrong(r, "execute");
-    else
-        good = through_buffers(r, plan, own_bias);
+    const bool good = execute(r, plan, host);
     upconv_plan_destroy(plan);
-    return good && check(r);
+    return good;
 }
 
 static int try_one(const options *opt, upconv_context *context, uint64_t seed, uint64_t *wide, uint64_t *dots)
@@ -298,15 +331,15 @@ static int try_one(const options *opt, upconv_context *context, uint64_t seed, u
         memory_make(&r.out, test.sizes.output_bytes, alignment(&test, false), &random)) {
         laying l = {.test = &test, .m = &r.in};
         test_each_place(&test.problem, true, lay, &l);
-        r.weights = malloc((size_t)test.sizes.weights_elements);
+        r.weights = malloc(WEIGHTS_AT + (size_t)test.sizes.weights_elements);
         r.bias = malloc((size_t)test.problem.out_channels * 8);
         verdict = r.weights && r.bias ? run(&r) : 0;
         *wide += r.wide;
         *dots += r.dot;
         char text[1024];
         if (!verdict && !upconv_problem_print(&test.problem, text, sizeof text, NULL))
-            printf("FAILED %s, seed %" PRIu64 ", weights %d, %s: %s\n", text, seed, (int)test.weights_type,
-                   test.real ? "scales" : "multipliers", r.why);
+            printf("FAILED %s, seed %" PRIu64 ", weights %d %s, %s: %s\n", text, seed, (int)test.weights_type,
+                   r.own_weights ? "of the plan" : "given", test.real ? "scales" : "multipliers", r.why);
     }
     free(r.weights);
     free(r.bias);

@@ -12,6 +12,14 @@ int64_t upc_q_chunk(const upc_problem *problem, int64_t most)
     return chunk;
 }
 
+int32_t upc_q_unsigned_zero(const upc_problem *problem) { return problem->quant.in_zero + (problem->type == UPCONV_I8 ? 128 : 0); }
+
+int64_t upc_q_tiles(const upc_axis *axis, int64_t stride, int64_t q0, int64_t qn, int64_t span)
+{
+    const int64_t first = UPC_MAX(q0 * stride - axis->pad, 0), end = UPC_MIN((q0 + qn) * stride - axis->pad, axis->out);
+    return UPC_MAX(upc_ceil_div(end - first, stride * span), 1);
+}
+
 int32_t upc_q_store(upconv_type type)
 {
     static const int32_t stores[UPCONV_TYPE_COUNT] = {[UPCONV_U8] = 9, [UPCONV_I8] = 8, [UPCONV_I16] = 16};
@@ -49,6 +57,15 @@ static const char *const arg_names[] = {"ROWS", "BLOCKS", "PHASE_0", "QD_0", "QD
                                         "G_N", "C_0", "C_N", "SRC_0", "DST_0", "W_0", "IN_C0", "OUT_C0"};
 static const char *const in_names[] = {"IN_N", "IN_C", "IN_D", "IN_H"}; // where they are arguments, after those
 
+static upconv_status add_packing(upc_cooking_q *c)
+{
+    const bool quads = c->how.form == UPC_PACK_QUADS; // whose rows are words, whatever the kernel counts
+    const upc_packing_q packing = {.oc = c->how.oc, .rows = quads ? c->how.rows * (int64_t)c->split.weight_bytes / 4 : c->how.rows,
+                                   .form = c->how.form, .bits = c->how.weight_bits, .zero = c->how.zero, .in_zero = c->how.in_zero};
+    c->waits = true;
+    return upc_pack_q_cook(c->problem, &c->facts, &c->taps, c->taps_at, &packing, c->request, c->recipe);
+}
+
 // The geometry comes before the taps in the table, so that its place, and with it the program, is the same for every stride.
 upconv_status upc_cook_q_params(upc_cooking_q *c)
 {
@@ -60,7 +77,8 @@ upconv_status upc_cook_q_params(upc_cooking_q *c)
     int32_t clamp[2];
     upc_q_clamp(p, clamp);
     const size_t end_in = c->how.in_args ? BEFORE + UPC_COUNT(in_names) : BEFORE;
-    c->taps_at[0] = (int32_t)c->recipe->table_count + (c->how.spec ? 0 : COUNT - (int32_t)(end_in - BEFORE));
+    c->taps_at[0] = (int32_t)c->recipe->table_count + (c->how.spec ? 0 : COUNT - (int32_t)(end_in - BEFORE)) +
+                    (c->request->dynamic_weights ? UPC_PACK_Q_ENTRIES : 0);
     for (int a = 1; a < 3; a++)
         c->taps_at[a] = c->taps_at[a - 1] + 3 * (int32_t)t[a - 1].stride;
     const fixed all[COUNT] = {
@@ -82,6 +100,8 @@ upconv_status upc_cook_q_params(upc_cooking_q *c)
     upconv_status status = add_fixed(c, all, BEFORE);
     if (!status)
         status = add_fixed(c, all + end_in, COUNT - end_in);
+    if (!status && c->request->dynamic_weights)
+        status = add_packing(c);
     return status ? status : upc_table_taps(c->recipe, p, &c->taps, c->taps_at);
 }
 
@@ -90,7 +110,7 @@ upconv_status upc_cook_q_params(upc_cooking_q *c)
 static upc_window weights_of(const upc_cooking_q *c, const upc_box *box)
 {
     const upc_problem *p = c->problem;
-    const int64_t oc = c->how.oc, tap = (c->how.inputs + c->how.more) * oc, blocks = upc_ceil_div(p->ocg, oc);
+    const int64_t oc = c->how.oc, tap = c->how.rows * oc, blocks = upc_ceil_div(p->ocg, oc);
     const int64_t all = p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel;
     const int64_t first = box->g0 * blocks + box->b0, last = (box->g0 + box->gn - 1) * blocks + box->b0 + box->bn - 1;
     upc_window window = {(first * all + upc_taps_before(&c->taps, p, box->p0)) * tap, 0};
@@ -127,9 +147,11 @@ static void bind(const upc_cooking_q *c, const upc_box *box, const upc_window *i
     const uint64_t channel = (uint64_t)(box->g0 * c->problem->ocg + box->c0), count = (uint64_t)channels_of(c, box);
     const uint64_t bias = c->request->bias_int64 ? 8 : 4;
     const upc_bind all[] = {
-        {c->copied ? UPC_WORKSPACE : UPC_INPUT, (uint64_t)in->first * split->in_bytes, (uint64_t)in->count * split->in_bytes},
-        {UPC_PACKED, (uint64_t)weights.first * split->weight_bytes, (uint64_t)weights.count * split->weight_bytes},
-        {UPC_PACKED, c->how.factors_at + (uint64_t)factors.first, (uint64_t)factors.count},
+        {c->copied ? UPC_WORKSPACE : UPC_INPUT, (c->copied ? c->copy_at : 0) + (uint64_t)in->first * split->in_bytes,
+         (uint64_t)in->count * split->in_bytes},
+        {c->request->dynamic_weights ? UPC_WORKSPACE : UPC_PACKED, (uint64_t)weights.first * split->weight_bytes,
+         (uint64_t)weights.count * split->weight_bytes},
+        {UPC_PACKED, c->factors_at + (uint64_t)factors.first, (uint64_t)factors.count},
         {UPC_BIAS, channel * bias, count * bias},
         {UPC_OUTPUT, (uint64_t)out->first * split->out_bytes, (uint64_t)out->count * split->out_bytes},
         {UPC_TABLE, 0, c->recipe->table_count * 4},
@@ -149,13 +171,15 @@ static upconv_status emit(void *to, const upc_box *box, const upc_window *in, co
     upc_split_grid(&c->split, box, items);
     if (c->how.all_phases)
         items[1] /= box->pn;
+    if (c->how.by_rows)
+        items[0] = upc_q_tiles(&p->axis[2], c->split.stride[2], box->q0[2], box->qn[2], c->split.tile);
     const int64_t values[UPC_COUNT(arg_names) + UPC_COUNT(in_names)] = {
         c->how.all_phases ? box->pn : items[1], items[2], box->p0, box->q0[0], box->qn[0], box->q0[1], box->qn[1], box->q0[2],
         box->q0[2] + box->qn[2], box->b0, box->bn, box->gn, box->c0, box->cn,
         upc_split_in_start(&c->split, box, in), upc_split_out_start(&c->split, box, out),
         // relative to the group's first, because the kernel counts groups from this dispatch's first
-        (weights.first - box->g0 * blocks * taps * (c->how.inputs + c->how.more) * c->how.oc) / c->how.weight_unit,
-        box->g0 * c->how.inputs % c->split.in.pack, (box->g0 * p->ocg + box->c0) % c->split.out.pack,
+        (weights.first - box->g0 * blocks * taps * c->how.rows * c->how.oc) / c->how.weight_unit,
+        box->g0 * p->icg % c->split.in.pack, (box->g0 * p->ocg + box->c0) % c->split.out.pack,
         clamp32(c->split.in.image), clamp32(c->split.in.channel), c->split.in.axis[0], c->split.in.axis[1],
     };
     const size_t count = UPC_COUNT(arg_names) + (c->how.in_args ? UPC_COUNT(in_names) : 0);
@@ -200,6 +224,10 @@ upconv_status upc_cook_q_begin(upc_cooking_q *c, const upc_problem *problem, con
     }
     split->rounds += 2 * split->rounds_per_channel; // the loop over chunks
     split->taps /= (double)split->phases;
+    c->factors_at = request->dynamic_weights ? 0 : upc_round_up(c->how.weights, 16);
+    c->copy_at = request->dynamic_weights ? upc_round_up(c->how.weights, 256) : 0;
+    recipe->packed_bytes = c->factors_at + c->how.factors;
+    recipe->workspace_bytes = request->dynamic_weights ? c->how.weights : 0;
     return UPCONV_OK;
 }
 

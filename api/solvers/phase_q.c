@@ -205,15 +205,16 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 {
     upc_phase_q how;
     upc_phase_q_fill(problem, config->value[OC], (upc_dot)config->value[DOT], request->weights_type, &how);
-    upc_cooking_q c = {.how = {.oc = how.oc, .inputs = problem->icg, .more = how.more, .weight_unit = how.dot ? 16 : 4,
-                               .spec = config->value[SPEC], .factors_at = how.factors_at}};
+    upc_cooking_q c = {.how = {.oc = how.oc, .inputs = problem->icg, .rows = problem->icg + how.more, .weight_unit = how.dot ? 16 : 4,
+                               .spec = config->value[SPEC], .weight_bits = how.weight_bits,
+                               .form = how.dot ? UPC_PACK_QUADS : UPC_PACK_ELEMENTS, .zero = how.w_zero, .in_zero = how.x_zero,
+                               .weights = how.weights, .factors = how.bytes - how.factors_at}};
     const upconv_limits *limits = &c.facts.info.limits;
     upconv_status status = upc_cook_q_begin(&c, problem, facts, request, recipe);
     if (status)
         return status;
     prepare_split(&c, &how, config);
     describe_program(&c, &how, config);
-    recipe->packed_bytes = how.bytes;
     status = upc_cook_q_params(&c);
     if (!status && recipe->table_count * 4 > limits->binding_bytes)
         status = upc_fail(UPCONV_ERROR_UNSUPPORTED, "the table of taps has %zu bytes, a binding at most %llu",

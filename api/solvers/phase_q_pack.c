@@ -78,6 +78,10 @@ upconv_status upc_phase_q_pack(const upc_env *env, const upc_problem *problem, i
 {
     upc_phase_q how;
     upc_taps taps;
+    if (!params->weights) { // they come at execution, and the plan keeps the factors alone
+        upc_quant_factors(problem, params, packed);
+        return UPCONV_OK;
+    }
     upc_phase_q_fill(problem, oc, dot, params->weights_type, &how);
     const upconv_status status = upc_taps_init(&taps, env, problem, true);
     if (status)

@@ -35,15 +35,16 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 }
 
 // Packed: the factors of all output channels, then the weights without their zero point, in the order [group][output channel][tap][input
-// channel], so that what an output adds up lies side by side where the input's channels do.
-static uint64_t factor_bytes(const upc_problem *problem)
+// channel], so that what an output adds up lies side by side where the input's channels do. Of weights given at execution every execution
+// makes that for itself, and the plan keeps the factors alone.
+uint64_t upc_quantised_factor_bytes(const upc_problem *problem)
 {
     return (uint64_t)(problem->groups * problem->ocg) * sizeof(upc_factor);
 }
 
 uint64_t upc_quantised_packed_bytes(const upc_problem *problem)
 {
-    return factor_bytes(problem) + upc_weights_elements(problem) * sizeof(int16_t);
+    return upc_quantised_factor_bytes(problem) + upc_weights_elements(problem) * sizeof(int16_t);
 }
 
 static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
@@ -51,26 +52,39 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 {
     (void)facts;
     (void)config;
-    const upconv_status status = upc_host_cook("reference_q", problem, request, upc_quantised_packed_bytes(problem), recipe);
-    if (!status)
-        recipe->steps[0].bind[UPC_HOST_BIAS].range *= request->bias_int64 ? 2 : 1;
-    return status;
+    const uint64_t factors = upc_quantised_factor_bytes(problem), all = upc_quantised_packed_bytes(problem);
+    const upconv_status status = upc_host_cook("reference_q", problem, request, all, recipe);
+    if (status)
+        return status;
+    upc_bind *bind = recipe->steps[0].bind;
+    bind[UPC_HOST_BIAS].range *= request->bias_int64 ? 2 : 1;
+    bind[UPC_HOST_FACTORS] = (upc_bind){UPC_PACKED, 0, factors};
+    if (!request->dynamic_weights)
+        bind[UPC_HOST_WEIGHTS] = (upc_bind){UPC_PACKED, factors, all - factors};
+    recipe->packed_bytes = request->dynamic_weights ? factors : all;
+    return UPCONV_OK;
 }
 
-void upc_quantised_pack(const upc_problem *problem, const upconv_plan_params *params, void *packed)
+static void pack_weights(const upc_problem *problem, const void *weights, upconv_type type, upconv_filter_order order, int16_t *to)
 {
     upc_filter_strides s;
-    upc_filter_strides_get(problem, params->order, &s);
-    upc_quant_factors(problem, params, packed);
-    int16_t *to = (int16_t *)((char *)packed + factor_bytes(problem));
+    upc_filter_strides_get(problem, order, &s);
     const int64_t kh = problem->axis[1].kernel, kw = problem->axis[2].kernel, taps = problem->axis[0].kernel * kh * kw;
     for (int64_t c = 0; c < problem->groups * problem->ocg; c++)
         for (int64_t k = 0; k < taps; k++) {
             const int64_t from = c / problem->ocg * s.group + c % problem->ocg * s.out + k / (kh * kw) * s.tap[0] +
                                  k / kw % kh * s.tap[1] + k % kw * s.tap[2];
             for (int64_t i = 0; i < problem->icg; i++)
-                *to++ = (int16_t)(upc_quant_load(params->weights, params->weights_type, from + i * s.in) - problem->quant.weights_zero);
+                *to++ = (int16_t)(upc_quant_load(weights, type, from + i * s.in) - problem->quant.weights_zero);
         }
+}
+
+void upc_quantised_pack(const upc_problem *problem, const upconv_plan_params *params, void *packed)
+{
+    upc_quant_factors(problem, params, packed);
+    if (params->weights)
+        pack_weights(problem, params->weights, params->weights_type, params->order,
+                     (int16_t *)((char *)packed + upc_quantised_factor_bytes(problem)));
 }
 
 static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config, const upconv_plan_params *params,
@@ -138,9 +152,8 @@ static int32_t made(const rows *r, int64_t image, int64_t channel, const int64_t
 
 static rows rows_of(const upc_host_arg *arg, const void *const *pointers, void *output)
 {
-    rows r = {.arg = arg, .input = pointers[UPC_HOST_INPUT], .factors = pointers[UPC_HOST_WEIGHTS], .bias = pointers[UPC_HOST_BIAS],
-              .output = output};
-    r.weights = (const int16_t *)((const char *)pointers[UPC_HOST_WEIGHTS] + factor_bytes(arg->problem));
+    rows r = {.arg = arg, .input = pointers[UPC_HOST_INPUT], .factors = pointers[UPC_HOST_FACTORS], .bias = pointers[UPC_HOST_BIAS],
+              .weights = pointers[UPC_HOST_WEIGHTS], .output = output};
     upc_quant_range(arg->problem, r.range);
     return r;
 }
@@ -166,12 +179,20 @@ static void make_row(void *data, int64_t index, int thread)
 
 upconv_status upc_host_quantised(const upc_env *env, const void *data, void *const *pointers)
 {
-    (void)env;
     const upc_host_arg *arg = data;
     const upc_problem *p = arg->problem;
+    const uint64_t weights = upc_weights_elements(p);
+    int16_t *packed = NULL;
     rows r = rows_of(arg, (const void *const *)pointers, pointers[UPC_HOST_OUTPUT]);
+    if (!arg->packed) {
+        if (!(packed = upc_alloc_array(env, weights, sizeof *packed)))
+            return upc_no_memory(weights * sizeof *packed);
+        pack_weights(p, pointers[UPC_HOST_WEIGHTS], arg->weights_type, arg->order, packed);
+        r.weights = packed;
+    }
     const int64_t count = p->batch * p->groups * p->ocg * p->axis[0].out * p->axis[1].out;
     const int threads = upc_problem_macs(p) < 1e6 ? 1 : (int)UPC_MIN(count, upc_processors()); // starting one costs more
     upc_parallel(threads, count, make_row, &r);
+    upc_free(env, packed);
     return UPCONV_OK;
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WIDTH, TILE, VECTORS, ALONG, ORDER, STAGE, GROUP_X };
+enum { WIDTH, TILE, VECTORS, ALONG, ORDER, STAGE, GROUP_X, BYTES, SPEC };
 
 static const int32_t tiles[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}, vectors[] = {1, 2, 3, 4}, yes_no[] = {0, 1};
 
@@ -18,6 +18,8 @@ static const upc_knob knobs[] = {
     [ORDER] = {"order", yes_no, UPC_COUNT(yes_no)},          // what passes faster: 0 lines, 1 blocks of channels (and phases)
     [STAGE] = {"stage", yes_no, UPC_COUNT(yes_no)},          // 1: reads a copy of the input in the workspace
     [GROUP_X] = {"x", upc_group_sizes, UPC_GROUP_SIZES},     // work-group
+    [BYTES] = {"bytes", yes_no, UPC_COUNT(yes_no)},          // 1: words of four channels, where the weights' type is one for it
+    [SPEC] = {"spec", yes_no, UPC_COUNT(yes_no)},            // 1: the geometry is compiled in, a program per problem
 };
 
 enum {
@@ -25,14 +27,25 @@ enum {
     OWN_COPY = 48 << 10,   // bytes of the copy that an item makes for itself
 };
 
-static upc_wide_q how_of(const upc_problem *problem, const upc_config *config)
+static upc_wide_q how_of(const upc_problem *problem, const upc_config *config, upconv_type weights_type)
 {
     const int32_t *v = config->value;
     upc_wide_q how = {.vec = v[WIDTH], .tile = v[TILE], .vectors = v[VECTORS], .along = v[ALONG], .order = v[ORDER], .stage = v[STAGE],
-                      .group = (uint32_t)v[GROUP_X]};
-    how.inner = how.stage && !how.along && upc_wide_q_dense(problem) >= 2;
+                      .group = (uint32_t)v[GROUP_X], .spec = v[SPEC]};
+    how.quads = v[BYTES] && upc_wide_q_bytes(problem, weights_type);
     upc_wide_q_fill(problem, &how);
     return how;
+}
+
+// With the type of weights that words of four channels can be of.
+static upc_wide_q likely_how(const upc_problem *problem, const upc_config *config)
+{
+    return how_of(problem, config, problem->quant.weights_zero == 0 ? UPCONV_I8 : UPCONV_U8);
+}
+
+static bool bytes_possible(const upc_problem *problem)
+{
+    return upc_wide_q_bytes(problem, UPCONV_I8) || upc_wide_q_bytes(problem, UPCONV_U8);
 }
 
 // Whether every output has one tap at most, of the input position that its phase's position is.
@@ -46,12 +59,14 @@ static bool one_tap(const upc_problem *problem)
 
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
 {
-    const upc_wide_q how = how_of(problem, config);
+    const upc_wide_q how = likely_how(problem, config);
     const char *refusal = upc_vector_legal(facts, config->value[WIDTH], sentence);
     if (!refusal)
         refusal = upc_group_legal(facts, config->value[GROUP_X], 1, sentence);
     if (refusal)
         return refusal;
+    if (config->value[BYTES] && !bytes_possible(problem))
+        return "words of four channels are for inputs of 8 bits, sums of 32, and weights whose zero point leaves them signed bytes";
     if (how.tile * how.vectors > MOST_SUMS) {
         snprintf(sentence, UPC_SENTENCE, "%lld x %lld vectors of sums are above %d", (long long)how.tile, (long long)how.vectors, MOST_SUMS);
         return sentence;
@@ -66,10 +81,8 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
                  (unsigned long long)upc_workspace_default(problem));
         return sentence;
     }
-    if (!how.stage && !one_tap(problem))
-        return "without a copy in the workspace, the kernel must be as long as the stride on every axis";
-    if (!how.stage && how.words * how.span * 4 > OWN_COPY) {
-        snprintf(sentence, UPC_SENTENCE, "an item's own copy of %lld words is above %d bytes", (long long)(how.words * how.span), OWN_COPY);
+    if (!how.stage && upc_wide_q_own(&how) * 4 > OWN_COPY) {
+        snprintf(sentence, UPC_SENTENCE, "an item's own copy of %lld words is above %d bytes", (long long)upc_wide_q_own(&how), OWN_COPY);
         return sentence;
     }
     return NULL;
@@ -91,7 +104,7 @@ static double phase_cycles(const upc_problem *problem, const upc_facts *facts, c
 
 static double cost_us(const upc_problem *problem, const upc_facts *facts, const upc_config *config)
 {
-    const upc_wide_q how = how_of(problem, config);
+    const upc_wide_q how = likely_how(problem, config);
     const upc_axis *axis = problem->axis;
     double taps = 1, phases = 1, lines = (double)problem->batch;
     for (int a = 0; a < 3; a++) {
@@ -103,15 +116,16 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const int64_t row = upc_ceil_div(axis[2].out, upc_taps_stride(&axis[2]));
     const double blocks = (double)(problem->groups * upc_ceil_div(problem->ocg, how.oc));
     const double items = lines * blocks * (double)upc_ceil_div(row, how.span);
-    // copied by vectors of 8 positions or 16 channels, or one by one
-    const int dense = upc_wide_q_dense(problem);
-    const bool fast = dense == 1 ? how.span % 8 == 0 : dense >= 2 && !how.along && problem->icg % 16 == 0;
-    const double own = how.stage ? 0 : (double)(how.words * how.span) * (fast ? 0.4 : 3);
+    // copied by vectors of positions or channels, or one by one
+    const int dense = upc_wide_q_dense(problem, how.per);
+    const bool fast = dense == 1 ? row >= 8 : dense >= 2 && !how.along && problem->icg % (how.quads ? 4 : 16) == 0;
+    const double own = how.stage ? 0 : (double)upc_wide_q_own(&how) * (fast ? 0.4 : 3);
     const double weights = (double)how.weights, in = (double)upc_input_elements(problem) * (how.stage ? 2 : 1);
     const double passes = blocks * (how.stage && !how.along ? phases : 1);
+    const double slow = how.quads && !facts->byte_dots ? 8 : 1; // the same in many instructions
     const upc_vector_work work = {
         .items = items,
-        .cycles = phases * phase_cycles(problem, facts, &how, taps / phases * (double)how.words) + own,
+        .cycles = phases * phase_cycles(problem, facts, &how, taps / phases * (double)how.words * slow) + own,
         .read_bytes = (double)upc_output_elements(problem) + (how.order ? in + (weights > 384 << 10 ? weights * lines : weights)
                                                                          : weights + (in > 384 << 10 ? in * passes : in)),
         .staged_bytes = how.stage ? 2.5 * (double)upc_input_elements(problem) : 0,
@@ -142,14 +156,24 @@ static bool search(const upc_problem *problem, const upc_facts *facts, int32_t s
     return found;
 }
 
+// Whether an item has so few channels that its own copy of what it reads is next to nothing beside bringing sums back, though it makes it
+// for each of the lines that it reads; and its geometry is worth knowing.
+static bool few_channels(const upc_problem *problem)
+{
+    enum { FEW = 4 };
+    return problem->icg <= FEW && problem->ocg <= FEW && upc_wide_q_dense(problem, 1) == 1;
+}
+
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     memset(config, 0, sizeof *config);
     config->value[WIDTH] = upc_vector_guess(facts);
+    config->value[BYTES] = facts->byte_dots && bytes_possible(problem) && problem->icg > 2;
     config->value[TILE] = config->value[VECTORS] = config->value[GROUP_X] = 1;
-    if (!one_tap(problem) || !search(problem, facts, 0, config))
+    if (!(one_tap(problem) || few_channels(problem)) || !search(problem, facts, 0, config))
         search(problem, facts, 1, config);
-    const upc_wide_q how = how_of(problem, config);
+    config->value[SPEC] = few_channels(problem) && !config->value[STAGE];
+    const upc_wide_q how = likely_how(problem, config);
     const int64_t row = upc_ceil_div(problem->axis[2].out, upc_taps_stride(&problem->axis[2]));
     config->value[GROUP_X] = upc_vector_group(facts, upc_ceil_div(row, how.span));
 }
@@ -181,7 +205,7 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
 static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config, const upc_request *request,
                           upc_recipe *recipe)
 {
-    const upc_wide_q how = how_of(problem, config);
+    const upc_wide_q how = how_of(problem, config, request->weights_type);
     return upc_wide_q_cook(problem, facts, &how, request, recipe);
 }
 
@@ -193,7 +217,7 @@ static int64_t block(const upc_config *config)
 static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config, const upconv_plan_params *params,
                           void *packed)
 {
-    const upc_wide_q how = how_of(problem, config);
+    const upc_wide_q how = how_of(problem, config, params->weights_type);
     return upc_wide_q_pack(env, problem, &how, params, packed);
 }
 

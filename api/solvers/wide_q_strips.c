@@ -6,12 +6,12 @@
 
 enum { MAX_STRIPS = 4096 };
 
-int upc_wide_q_dense(const upc_problem *problem)
+int upc_wide_q_dense(const upc_problem *problem, int64_t per)
 {
     const upc_tensor *in = &problem->in;
     if (in->pack != 1)
         return 0;
-    if (in->channel == 1 && problem->icg % 2 == 0 && in->axis[2] == problem->groups * problem->icg)
+    if (in->channel == 1 && problem->icg % per == 0 && in->axis[2] == problem->groups * problem->icg)
         return 3;
     return in->channel == 1 ? 2 : in->axis[2] == 1 ? 1 : 0;
 }
@@ -24,11 +24,10 @@ static void lay_out(const upc_problem *problem, const upc_wide_q *how, int anywh
     int64_t extent[3];
     for (int a = 0; a < 3; a++) {
         const upc_axis *axis = &problem->axis[a];
-        const int64_t step = a == 2 ? how->span : 1;
-        int64_t first, last;
-        // along w a phase may begin one position later, and its last item with it
-        const int64_t later = a == 2 ? 1 : 0;
-        upc_taps_reach(axis, s->q0[a], s->q0[a] + upc_ceil_div(s->qn[a], step) * step - 1 + later, &first, &last);
+        int64_t first, last, count = s->qn[a];
+        if (a == 2) // a phase may begin one position later, and its last item with it
+            count = upc_q_tiles(axis, upc_taps_stride(axis), s->q0[a], s->qn[a], how->span) * how->span + 1;
+        upc_taps_reach(axis, s->q0[a], s->q0[a] + count - 1, &first, &last);
         if (a == anywhere && a < 2) {
             last = UPC_MIN(last - first, axis->in - 1);
             first = 0;
@@ -132,7 +131,7 @@ bool upc_strips_q_plan(const upc_problem *problem, const upc_facts *facts, const
 }
 
 upconv_status upc_strip_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how, const upc_strip_q *s,
-                               upc_recipe *recipe)
+                               uint64_t at, upc_recipe *recipe)
 {
     const upc_tensor *in = &problem->in;
     const upc_axis *axis = problem->axis;
@@ -145,8 +144,8 @@ upconv_status upc_strip_q_cook(const upc_problem *problem, const upc_facts *fact
         const char *name;
         int64_t value;
     } defines[] = {
-        {"Q_IN", upc_q_store(problem->type)}, {"Q_OUT", 8}, {"Q_W", 8}, {"IN_PACK", in->pack}, {"DENSE", upc_wide_q_dense(problem)},
-        {"INNER", how->inner},
+        {"Q_IN", upc_q_store(problem->type)}, {"Q_OUT", 8}, {"Q_W", 8}, {"IN_PACK", in->pack}, {"DENSE", upc_wide_q_dense(problem, how->per)},
+        {"INNER", how->inner}, {"QUADS", how->quads},
     }, fixed[] = {
         {"WS", s->front[2] + axis[2].in + s->back[2]}, {"HS", s->front[1] + axis[1].in + s->back[1]}, {"LINES", items[1]},
         {"Z_N", items[2]}, {"WORDS", how->words}, {"G_N", problem->groups}, {"CHANNELS", problem->icg},
@@ -166,8 +165,8 @@ upconv_status upc_strip_q_cook(const upc_problem *problem, const upc_facts *fact
         step.groups[i] = (uint32_t)upc_ceil_div(items[i], local[i]);
     const uint64_t size = upc_type_bytes(problem->type), before = (uint64_t)(s->n0 * in->image) * size;
     step.bind[0] = (upc_bind){UPC_INPUT, before, upc_input_bytes(problem) - before};
-    step.bind[1] = (upc_bind){UPC_WORKSPACE, 0, s->bytes};
-    recipe->workspace_bytes = UPC_MAX(recipe->workspace_bytes, s->bytes);
+    step.bind[1] = (upc_bind){UPC_WORKSPACE, at, s->bytes};
+    recipe->workspace_bytes = UPC_MAX(recipe->workspace_bytes, at + s->bytes);
     const upconv_status status = upc_recipe_program(recipe, &program, &step.program);
     return status ? status : upc_recipe_step(recipe, &step);
 }

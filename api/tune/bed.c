@@ -111,9 +111,12 @@ static upconv_status make_buffers(upc_bed *bed)
 // The definition's pointers.
 static void point_to(const upc_bed *bed, void *output, void *pointers[UPC_HOST_POINTERS])
 {
-    void *const all[UPC_HOST_POINTERS] = {bed->input, bed->quantised ? bed->packed : bed->weights, bed->bias, bed->bias, output,
-                                          bed->residual, bed->indices};
+    void *const all[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, output, bed->residual, bed->indices};
     memcpy(pointers, all, sizeof all);
+    if (bed->quantised) {
+        pointers[UPC_HOST_FACTORS] = bed->packed;
+        pointers[UPC_HOST_WEIGHTS] = (char *)bed->packed + upc_quantised_factor_bytes(&bed->problem);
+    }
     if (bed->gradient)
         pointers[UPC_HOST_OUTPUT_GRAD] = bed->residual;
 }
@@ -121,7 +124,7 @@ static void point_to(const upc_bed *bed, void *output, void *pointers[UPC_HOST_P
 static void sample(upc_bed *bed)
 {
     const upc_problem *p = &bed->shape;
-    const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK};
+    const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK, .packed = bed->quantised};
     void *pointers[UPC_HOST_POINTERS];
     const void *const *from = (const void *const *)pointers;
     point_to(bed, NULL, pointers);
@@ -142,7 +145,7 @@ static void sample(upc_bed *bed)
 static upconv_status define(upc_bed *bed)
 {
     const upc_problem plain = bed->shape;
-    const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK};
+    const upc_host_arg arg = {.problem = &bed->problem, .order = UPCONV_FILTER_IOK, .packed = bed->quantised};
     void *const outputs = upc_alloc(&bed->context->env, upc_output_bytes(&plain));
     void *pointers[UPC_HOST_POINTERS];
     point_to(bed, outputs, pointers);

@@ -86,6 +86,7 @@ static upconv_status open_problem(void *self, const upc_problem *problem, upc_sp
 {
     live *l = self;
     l->problem = *problem;
+    l->params.plan.weights_type = upc_type_quantised(problem->type) ? UPCONV_I8 : UPCONV_F32; // as the bed has them
     upconv_status status = upc_context_check(l->context);
     if (!status && !l->params.compile_only)
         status = upc_dot_decide(l->context, problem);

@@ -614,7 +614,7 @@ typedef struct upconv_plan_params {
     const char *solver;          // NULL: any; "phase"; or with a configuration: "phase:tile=4,oc=8"
     upconv_type weights_type;    // of weights, here or at execution; F16 or F32 for a problem of either type; U8 or I8 for a quantised
                                  // one
-    // Quantised problems only, which must have weights above. scale_count: 1, for all output channels alike, or
+    // Quantised problems only, whose plans need them also where weights come at execution. scale_count: 1, for all output channels alike, or
     // out_channels. Either multipliers and shifts (multiplier >= 0; shift -31 to 30, for REDUCED to 7), or scales (0 to below 2^30), of
     // which TFLite's multipliers are made (upconv_requant_multiplier). Host memory
     const int32_t *multipliers, *shifts;
@@ -805,7 +805,7 @@ typedef enum upconv_role {
     UPCONV_OUTPUT,     // batch x out_channels x out (or a gradient, see upconv_problem); all elements are written; must not overlap anything else between its first
                        // byte and its last, but may be the residual itself (the same buffer and offset), unless the limits are
                        // so small that the sums of an output are cut over several dispatches, which are then written here
-    UPCONV_WEIGHTS,    // only where the plan was made without
+    UPCONV_WEIGHTS,    // only where the plan was made without; of weights_type, in the order of upconv_plan_params
     UPCONV_BIAS,       // out_channels f32 (of a quantised plan: int32 or int64); optional, only where the plan was made without
     UPCONV_SLOPES,     // out_channels f32; only for PRELU, where the plan was made without
     UPCONV_RESIDUAL,   // like the output; only where the problem has a residual

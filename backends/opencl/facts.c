@@ -238,6 +238,23 @@ static void read_limits(const upc_cl *cl, cl_device_id device, upc_facts *facts)
         facts->push_bytes = (uint32_t)UPC_MIN(size - pointers, (size_t)4096);
 }
 
+// Whether kernels may say so in assembly: on this processor, through an implementation that compiles for it by clang (and for vectors of 16,
+// as its native width tells).
+static bool byte_dots(const upc_cl *cl, const upc_cl_where *where, cl_device_type type)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    char name[TEXT_SIZE];
+    platform_text(cl, where->platform, CL_PLATFORM_NAME, name, sizeof name);
+    return (type & CL_DEVICE_TYPE_CPU) && !strcmp(name, "Portable Computing Language") && __builtin_cpu_supports("avx512vnni") &&
+           __builtin_cpu_supports("avx512vl");
+#else
+    (void)cl;
+    (void)where;
+    (void)type;
+    return false;
+#endif
+}
+
 void upc_cl_facts_read(const upc_cl *cl, const upc_cl_where *where, int index, upc_facts *facts)
 {
     upc_facts_smallest(facts);
@@ -257,6 +274,7 @@ void upc_cl_facts_read(const upc_cl *cl, const upc_cl_where *where, int index, u
     cl_uint floats = 0;
     if (upc_cl_device_value(cl, device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, &floats, sizeof floats))
         facts->vector_floats = floats;
+    facts->byte_dots = floats >= 16 && byte_dots(cl, where, type);
     cl_uint number = 0;
     upc_cl_device_value(cl, device, CL_DEVICE_MAX_COMPUTE_UNITS, &number, sizeof number);
     info->compute_units = number;

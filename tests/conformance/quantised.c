@@ -201,15 +201,25 @@ static bool complete(corpus_case *item, const mapping *map, const case_runner *r
     return (!strcmp(text, again) && !upconv_problem_sizes(p, sizes)) || case_wrong(item, "%s reads back as %s", text, again);
 }
 
-static bool run(corpus_case *item, const laying *in, laying *out, const upconv_plan_params *params, const case_runner *runner,
+// With gaps, weights and bias come at execution.
+static bool run(corpus_case *item, const laying *in, laying *out, const upconv_plan_params *given, const case_runner *runner,
                 uint64_t out_bytes)
 {
+    upconv_plan_params params = *given;
+    upconv_io io = {.struct_size = sizeof io};
+    io.at[UPCONV_INPUT].host = in->memory;
+    io.at[UPCONV_OUTPUT].host = out->memory;
+    if (runner->gaps) {
+        io.at[UPCONV_WEIGHTS].host = (void *)(uintptr_t)given->weights; // only read
+        io.at[UPCONV_BIAS].host = (void *)(uintptr_t)given->bias;
+        params.weights = params.bias = NULL;
+    }
     upconv_plan *plan = NULL;
     upconv_plan_info info = {.struct_size = sizeof info};
     memset(out->memory, canary, (size_t)out_bytes + BEHIND);
     test_each_place(in->p, true, lay, (void *)(uintptr_t)in);
-    bool good = !upconv_plan_create(runner->context, in->p, params, &plan) && !upconv_plan_info_get(plan, &info) &&
-                !upconv_execute(plan, in->memory, out->memory);
+    bool good = !upconv_plan_create(runner->context, in->p, &params, &plan) && !upconv_plan_info_get(plan, &info) &&
+                !upconv_execute_io(plan, &io);
     if (!good)
         case_wrong(item, "failed: %s", upconv_last_error());
     else if (info.backend != runner->backend)
