@@ -15,6 +15,7 @@ static const char *const problems[] = {
     "mb2_ic2oc3_id3od6kd2sd2pd0_ih4oh8kh2sh2ph0_iw5ow10kw2sw2pw0", "g2ic6oc4_ih6oh16kh3sh2ph-1dh1+clamp:-5:5",
     // of other operations, by whatever solver is theirs
     "conv:ic5oc3_ih18kh4sh2ph1", "resize:ic3ih9oh20+linear", "shuffle:ic8ih5sh2+relu", "zeros:ic5ih7sh2",
+    "gradfilter:ic3oc5_ih9oh18kh4sh2ph1", "gradbias:ic3oc5_ih9oh18kh4sh2ph1",
 };
 enum { PROBLEMS = UPC_COUNT(problems) };
 
@@ -69,18 +70,41 @@ static upconv_buffer *filled_buffer(shared *all, const void *data, uint64_t byte
     return buffer;
 }
 
+static const upconv_role given[] = {UPCONV_INPUT, UPCONV_OUTPUT_GRAD};
+
+static bool takes(const test_case *test, upconv_role role) { return test_op_takes(test->problem.op, role); }
+
+// What the problem is given, in a buffer each. false: said what failed.
+static bool give_buffers(shared *all, const test_case *test, upconv_io *io)
+{
+    bool fine = true;
+    for (size_t i = 0; i < UPC_COUNT(given) && fine; i++) {
+        if (!takes(test, given[i]))
+            continue;
+        const uint64_t bytes = test_case_bytes(test, given[i]);
+        void *data = malloc((size_t)bytes);
+        if (data)
+            test_case_lay(test, given[i], data);
+        io->at[given[i]].buffer = data ? filled_buffer(all, data, bytes) : NULL;
+        fine = io->at[given[i]].buffer != NULL;
+        free(data);
+    }
+    return fine;
+}
+
 // Several submissions in flight, each into a buffer of its own.
 static void submit(shared *all, upconv_plan *plan, const test_case *test)
 {
     const uint64_t bytes = test->sizes.output_bytes;
     float *output = calloc(1, (size_t)bytes);
-    upconv_buffer *input = filled_buffer(all, test->input, test->sizes.input_bytes), *outputs[IN_FLIGHT] = {0};
+    upconv_io io = {sizeof io};
+    upconv_buffer *outputs[IN_FLIGHT] = {0};
     upconv_ticket tickets[IN_FLIGHT];
     int submitted = 0;
-    for (; submitted < IN_FLIGHT && input && output; submitted++) {
+    const bool ready = output && give_buffers(all, test, &io);
+    for (; submitted < IN_FLIGHT && ready; submitted++) {
         outputs[submitted] = filled_buffer(all, output, bytes);
-        upconv_io io = {sizeof io, .at = {[UPCONV_INPUT] = {.buffer = input},
-                                          [UPCONV_OUTPUT] = {.buffer = outputs[submitted]}}};
+        io.at[UPCONV_OUTPUT] = (upconv_binding){.buffer = outputs[submitted]};
         if (!outputs[submitted] || upconv_submit(plan, &io, &tickets[submitted])) {
             complain(all, "submit");
             break;
@@ -98,17 +122,29 @@ static void submit(shared *all, upconv_plan *plan, const test_case *test)
     }
     for (int i = 0; i < IN_FLIGHT; i++)
         upconv_buffer_destroy(outputs[i]);
-    upconv_buffer_destroy(input);
+    for (size_t i = 0; i < UPC_COUNT(given); i++)
+        upconv_buffer_destroy(io.at[given[i]].buffer);
     free(output);
 }
 
 static void execute(shared *all, upconv_plan *plan, const test_case *test)
 {
     float *output = malloc((size_t)test->sizes.output_bytes);
-    if (!output || upconv_execute(plan, test->input, output))
+    upconv_io io = {sizeof io, .at = {[UPCONV_OUTPUT] = {.host = output}}};
+    bool ready = output != NULL;
+    for (size_t i = 0; i < UPC_COUNT(given) && ready; i++) {
+        if (!takes(test, given[i]))
+            continue;
+        ready = (io.at[given[i]].host = malloc((size_t)test_case_bytes(test, given[i]))) != NULL;
+        if (ready)
+            test_case_lay(test, given[i], io.at[given[i]].host);
+    }
+    if (!ready || upconv_execute_io(plan, &io))
         complain(all, "execute");
     else
         check(all, test, output, "execution");
+    for (size_t i = 0; i < UPC_COUNT(given); i++)
+        free(io.at[given[i]].host);
     free(output);
 }
 
