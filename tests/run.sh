@@ -82,8 +82,8 @@ build_in build-clang clang -Dauto_features=enabled
 build_in build-minimal gcc -Dauto_features=disabled
 build_in build-release gcc -Dauto_features=enabled -Dbuildtype=release
 build_in build-cpu clang -Dauto_features=disabled -Dtests=enabled
-# sanitized code is slow to compile: optimised as for debugging, and what only other builds can know is no error here
-build_in build-asan gcc -Dauto_features=enabled -Db_sanitize=address,undefined -Doptimization=g -Dwerror=false
+# sanitized code is slow to compile: optimised little, and what only other builds can know is no error here
+build_in build-asan gcc -Dauto_features=enabled -Db_sanitize=address,undefined -Doptimization=1 -Dwerror=false
 build_in build-tsan gcc -Dauto_features=enabled -Db_sanitize=thread
 targets build-release tools/upconv
 targets build-tsan tests/threads tests/batch tests/random tests/random_pool tests/random_quantised tests/control_sanitizers
