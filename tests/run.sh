@@ -356,6 +356,13 @@ else
         tested build "oclgrind: random $op" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $((number / 2)) \
             --seed 70 --size $size --op $op --limits binding=4096 --tries $([ $op = conv ] && ! $full && echo 1 || echo 0)
     done
+    # lines of processors, whose vectors are woven
+    for solver in "conv strided" "conv rows" "gradfilter runs"; do
+        tested build "oclgrind: random $solver" bash "$here/oclgrind.sh" --woven build/tests/random --backend opencl \
+            --count $((number / 2)) --seed 900 --size 900 --op "${solver% *}" --solver "${solver#* }"
+    done
+    tested build "oclgrind: random pooling, lines" bash "$here/oclgrind.sh" --woven build/tests/random_pool --backend opencl \
+        --count $((number * 2)) --seed 1500 --size 600
     for solver in phase direct; do
         tested build "oclgrind: random, limits $solver" bash "$here/oclgrind.sh" build/tests/random --backend opencl \
             --count $((number * 3 / 2)) --seed 90 --size 500 --limits binding=1024,groups=3,macs=1000 --solver $solver
