@@ -26,7 +26,10 @@ enum { MOST_TAPS = 16, MOST_SUMS = 32 };
 static void shape_of(const upc_config *config, upc_panel_shape *s)
 {
     const int32_t *value = config->value;
-    *s = (upc_panel_shape){.width = value[WIDTH], .lanes = UPC_PANEL_IN, .rows = value[ROWS], .columns = value[COLUMNS],
+    *s = (upc_panel_shape){.width = value[WIDTH],
+                           .lanes = UPC_PANEL_IN,
+                           .rows = value[ROWS],
+                           .columns = value[COLUMNS],
                            .chunk = value[CHUNK]};
 }
 
@@ -42,7 +45,8 @@ static const char *legal(const upc_problem *p, const upc_facts *facts, const upc
     upc_panel panel;
     shape_of(config, &shape);
     if (sums > MOST_SUMS) {
-        snprintf(sentence, UPC_SENTENCE, "%lld vectors of sums are more than the %d that an item may have", (long long)sums, MOST_SUMS);
+        snprintf(sentence, UPC_SENTENCE, "%lld vectors of sums are more than the %d that an item may have",
+                 (long long)sums, MOST_SUMS);
         return sentence;
     }
     if (!upc_panel_lay(p, &shape, &panel)) {
@@ -52,7 +56,8 @@ static const char *legal(const upc_problem *p, const upc_facts *facts, const upc
     const double rounds = (double)panel.each * (double)(UPC_MIN(p->axis[2].in, UPC_PANEL_SEGMENT) + 2) +
                           (double)(sums + UPC_PANEL_RUN) * (double)shape.width;
     if (facts->loop_rounds && rounds > facts->loop_rounds) {
-        snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u", rounds, facts->loop_rounds);
+        snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u", rounds,
+                 facts->loop_rounds);
         return sentence;
     }
     return upc_panel_refuse_size(p, facts, &panel, sentence);
@@ -68,13 +73,17 @@ static double cost_us(const upc_problem *p, const upc_facts *facts, const upc_co
         return 1e12;
     if (facts->family != UPC_FAMILY_CPU)
         return upc_gather_macs(p) / 1e3 + 100; // made for others
-    const double k = (double)p->axis[2].kernel, r = (double)s.rows * k, n = (double)s.columns, all = (double)upc_filter_elements(p);
+    const double k = (double)p->axis[2].kernel, r = (double)s.rows * k, n = (double)s.columns,
+                 all = (double)upc_filter_elements(p);
     const double lines = (double)(p->axis[0].kernel * p->axis[1].kernel), width = (double)s.width;
     const double items = (double)(l.outers * l.tiles * l.blocks * l.shares) * lines;
-    const double round = UPC_MAX(UPC_MAX(r * n, r / 2 + n) * upc_vector_spills(facts, config->value[WIDTH], r * n), r * n > 2 ? 4 : 2);
-    const double bytes = (double)l.column.bytes + (double)p->out.elements * 4, share = (double)l.column.bytes / (double)l.shares;
+    const double round =
+        UPC_MAX(UPC_MAX(r * n, r / 2 + n) * upc_vector_spills(facts, config->value[WIDTH], r * n), r * n > 2 ? 4 : 2);
+    const double bytes = (double)l.column.bytes + (double)p->out.elements * 4,
+                 share = (double)l.column.bytes / (double)l.shares;
     const double reading = n * 64 / (share < 512 << 10 ? 24 : share < 8 << 20 ? 12 : 5);
-    const double inputs = (double)UPC_MIN(p->axis[2].in, UPC_PANEL_SEGMENT), parts = l.shares > 1 ? (double)l.shares * all * 4 : 0;
+    const double inputs = (double)UPC_MIN(p->axis[2].in, UPC_PANEL_SEGMENT),
+                 parts = l.shares > 1 ? (double)l.shares * all * 4 : 0;
     const upc_vector_work work = {
         .items = items,
         .cycles = 100 + (double)l.each * (40 + inputs * (UPC_MAX(round, reading) + 1)) + 3 * r * n * width,
@@ -116,7 +125,8 @@ static const char *refuse(const upc_problem *p, const upc_facts *facts, char *se
     else if (p->type != UPCONV_F32 || p->out.pack > 1)
         snprintf(sentence, UPC_SENTENCE, "its gradient is f32, and not in blocks of channels");
     else if (w->kernel > MOST_TAPS || w->dilation > INT16_MAX || w->stride > INT16_MAX || p->out.axis[2] > INT16_MAX)
-        snprintf(sentence, UPC_SENTENCE, "along w it takes %d taps, and strides, dilations and pixels up to %d", MOST_TAPS, INT16_MAX);
+        snprintf(sentence, UPC_SENTENCE, "along w it takes %d taps, and strides, dilations and pixels up to %d",
+                 MOST_TAPS, INT16_MAX);
     else {
         upc_config config;
         if (upc_panel_refuse_far(p, sentence) || upc_slab_refuse(p, sentence))
@@ -127,8 +137,8 @@ static const char *refuse(const upc_problem *p, const upc_facts *facts, char *se
     return sentence;
 }
 
-static upconv_status cook(const upc_problem *p, const upc_facts *facts, const upc_config *config, const upc_request *request,
-                          upc_recipe *recipe)
+static upconv_status cook(const upc_problem *p, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
 {
     char sentence[UPC_SENTENCE];
     if (legal(p, facts, config, sentence))
@@ -139,8 +149,16 @@ static upconv_status cook(const upc_problem *p, const upc_facts *facts, const up
     upc_program_desc program;
     const upc_axis *w = &p->axis[2];
     const upc_number defines[] = {
-        {"VEC", config->value[WIDTH]}, {"TI", config->value[ROWS]}, {"NV", config->value[COLUMNS]}, {"K", w->kernel}, {"X", w->stride},
-        {"DIL", w->dilation}, {"STEP", p->out.axis[2]}, {"IN_STORE", UPC_STORE_F32}, {"W_STORE", UPC_STORE_F32}, {"OUT_STORE", UPC_STORE_F32},
+        {"VEC", config->value[WIDTH]},
+        {"TI", config->value[ROWS]},
+        {"NV", config->value[COLUMNS]},
+        {"K", w->kernel},
+        {"X", w->stride},
+        {"DIL", w->dilation},
+        {"STEP", p->out.axis[2]},
+        {"IN_STORE", UPC_STORE_F32},
+        {"W_STORE", UPC_STORE_F32},
+        {"OUT_STORE", UPC_STORE_F32},
     };
     const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], 1, 1};
     shape_of(config, &shape);
@@ -148,12 +166,21 @@ static upconv_status cook(const upc_problem *p, const upc_facts *facts, const up
     upc_filter_strides_get(p, request->order, &filter);
     upc_program_desc_init(&program, "combs", local, 4);
     upc_program_defines(&program, defines, UPC_COUNT(defines));
-    const int64_t items[3] = {panel.blocks * p->axis[0].kernel * p->axis[1].kernel, panel.outers * panel.tiles, panel.shares};
+    const int64_t items[3] = {panel.blocks * p->axis[0].kernel * p->axis[1].kernel, panel.outers * panel.tiles,
+                              panel.shares};
     const upconv_status status = upc_panel_numbers(p, &panel, &filter, recipe, &program);
     return status ? status : upc_panel_cook(p, facts, &panel, &program, items, recipe);
 }
 
 const upc_solver upc_solver_combs = {
-    .name = "combs", .version = 1, .ops = 1u << UPCONV_GRAD_FILTER, .knobs = knobs, .knob_count = UPC_COUNT(knobs),
-    .refuse = refuse, .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook,
+    .name = "combs",
+    .version = 1,
+    .ops = 1u << UPCONV_GRAD_FILTER,
+    .knobs = knobs,
+    .knob_count = UPC_COUNT(knobs),
+    .refuse = refuse,
+    .guess = guess,
+    .legal = legal,
+    .cost_us = cost_us,
+    .cook = cook,
 };

@@ -14,10 +14,10 @@ static const int32_t lanes[] = {UPC_PANEL_OUT, UPC_PANEL_IN}, wides[] = {1, 2, 4
                      chunks[] = {256, 1024, 4096, 16384}, rounds[] = {1, 2, 4};
 
 static const upc_knob knobs[] = {
-    [LANES] = {"lanes", lanes, UPC_COUNT(lanes)},    // columns: 0 output channels, 1 input channels
-    [WIDE] = {"wide", wides, UPC_COUNT(wides)},      // vectors of four columns of a lane
-    [ROWS] = {"rows", rows, UPC_COUNT(rows)},        // channels of the other tensor that a lane loads; four are woven
-    [CHUNK] = {"chunk", chunks, UPC_COUNT(chunks)},  // inputs that are added up at a time
+    [LANES] = {"lanes", lanes, UPC_COUNT(lanes)},     // columns: 0 output channels, 1 input channels
+    [WIDE] = {"wide", wides, UPC_COUNT(wides)},       // vectors of four columns of a lane
+    [ROWS] = {"rows", rows, UPC_COUNT(rows)},         // channels of the other tensor that a lane loads; four are woven
+    [CHUNK] = {"chunk", chunks, UPC_COUNT(chunks)},   // inputs that are added up at a time
     [UNROLL] = {"unroll", rounds, UPC_COUNT(rounds)}, // positions of a round of the loop
 };
 
@@ -27,8 +27,12 @@ static void shape_of(const upc_facts *facts, const upc_config *config, upc_panel
 {
     const int32_t *value = config->value;
     const int64_t subgroup = facts->info.subgroup_size;
-    *s = (upc_panel_shape){.width = VECTOR, .lanes = value[LANES], .rows = subgroup * value[ROWS], .columns = subgroup * value[WIDE],
-                           .chunk = value[CHUNK], .copy = value[ROWS] > 1};
+    *s = (upc_panel_shape){.width = VECTOR,
+                           .lanes = value[LANES],
+                           .rows = subgroup * value[ROWS],
+                           .columns = subgroup * value[WIDE],
+                           .chunk = value[CHUNK],
+                           .copy = value[ROWS] > 1};
 }
 
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
@@ -40,13 +44,15 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     upc_panel panel;
     shape_of(facts, config, &shape);
     if (sums > MOST_SUMS)
-        snprintf(sentence, UPC_SENTENCE, "%lld vectors of sums are more than the %d that a lane may have", (long long)sums, MOST_SUMS);
+        snprintf(sentence, UPC_SENTENCE, "%lld vectors of sums are more than the %d that a lane may have",
+                 (long long)sums, MOST_SUMS);
     else if (!shape.copy && (problem->type != UPCONV_F32 || given->pack > 1))
         snprintf(sentence, UPC_SENTENCE, "rows that are not f32, or in blocks of channels, must be woven");
     else if (!upc_panel_lay(problem, &shape, &panel))
         snprintf(sentence, UPC_SENTENCE, "its tensors, woven, are beyond 32-bit indices");
-    else if (facts->loop_rounds &&
-             (double)panel.each * (double)(UPC_MIN(problem->axis[2].in, UPC_PANEL_SEGMENT) + 2) + UPC_PANEL_RUN * VECTOR > facts->loop_rounds)
+    else if (facts->loop_rounds && (double)panel.each * (double)(UPC_MIN(problem->axis[2].in, UPC_PANEL_SEGMENT) + 2) +
+                                           UPC_PANEL_RUN * VECTOR >
+                                       facts->loop_rounds)
         snprintf(sentence, UPC_SENTENCE, "its loops would make more than %u rounds", facts->loop_rounds);
     else
         return upc_panel_refuse_size(problem, facts, &panel, sentence);
@@ -64,13 +70,18 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
         return 1e12;
     const int32_t *value = config->value;
     const double all = (double)upc_filter_elements(problem), wide = value[WIDE];
-    const double sums = (double)s.rows * wide, tiles = (double)(l.outers * l.tiles * l.blocks * l.taps), items = tiles * (double)l.shares;
-    const double positions = upc_gather_macs(problem) / all, lines = (double)l.units * positions /
-        ((double)problem->batch * (double)problem->axis[0].in * (double)problem->axis[1].in * (double)problem->axis[2].in);
+    const double sums = (double)s.rows * wide, tiles = (double)(l.outers * l.tiles * l.blocks * l.taps),
+                 items = tiles * (double)l.shares;
+    const double positions = upc_gather_macs(problem) / all,
+                 lines = (double)l.units * positions /
+                         ((double)problem->batch * (double)problem->axis[0].in * (double)problem->axis[1].in *
+                          (double)problem->axis[2].in);
     const double position = (value[ROWS] > 1 ? 20 : 15) + 20 * wide + sums * (0.8 + 0.6 / value[UNROLL]);
     const double woven = (double)(l.column.bytes + l.row.bytes) / 4, stored = all * (double)l.shares;
-    const double us = (items * 500 + stored / (double)facts->info.subgroup_size * 35 + tiles * (lines * 100 + positions * position) +
-                       6 * woven + (l.shares > 1 ? 5 * stored : 0)) / 2e3 + 100;
+    const double us = (items * 500 + stored / (double)facts->info.subgroup_size * 35 +
+                       tiles * (lines * 100 + positions * position) + 6 * woven + (l.shares > 1 ? 5 * stored : 0)) /
+                          2e3 +
+                      100;
     return strstr(facts->info.name, "llvmpipe") ? us : 8 * us; // SwiftShader, whose loads are plainer, gains nothing
 }
 
@@ -130,8 +141,14 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     const int32_t *value = config->value;
     const uint32_t subgroup = facts->info.subgroup_size, local[3] = {subgroup, 1, 1};
     const upc_number defines[] = {
-        {"LANES", subgroup}, {"ROWS", value[ROWS]}, {"WIDE", value[WIDE]}, {"UNROLL_BY", value[UNROLL]},
-        {"TURNED", value[LANES] == UPC_PANEL_IN}, {"IN_STORE", UPC_STORE_F32}, {"W_STORE", UPC_STORE_F32}, {"OUT_STORE", UPC_STORE_F32},
+        {"LANES", subgroup},
+        {"ROWS", value[ROWS]},
+        {"WIDE", value[WIDE]},
+        {"UNROLL_BY", value[UNROLL]},
+        {"TURNED", value[LANES] == UPC_PANEL_IN},
+        {"IN_STORE", UPC_STORE_F32},
+        {"W_STORE", UPC_STORE_F32},
+        {"OUT_STORE", UPC_STORE_F32},
     };
     shape_of(facts, config, &shape);
     upc_panel_lay(problem, &shape, &panel);
@@ -144,6 +161,14 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
 }
 
 const upc_solver upc_solver_squares = {
-    .name = "squares", .version = 1, .ops = 1u << UPCONV_GRAD_FILTER, .knobs = knobs, .knob_count = UPC_COUNT(knobs),
-    .refuse = refuse, .guess = guess, .legal = legal, .cost_us = cost_us, .cook = cook,
+    .name = "squares",
+    .version = 1,
+    .ops = 1u << UPCONV_GRAD_FILTER,
+    .knobs = knobs,
+    .knob_count = UPC_COUNT(knobs),
+    .refuse = refuse,
+    .guess = guess,
+    .legal = legal,
+    .cost_us = cost_us,
+    .cook = cook,
 };
