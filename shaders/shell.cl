@@ -215,6 +215,12 @@ typedef int upc_ints __attribute__((vector_size(VEC * 4)));
         UPC_PAST(upc_halves, (__global UPC_CAT(ushort, VEC) *)((b) + (i)));                     \
     }
 #define DST_PASTV(b, i, v)    UPC_CAT(UPC_PASTV, OUT_STORE)(b, i, v)
+// One store for a vector at any element's place; and how many elements past a vector's own place one is.
+#define UPC_HOLDV32(b, i, v)  *(__global upc_loose *)((b) + (i)) = (v)
+#define UPC_HOLDV16           UPC_PUTV16
+#define DST_HOLDV(b, i, v)    UPC_CAT(UPC_HOLDV, OUT_STORE)(b, i, v)
+#define DST_ODD(b, i)         ((int)((size_t)((b) + (i)) / UPC_CAT(UPC_BYTES, OUT_STORE) % VEC))
+#define LOADV(b, i)           UPC_GETV32(b, i)
 #define INT_PASTV(b, i, v)    UPC_PAST(v, (__global intv *)((b) + (i)))
 #define UPC_STREAM(b, i, array, from, n, size, put, past)                                       \
     {                                                                                           \
@@ -311,6 +317,48 @@ typedef int upc_ints __attribute__((vector_size(VEC * 4)));
 #define ZIP3_HIGH(a, b, c) \
     ((realv)(c.sa, a.sb, b.sb, c.sb, a.sc, b.sc, c.sc, a.sd, \
              b.sd, c.sd, a.se, b.se, c.se, a.sf, b.sf, c.sf))
+#endif
+// The other way: elements q, q + 3, q + 6, ... of three vectors that follow one another; every other element, and these thirds, of two and
+// three fours, in each four's place.
+#if VEC == 4
+#define FOURS_EVENS(a, b) ((realv)(a.s02, b.s02))
+#define FOURS_ODDS(a, b) ((realv)(a.s13, b.s13))
+#define THIRDS_0(a, b, c) ((realv)(a.s0, a.s3, b.s2, c.s1))
+#define FOURS_THIRDS_0 THIRDS_0
+#define THIRDS_1(a, b, c) ((realv)(a.s1, b.s0, b.s3, c.s2))
+#define FOURS_THIRDS_1 THIRDS_1
+#define THIRDS_2(a, b, c) ((realv)(a.s2, b.s1, c.s0, c.s3))
+#define FOURS_THIRDS_2 THIRDS_2
+#elif VEC == 8
+#define FOURS_EVENS(a, b) ((realv)(a.s02, b.s02, a.s46, b.s46))
+#define FOURS_ODDS(a, b) ((realv)(a.s13, b.s13, a.s57, b.s57))
+#define THIRDS_0(a, b, c) ((realv)(a.s0, a.s3, a.s6, b.s1, b.s4, b.s7, c.s2, c.s5))
+#define FOURS_THIRDS_0(a, b, c) ((realv)(a.s0, a.s3, b.s2, c.s1, a.s4, a.s7, b.s6, c.s5))
+#define THIRDS_1(a, b, c) ((realv)(a.s1, a.s4, a.s7, b.s2, b.s5, c.s0, c.s3, c.s6))
+#define FOURS_THIRDS_1(a, b, c) ((realv)(a.s1, b.s0, b.s3, c.s2, a.s5, b.s4, b.s7, c.s6))
+#define THIRDS_2(a, b, c) ((realv)(a.s2, a.s5, b.s0, b.s3, b.s6, c.s1, c.s4, c.s7))
+#define FOURS_THIRDS_2(a, b, c) ((realv)(a.s2, b.s1, c.s0, c.s3, a.s6, b.s5, c.s4, c.s7))
+#else
+#define FOURS_EVENS(a, b) ((realv)(a.s02, b.s02, a.s46, b.s46, a.s8a, b.s8a, a.sce, b.sce))
+#define FOURS_ODDS(a, b) ((realv)(a.s13, b.s13, a.s57, b.s57, a.s9b, b.s9b, a.sdf, b.sdf))
+#define THIRDS_0(a, b, c) \
+    ((realv)(a.s0, a.s3, a.s6, a.s9, a.sc, a.sf, b.s2, b.s5, \
+             b.s8, b.sb, b.se, c.s1, c.s4, c.s7, c.sa, c.sd))
+#define FOURS_THIRDS_0(a, b, c) \
+    ((realv)(a.s0, a.s3, b.s2, c.s1, a.s4, a.s7, b.s6, c.s5, \
+             a.s8, a.sb, b.sa, c.s9, a.sc, a.sf, b.se, c.sd))
+#define THIRDS_1(a, b, c) \
+    ((realv)(a.s1, a.s4, a.s7, a.sa, a.sd, b.s0, b.s3, b.s6, \
+             b.s9, b.sc, b.sf, c.s2, c.s5, c.s8, c.sb, c.se))
+#define FOURS_THIRDS_1(a, b, c) \
+    ((realv)(a.s1, b.s0, b.s3, c.s2, a.s5, b.s4, b.s7, c.s6, \
+             a.s9, b.s8, b.sb, c.sa, a.sd, b.sc, b.sf, c.se))
+#define THIRDS_2(a, b, c) \
+    ((realv)(a.s2, a.s5, a.s8, a.sb, a.se, b.s1, b.s4, b.s7, \
+             b.sa, b.sd, c.s0, c.s3, c.s6, c.s9, c.sc, c.sf))
+#define FOURS_THIRDS_2(a, b, c) \
+    ((realv)(a.s2, b.s1, c.s0, c.s3, a.s6, b.s5, c.s4, c.s7, \
+             a.sa, b.s9, c.s8, c.sb, a.se, b.sd, c.sc, c.sf))
 #endif
 #endif
 // Integers, where a program defines how they are stored: Q_IN, Q_OUT and Q_W are 8 and 9 for signed and unsigned bytes, 16 for shorts.

@@ -60,6 +60,11 @@ static void draw_shuffle(test_random *random, upconv_problem *p)
         p->out[a] = p->in[a] * p->stride[a];
         p->in_channels *= p->stride[a];
     }
+    if (test_chance(random, 40)) { // lines of whole vectors
+        const int w = p->dims - 1;
+        p->in[w] = test_between(random, 16, 75);
+        p->out[w] = p->in[w] * p->stride[w];
+    }
 }
 
 void random_draw_sample(test_random *random, upconv_problem *p)

@@ -9,7 +9,7 @@
 extern const upc_solver upc_solver_phase, upc_solver_lanes, upc_solver_wide, upc_solver_rows, upc_solver_strided, upc_solver_splitk, upc_solver_direct,
     upc_solver_gemm, upc_solver_winograd, upc_solver_reference, upc_solver_sample, upc_solver_runs, upc_solver_combs, upc_solver_squares, upc_solver_panels, upc_solver_outer, upc_solver_sums,
     upc_solver_pool, upc_solver_unpool, upc_solver_owners, upc_solver_phase_q, upc_solver_wide_q,
-    upc_solver_reference_q;
+    upc_solver_reference_q, upc_solver_shuffle;
 
 const upc_solver *const upc_solvers[] = {
     &upc_solver_phase,
@@ -31,6 +31,7 @@ const upc_solver *const upc_solvers[] = {
     &upc_solver_unpool,
     &upc_solver_owners,
     &upc_solver_reference,
+    &upc_solver_shuffle,
     &upc_solver_sample,
     &upc_solver_phase_q,
     &upc_solver_wide_q,
