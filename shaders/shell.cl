@@ -215,12 +215,15 @@ typedef int upc_ints __attribute__((vector_size(VEC * 4)));
         UPC_PAST(upc_halves, (__global UPC_CAT(ushort, VEC) *)((b) + (i)));                     \
     }
 #define DST_PASTV(b, i, v)    UPC_CAT(UPC_PASTV, OUT_STORE)(b, i, v)
-// One store for a vector at any element's place; and how many elements past a vector's own place one is.
+// One load or store for a vector at any element's place; and how many elements past a vector's own place one is.
 #define UPC_HOLDV32(b, i, v)  *(__global upc_loose *)((b) + (i)) = (v)
 #define UPC_HOLDV16           UPC_PUTV16
 #define DST_HOLDV(b, i, v)    UPC_CAT(UPC_HOLDV, OUT_STORE)(b, i, v)
 #define DST_ODD(b, i)         ((int)((size_t)((b) + (i)) / UPC_CAT(UPC_BYTES, OUT_STORE) % VEC))
-#define LOADV(b, i)           UPC_GETV32(b, i)
+#define UPC_TAKEV32(b, i)     (*(__global const upc_loose *)((b) + (i)))
+#define UPC_TAKEV16           UPC_GETV16
+#define SRC_TAKEV(b, i)       UPC_CAT(UPC_TAKEV, IN_STORE)(b, i)
+#define LOADV(b, i)           UPC_TAKEV32(b, i)
 #define INT_PASTV(b, i, v)    UPC_PAST(v, (__global intv *)((b) + (i)))
 #define UPC_STREAM(b, i, array, from, n, size, put, past)                                       \
     {                                                                                           \
@@ -318,47 +321,120 @@ typedef int upc_ints __attribute__((vector_size(VEC * 4)));
     ((realv)(c.sa, a.sb, b.sb, c.sb, a.sc, b.sc, c.sc, a.sd, \
              b.sd, c.sd, a.se, b.se, c.se, a.sf, b.sf, c.sf))
 #endif
-// The other way: elements q, q + 3, q + 6, ... of three vectors that follow one another; every other element, and these thirds, of two and
-// three fours, in each four's place.
+// The same in one instruction or two, and the other way: every other element of two vectors that follow one another, elements q, q + 3,
+// q + 6, ... of three; the same of two and three fours, in each four's place. Compilers for processors, which have clang's vectors.
 #if VEC == 4
-#define FOURS_EVENS(a, b) ((realv)(a.s02, b.s02))
-#define FOURS_ODDS(a, b) ((realv)(a.s13, b.s13))
-#define THIRDS_0(a, b, c) ((realv)(a.s0, a.s3, b.s2, c.s1))
-#define FOURS_THIRDS_0 THIRDS_0
-#define THIRDS_1(a, b, c) ((realv)(a.s1, b.s0, b.s3, c.s2))
-#define FOURS_THIRDS_1 THIRDS_1
-#define THIRDS_2(a, b, c) ((realv)(a.s2, b.s1, c.s0, c.s3))
-#define FOURS_THIRDS_2 THIRDS_2
+#define WEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define WEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define WEAVE3_LOW(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 4, -1, 1), c, 0, 1, 4, 3)
+#define WEAVE3_MIDDLE(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 5, -1, 2, 6), c, 0, 5, 2, 3)
+#define WEAVE3_HIGH(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, -1, 3, 7, -1), c, 6, 1, 2, 7)
+#define WEAVE_FOURS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3)
+#define WEAVE_FOURS_HIGH(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7)
+#define WEAVE3_FOURS_LOW(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 1, 2, 3), c, 0, 1, 2, 3)
+#define WEAVE3_FOURS_MIDDLE(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 4, 5, 6, 7), c, 0, 1, 2, 3)
+#define WEAVE3_FOURS_HIGH(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, -1, -1, -1, -1), c, 4, 5, 6, 7)
+#define DEAL_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
+#define DEAL_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
+#define DEAL3_0(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, -1), c, 0, 1, 2, 5)
+#define DEAL3_1(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, -1), c, 0, 1, 2, 6)
+#define DEAL3_2(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, -1, -1), c, 0, 1, 4, 7)
+#define DEAL_FOURS_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
+#define DEAL_FOURS_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
+#define DEAL3_FOURS_0(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, -1), c, 0, 1, 2, 5)
+#define DEAL3_FOURS_1(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, -1), c, 0, 1, 2, 6)
+#define DEAL3_FOURS_2(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, -1, -1), c, 0, 1, 4, 7)
 #elif VEC == 8
-#define FOURS_EVENS(a, b) ((realv)(a.s02, b.s02, a.s46, b.s46))
-#define FOURS_ODDS(a, b) ((realv)(a.s13, b.s13, a.s57, b.s57))
-#define THIRDS_0(a, b, c) ((realv)(a.s0, a.s3, a.s6, b.s1, b.s4, b.s7, c.s2, c.s5))
-#define FOURS_THIRDS_0(a, b, c) ((realv)(a.s0, a.s3, b.s2, c.s1, a.s4, a.s7, b.s6, c.s5))
-#define THIRDS_1(a, b, c) ((realv)(a.s1, a.s4, a.s7, b.s2, b.s5, c.s0, c.s3, c.s6))
-#define FOURS_THIRDS_1(a, b, c) ((realv)(a.s1, b.s0, b.s3, c.s2, a.s5, b.s4, b.s7, c.s6))
-#define THIRDS_2(a, b, c) ((realv)(a.s2, a.s5, b.s0, b.s3, b.s6, c.s1, c.s4, c.s7))
-#define FOURS_THIRDS_2(a, b, c) ((realv)(a.s2, b.s1, c.s0, c.s3, a.s6, b.s5, c.s4, c.s7))
+#define WEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define WEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define WEAVE3_LOW(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 8, -1, 1, 9, -1, 2, 10), \
+                            c, 0, 1, 8, 3, 4, 9, 6, 7)
+#define WEAVE3_MIDDLE(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, -1, 3, 11, -1, 4, 12, -1, 5), \
+                            c, 10, 1, 2, 11, 4, 5, 12, 7)
+#define WEAVE3_HIGH(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 13, -1, 6, 14, -1, 7, 15, -1), \
+                            c, 0, 13, 2, 3, 14, 5, 6, 15)
+#define WEAVE_FOURS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define WEAVE_FOURS_HIGH(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+#define WEAVE3_FOURS_LOW(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11), \
+                            c, 0, 1, 2, 3, 4, 5, 6, 7)
+#define WEAVE3_FOURS_MIDDLE(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, -1, -1, -1, -1, 4, 5, 6, 7), \
+                            c, 8, 9, 10, 11, 4, 5, 6, 7)
+#define WEAVE3_FOURS_HIGH(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 12, 13, 14, 15, -1, -1, -1, -1), \
+                            c, 0, 1, 2, 3, 12, 13, 14, 15)
+#define DEAL_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define DEAL_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
+#define DEAL3_0(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 9, 12, 15, -1, -1), \
+                            c, 0, 1, 2, 3, 4, 5, 10, 13)
+#define DEAL3_1(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 10, 13, -1, -1, -1), \
+                            c, 0, 1, 2, 3, 4, 8, 11, 14)
+#define DEAL3_2(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 8, 11, 14, -1, -1, -1), \
+                            c, 0, 1, 2, 3, 4, 9, 12, 15)
+#define DEAL_FOURS_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14)
+#define DEAL_FOURS_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15)
+#define DEAL3_FOURS_0(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 10, -1, 4, 7, 14, -1), \
+                            c, 0, 1, 2, 9, 4, 5, 6, 13)
+#define DEAL3_FOURS_1(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 8, 11, -1, 5, 12, 15, -1), \
+                            c, 0, 1, 2, 10, 4, 5, 6, 14)
+#define DEAL3_FOURS_2(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 9, -1, -1, 6, 13, -1, -1), \
+                            c, 0, 1, 8, 11, 4, 5, 12, 15)
 #else
-#define FOURS_EVENS(a, b) ((realv)(a.s02, b.s02, a.s46, b.s46, a.s8a, b.s8a, a.sce, b.sce))
-#define FOURS_ODDS(a, b) ((realv)(a.s13, b.s13, a.s57, b.s57, a.s9b, b.s9b, a.sdf, b.sdf))
-#define THIRDS_0(a, b, c) \
-    ((realv)(a.s0, a.s3, a.s6, a.s9, a.sc, a.sf, b.s2, b.s5, \
-             b.s8, b.sb, b.se, c.s1, c.s4, c.s7, c.sa, c.sd))
-#define FOURS_THIRDS_0(a, b, c) \
-    ((realv)(a.s0, a.s3, b.s2, c.s1, a.s4, a.s7, b.s6, c.s5, \
-             a.s8, a.sb, b.sa, c.s9, a.sc, a.sf, b.se, c.sd))
-#define THIRDS_1(a, b, c) \
-    ((realv)(a.s1, a.s4, a.s7, a.sa, a.sd, b.s0, b.s3, b.s6, \
-             b.s9, b.sc, b.sf, c.s2, c.s5, c.s8, c.sb, c.se))
-#define FOURS_THIRDS_1(a, b, c) \
-    ((realv)(a.s1, b.s0, b.s3, c.s2, a.s5, b.s4, b.s7, c.s6, \
-             a.s9, b.s8, b.sb, c.sa, a.sd, b.sc, b.sf, c.se))
-#define THIRDS_2(a, b, c) \
-    ((realv)(a.s2, a.s5, a.s8, a.sb, a.se, b.s1, b.s4, b.s7, \
-             b.sa, b.sd, c.s0, c.s3, c.s6, c.s9, c.sc, c.sf))
-#define FOURS_THIRDS_2(a, b, c) \
-    ((realv)(a.s2, b.s1, c.s0, c.s3, a.s6, b.s5, c.s4, c.s7, \
-             a.sa, b.s9, c.s8, c.sb, a.se, b.sd, c.sc, c.sf))
+#define WEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define WEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define WEAVE3_LOW(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 16, -1, 1, 17, -1, 2, 18, -1, 3, 19, -1, 4, 20, -1, 5), \
+                            c, 0, 1, 16, 3, 4, 17, 6, 7, 18, 9, 10, 19, 12, 13, 20, 15)
+#define WEAVE3_MIDDLE(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 21, -1, 6, 22, -1, 7, 23, -1, 8, 24, -1, 9, 25, -1, 10, 26), \
+                            c, 0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15)
+#define WEAVE3_HIGH(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, -1, 11, 27, -1, 12, 28, -1, 13, 29, -1, 14, 30, -1, 15, 31, -1), \
+                            c, 26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31)
+#define WEAVE_FOURS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
+#define WEAVE_FOURS_HIGH(a, b) \
+    __builtin_shufflevector(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
+#define WEAVE3_FOURS_LOW(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, -1, -1, -1, -1, 4, 5, 6, 7), \
+                            c, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15)
+#define WEAVE3_FOURS_MIDDLE(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 20, 21, 22, 23, -1, -1, -1, -1, 8, 9, 10, 11, 24, 25, 26, 27), \
+                            c, 0, 1, 2, 3, 20, 21, 22, 23, 8, 9, 10, 11, 12, 13, 14, 15)
+#define WEAVE3_FOURS_HIGH(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, -1, -1, -1, -1, 12, 13, 14, 15, 28, 29, 30, 31, -1, -1, -1, -1), \
+                            c, 24, 25, 26, 27, 4, 5, 6, 7, 8, 9, 10, 11, 28, 29, 30, 31)
+#define DEAL_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define DEAL_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#define DEAL3_0(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, -1, -1, -1, -1, -1), \
+                            c, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29)
+#define DEAL3_1(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, -1, -1, -1, -1, -1), \
+                            c, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 18, 21, 24, 27, 30)
+#define DEAL3_2(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 8, 11, 14, 17, 20, 23, 26, 29, -1, -1, -1, -1, -1, -1), \
+                            c, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 22, 25, 28, 31)
+#define DEAL_FOURS_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30)
+#define DEAL_FOURS_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31)
+#define DEAL3_FOURS_0(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 18, -1, 4, 7, 22, -1, 8, 11, 26, -1, 12, 15, 30, -1), \
+                            c, 0, 1, 2, 17, 4, 5, 6, 21, 8, 9, 10, 25, 12, 13, 14, 29)
+#define DEAL3_FOURS_1(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 16, 19, -1, 5, 20, 23, -1, 9, 24, 27, -1, 13, 28, 31, -1), \
+                            c, 0, 1, 2, 18, 4, 5, 6, 22, 8, 9, 10, 26, 12, 13, 14, 30)
+#define DEAL3_FOURS_2(a, b, c) \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 17, -1, -1, 6, 21, -1, -1, 10, 25, -1, -1, 14, 29, -1, -1), \
+                            c, 0, 1, 16, 19, 4, 5, 20, 23, 8, 9, 24, 27, 12, 13, 28, 31)
 #endif
 #endif
 // Integers, where a program defines how they are stored: Q_IN, Q_OUT and Q_W are 8 and 9 for signed and unsigned bytes, 16 for shorts.

@@ -14,8 +14,8 @@ static const upc_knob knobs[] = {
     [ITEM] = {"item", item_values, UPC_COUNT(item_values)}, // outputs that an item makes, about
 };
 
-enum { ZIPPED, DEALT, WHOLE, KEPT };
-enum { LINE = 2048, MOST_ZIP = 4, SMALL = 64 };
+enum { ZIPPED, DEALT, WHOLE, KEPT, MOVED };
+enum { KEEP = 256, MOST_KEPT = 2048, MOST_ZIP = 4, SMALL = 64 };
 
 typedef struct shape {
     int kind, q;
@@ -24,7 +24,7 @@ typedef struct shape {
     int64_t outputs;  // that one of these makes of an input position
     int64_t segment;  // KEPT: positions that are put together at a time
     int32_t vec;
-    bool crd;
+    bool crd, by_pixel; // KEPT: each pixel is dealt out by itself, not all of a segment in one go
 } shape;
 
 static shape shape_of(const upc_problem *p, const upc_facts *facts)
@@ -34,12 +34,16 @@ static shape shape_of(const upc_problem *p, const upc_facts *facts)
     if (p->in_layout == UPCONV_NHWC) {
         // of one channel both orders are the same, and vectors hold several positions
         const bool dealt = p->ocg == 1 || (p->ocg == 4 && s.crd);
-        s.kind = dealt ? DEALT : p->ocg % s.vec ? KEPT : WHOLE;
+        const bool moved = !s.crd && axis[2].stride * p->ocg >= s.vec && p->act != UPCONV_ACT_PRELU;
+        s.kind = dealt ? DEALT : p->ocg % s.vec == 0 ? WHOLE : moved ? MOVED : KEPT;
         s.q = dealt ? (int)p->ocg : 1;
         s.crd |= p->ocg == 1;
         s.parts = 1;
         s.outputs = p->icg;
-        s.segment = UPC_MAX(LINE / (axis[2].stride * p->ocg), 1);
+        s.by_pixel = p->ocg * 2 >= s.vec;
+        s.segment = UPC_MAX(KEEP / (axis[2].stride * p->ocg), 1);
+        if (s.crd && !s.by_pixel) // whole vectors of each output
+            s.segment = upc_ceil_div(s.segment, s.vec) * s.vec;
         return s;
     }
     s.q = p->in_layout == UPCONV_NC4HW4 ? 4 : 1;
@@ -67,7 +71,7 @@ static const char *why_not(const upc_problem *p, const shape *s)
         return "blocks of four hold channels of several outputs";
     if (pixels && (p->out.axis[2] != p->ocg || (dealing && s->kind != WHOLE && p->in.axis[2] != p->icg)))
         return "it needs pixels without gaps";
-    if (s->kind == KEPT && p->axis[2].stride * p->ocg > LINE)
+    if (s->kind == KEPT && p->axis[2].stride * p->ocg > MOST_KEPT)
         return "it has no room for so many channels that are no whole vectors";
     return NULL;
 }
@@ -145,7 +149,7 @@ static upconv_status describe(const upc_problem *p, const upc_facts *facts, cons
     const upc_axis *axis = p->axis;
     const upc_store store = upc_store_of(facts, p->type);
     const upc_epilogue act = upc_epilogue_of(p);
-    const bool fours = s->kind == DEALT && p->in_layout == UPCONV_NC4HW4, few = s->kind == KEPT && p->ocg <= SMALL;
+    const bool fours = s->kind == DEALT && p->in_layout == UPCONV_NC4HW4, few = p->ocg <= SMALL;
     const int64_t part = upc_ceil_div(s->segment * p->ocg, s->vec) * s->vec;
     int64_t run, rows;
     cut(p, s, item, &run, &rows);
@@ -153,9 +157,12 @@ static upconv_status describe(const upc_problem *p, const upc_facts *facts, cons
         {"IN_STORE", store}, {"OUT_STORE", store}, {"IN_PACK", p->in.pack}, {"OUT_PACK", p->out.pack}, {"IN_C0", 0}, {"OUT_C0", 0},
         {"ACT", act.act}, {"RESIDUAL", p->residual}, {"FINISHED", p->act == UPCONV_ACT_NONE && !p->residual}, {"VEC", s->vec},
         {"KIND", s->kind}, {"Q", s->q}, {"CRD", s->crd}, {"FOURS", fours}, {"SD", axis[0].stride}, {"SH", axis[1].stride},
-        {"SW", axis[2].stride}, {"LINE", LINE},
+        {"SW", axis[2].stride},
     };
-    const upc_number kept[] = {{"PART", part}, {"C_ALL", p->ocg}};
+    const bool narrow = (s->crd ? p->ocg : p->ocg * axis[2].stride) <= 8;
+    const int64_t line = upc_ceil_div(s->segment * axis[2].stride * p->ocg, s->vec) * s->vec + 2 * s->vec;
+    const upc_number kept[] = {{"PART", part}, {"LINE", line}, {"BY_PIXEL", s->by_pixel}, {"NARROW", narrow ? 4 : 0}, {"FEW", few},
+                               {"C_ALL", p->ocg}};
     const upc_number fixed[] = {
         {"DI", axis[0].in}, {"HI", axis[1].in}, {"WI", axis[2].in}, {"IN_N", p->in.image}, {"IN_C", p->in.channel},
         {"IN_D", p->in.axis[0]}, {"IN_H", p->in.axis[1]}, {"IN_W", p->in.axis[2]}, {"OUT_N", p->out.image},
@@ -167,8 +174,8 @@ static upconv_status describe(const upc_problem *p, const upc_facts *facts, cons
     upc_program_desc_init(program, "shuffle", (const uint32_t[3]){1, 1, 1}, p->residual ? 5 : 4);
     upc_program_defines(program, defines, UPC_COUNT(defines));
     if (s->kind == KEPT)
-        upc_program_defines(program, kept, few ? 2 : 1);
-    return upc_program_fixed(recipe, program, fixed, UPC_COUNT(fixed) - few, false);
+        upc_program_defines(program, kept, UPC_COUNT(kept));
+    return upc_program_fixed(recipe, program, fixed, UPC_COUNT(fixed) - (s->kind == KEPT), false);
 }
 
 static upconv_status cook(const upc_problem *p, const upc_facts *facts, const upc_config *config, const upc_request *request,
