@@ -109,7 +109,7 @@ static const char *refuse(const upc_problem *p, const upc_facts *facts, char *se
         why = "it counts elements in 32 bits";
     else if (items[0] > limits->group_count || items[1] > limits->group_count || items[2] > limits->group_count)
         why = "it has no grid for so many lines or channels";
-    else if ((double)upc_output_elements(p) > (double)limits->dispatch_macs)
+    else if (limits->dispatch_macs && upc_output_elements(p) > limits->dispatch_macs)
         why = "it makes all in one dispatch";
     if (why)
         snprintf(sentence, UPC_SENTENCE, "%s", why);
