@@ -326,35 +326,35 @@ typedef int upc_ints __attribute__((vector_size(VEC * 4)));
 #if VEC == 4
 #define WEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
 #define WEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#define WEAVE3_LOW(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 4, -1, 1), c, 0, 1, 4, 3)
-#define WEAVE3_MIDDLE(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 5, -1, 2, 6), c, 0, 5, 2, 3)
-#define WEAVE3_HIGH(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, -1, 3, 7, -1), c, 6, 1, 2, 7)
+#define WEAVE3_LOW(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 4, 2, 1), c, 0, 1, 4, 3)
+#define WEAVE3_MIDDLE(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 5, 1, 2, 6), c, 0, 5, 2, 3)
+#define WEAVE3_HIGH(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 7, 3), c, 6, 1, 2, 7)
 #define WEAVE_FOURS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3)
 #define WEAVE_FOURS_HIGH(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7)
 #define WEAVE3_FOURS_LOW(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 1, 2, 3), c, 0, 1, 2, 3)
 #define WEAVE3_FOURS_MIDDLE(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 4, 5, 6, 7), c, 0, 1, 2, 3)
-#define WEAVE3_FOURS_HIGH(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, -1, -1, -1, -1), c, 4, 5, 6, 7)
+#define WEAVE3_FOURS_HIGH(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 1, 2, 3), c, 4, 5, 6, 7)
 #define DEAL_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
 #define DEAL_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
-#define DEAL3_0(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, -1), c, 0, 1, 2, 5)
-#define DEAL3_1(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, -1), c, 0, 1, 2, 6)
-#define DEAL3_2(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, -1, -1), c, 0, 1, 4, 7)
+#define DEAL3_0(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 3), c, 0, 1, 2, 5)
+#define DEAL3_1(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 3), c, 0, 1, 2, 6)
+#define DEAL3_2(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 2, 3), c, 0, 1, 4, 7)
 #define DEAL_FOURS_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
 #define DEAL_FOURS_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
-#define DEAL3_FOURS_0(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, -1), c, 0, 1, 2, 5)
-#define DEAL3_FOURS_1(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, -1), c, 0, 1, 2, 6)
-#define DEAL3_FOURS_2(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, -1, -1), c, 0, 1, 4, 7)
+#define DEAL3_FOURS_0(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 3), c, 0, 1, 2, 5)
+#define DEAL3_FOURS_1(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 3), c, 0, 1, 2, 6)
+#define DEAL3_FOURS_2(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 2, 3), c, 0, 1, 4, 7)
 #elif VEC == 8
 #define WEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
 #define WEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
 #define WEAVE3_LOW(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 8, -1, 1, 9, -1, 2, 10), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 8, 2, 1, 9, 5, 2, 10), \
                             c, 0, 1, 8, 3, 4, 9, 6, 7)
 #define WEAVE3_MIDDLE(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, -1, 3, 11, -1, 4, 12, -1, 5), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 11, 3, 4, 12, 6, 5), \
                             c, 10, 1, 2, 11, 4, 5, 12, 7)
 #define WEAVE3_HIGH(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 13, -1, 6, 14, -1, 7, 15, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 13, 1, 6, 14, 4, 7, 15, 7), \
                             c, 0, 13, 2, 3, 14, 5, 6, 15)
 #define WEAVE_FOURS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
 #define WEAVE_FOURS_HIGH(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
@@ -362,78 +362,78 @@ typedef int upc_ints __attribute__((vector_size(VEC * 4)));
     __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11), \
                             c, 0, 1, 2, 3, 4, 5, 6, 7)
 #define WEAVE3_FOURS_MIDDLE(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, -1, -1, -1, -1, 4, 5, 6, 7), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7), \
                             c, 8, 9, 10, 11, 4, 5, 6, 7)
 #define WEAVE3_FOURS_HIGH(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 12, 13, 14, 15, -1, -1, -1, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 12, 13, 14, 15, 4, 5, 6, 7), \
                             c, 0, 1, 2, 3, 12, 13, 14, 15)
 #define DEAL_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
 #define DEAL_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
 #define DEAL3_0(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 9, 12, 15, -1, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 9, 12, 15, 6, 7), \
                             c, 0, 1, 2, 3, 4, 5, 10, 13)
 #define DEAL3_1(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 10, 13, -1, -1, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 10, 13, 5, 6, 7), \
                             c, 0, 1, 2, 3, 4, 8, 11, 14)
 #define DEAL3_2(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 8, 11, 14, -1, -1, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 8, 11, 14, 5, 6, 7), \
                             c, 0, 1, 2, 3, 4, 9, 12, 15)
 #define DEAL_FOURS_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14)
 #define DEAL_FOURS_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15)
 #define DEAL3_FOURS_0(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 10, -1, 4, 7, 14, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 10, 3, 4, 7, 14, 7), \
                             c, 0, 1, 2, 9, 4, 5, 6, 13)
 #define DEAL3_FOURS_1(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 8, 11, -1, 5, 12, 15, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 8, 11, 3, 5, 12, 15, 7), \
                             c, 0, 1, 2, 10, 4, 5, 6, 14)
 #define DEAL3_FOURS_2(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 9, -1, -1, 6, 13, -1, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 9, 2, 3, 6, 13, 6, 7), \
                             c, 0, 1, 8, 11, 4, 5, 12, 15)
 #else
 #define WEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define WEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 #define WEAVE3_LOW(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 16, -1, 1, 17, -1, 2, 18, -1, 3, 19, -1, 4, 20, -1, 5), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 16, 2, 1, 17, 5, 2, 18, 8, 3, 19, 11, 4, 20, 14, 5), \
                             c, 0, 1, 16, 3, 4, 17, 6, 7, 18, 9, 10, 19, 12, 13, 20, 15)
 #define WEAVE3_MIDDLE(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 21, -1, 6, 22, -1, 7, 23, -1, 8, 24, -1, 9, 25, -1, 10, 26), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 21, 1, 6, 22, 4, 7, 23, 7, 8, 24, 10, 9, 25, 13, 10, 26), \
                             c, 0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15)
 #define WEAVE3_HIGH(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, -1, 11, 27, -1, 12, 28, -1, 13, 29, -1, 14, 30, -1, 15, 31, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 11, 27, 3, 12, 28, 6, 13, 29, 9, 14, 30, 12, 15, 31, 15), \
                             c, 26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31)
 #define WEAVE_FOURS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
 #define WEAVE_FOURS_HIGH(a, b) \
     __builtin_shufflevector(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
 #define WEAVE3_FOURS_LOW(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, -1, -1, -1, -1, 4, 5, 6, 7), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 4, 5, 6, 7), \
                             c, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15)
 #define WEAVE3_FOURS_MIDDLE(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 20, 21, 22, 23, -1, -1, -1, -1, 8, 9, 10, 11, 24, 25, 26, 27), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 20, 21, 22, 23, 4, 5, 6, 7, 8, 9, 10, 11, 24, 25, 26, 27), \
                             c, 0, 1, 2, 3, 20, 21, 22, 23, 8, 9, 10, 11, 12, 13, 14, 15)
 #define WEAVE3_FOURS_HIGH(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, -1, -1, -1, -1, 12, 13, 14, 15, 28, 29, 30, 31, -1, -1, -1, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 1, 2, 3, 12, 13, 14, 15, 28, 29, 30, 31, 12, 13, 14, 15), \
                             c, 24, 25, 26, 27, 4, 5, 6, 7, 8, 9, 10, 11, 28, 29, 30, 31)
 #define DEAL_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
 #define DEAL_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
 #define DEAL3_0(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, -1, -1, -1, -1, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 11, 12, 13, 14, 15), \
                             c, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29)
 #define DEAL3_1(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, -1, -1, -1, -1, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 11, 12, 13, 14, 15), \
                             c, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 18, 21, 24, 27, 30)
 #define DEAL3_2(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 8, 11, 14, 17, 20, 23, 26, 29, -1, -1, -1, -1, -1, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 10, 11, 12, 13, 14, 15), \
                             c, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 22, 25, 28, 31)
 #define DEAL_FOURS_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30)
 #define DEAL_FOURS_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31)
 #define DEAL3_FOURS_0(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 18, -1, 4, 7, 22, -1, 8, 11, 26, -1, 12, 15, 30, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 18, 3, 4, 7, 22, 7, 8, 11, 26, 11, 12, 15, 30, 15), \
                             c, 0, 1, 2, 17, 4, 5, 6, 21, 8, 9, 10, 25, 12, 13, 14, 29)
 #define DEAL3_FOURS_1(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 16, 19, -1, 5, 20, 23, -1, 9, 24, 27, -1, 13, 28, 31, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 16, 19, 3, 5, 20, 23, 7, 9, 24, 27, 11, 13, 28, 31, 15), \
                             c, 0, 1, 2, 18, 4, 5, 6, 22, 8, 9, 10, 26, 12, 13, 14, 30)
 #define DEAL3_FOURS_2(a, b, c) \
-    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 17, -1, -1, 6, 21, -1, -1, 10, 25, -1, -1, 14, 29, -1, -1), \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 17, 2, 3, 6, 21, 6, 7, 10, 25, 10, 11, 14, 29, 14, 15), \
                             c, 0, 1, 16, 19, 4, 5, 20, 23, 8, 9, 24, 27, 12, 13, 28, 31)
 #endif
 #endif
