@@ -15,7 +15,7 @@ static const upc_knob knobs[] = {
 };
 
 enum { ZIPPED, DEALT, WHOLE, KEPT, MOVED };
-enum { KEEP = 256, MOST_KEPT = 2048, MOST_ZIP = 4, SMALL = 64 };
+enum { KEEP = 256, MOST_KEPT = 2048, MOST_ZIP = 4, MOST_LINES = 16, SMALL = 64 };
 
 typedef struct shape {
     int kind, q;
@@ -63,6 +63,8 @@ static const char *why_not(const upc_problem *p, const shape *s)
         return "it needs input and output that lie alike";
     if (p->axis[2].stride > MOST_ZIP)
         return "it puts up to 4 outputs side by side";
+    if (p->axis[0].stride * p->axis[1].stride > MOST_LINES)
+        return "it makes up to 16 lines of outputs of one of inputs";
     if (upc_epilogue_of(p).act > 1)
         return "it has activations made of straight pieces only";
     if (dealing && !in_steps(s->r))
