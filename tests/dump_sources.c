@@ -37,6 +37,7 @@ static const char *const problems[] = {
     "resize:ic6ih9oh20+linear+f16+nc4hw4+residual", "resize:ic6iw9ow20+linear+in:nc4hw4+residual_after",
     "zeros:ic5ih9sh2+f16", "zeros:ic8ih9sh2+nc4hw4+residual",
     "shuffle:ic20ih9sh2", "shuffle:ic32ih9sh2+dcr+nhwc+f16", "shuffle:ic32id2ih9sd2sh2sw2+in:nhwc+residual",
+    "shuffle:ic36ih9sh3+nc4hw4", "shuffle:ic20ih9sh2+nhwc", "shuffle:ic64ih9sh2+nhwc",
     "conv:ic7oc5_ih18kh4sh2ph1", "conv:g2ic8oc8_id5kd2_ih9kh3sh3_iw9kw3dw1+f16+nhwc", "conv:ic20oc20_ih9kh3ph1+nc4hw4",
     "gradfilter:ic5oc7_ih9oh18kh4sh2ph1", "gradfilter:g2ic8oc8_ih9kh3sh3+f16+in:nc4hw4", "gradbias:ic5oc7_ih9oh18kh4sh2ph1",
     "gradbias:ic5oc6_ih9oh18kh4sh2ph1+f16+nc4hw4", "gradbias:ic5oc40_ih9oh18kh4sh2ph1+nhwc",
