@@ -401,7 +401,7 @@ static upconv_status add_table(cooking *c)
         {"IN_W", c->in.axis[2]}, {"OUT_N", clamp32(c->out.image)}, {"OUT_C", clamp32(c->out.channel)}, {"OUT_D", c->out.axis[0]},
         {"OUT_H", c->out.axis[1]}, {"OUT_W", c->out.axis[2]}, {"LIST_D", lists[0]}, {"LIST_H", lists[1]}, {"LIST_W", lists[2]},
         {"CHANNEL_STEP", upc_sample_channel(p, 1)}, {"ACT_A", act.bits[0]}, {"ACT_LO", act.bits[1]}, {"ACT_HI", act.bits[2]},
-        {"WO", p->axis[2].out}, {"LIST_P", lists[2] + upc_strips_zip_at(&c->strips, p, c->axis[2].taps)},
+        {"WO", p->axis[2].out}, {"LIST_P", lists[2] + upc_strips_zip_at(p, c->axis[2].taps)},
         {"Z_0", c->strips.zip_0}, {"Z_END", c->strips.zip_end},
     };
     upconv_status status = UPCONV_OK;

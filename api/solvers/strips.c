@@ -24,25 +24,16 @@ upc_strips_form upc_strips_form_of(const upc_problem *p)
 
 const char *upc_strips_refuse(const upc_problem *p, const upc_facts *facts, char *sentence)
 {
-    const uint64_t room = facts->info.limits.binding_bytes - facts->info.offset_alignment;
     const char *why = NULL;
     if (facts->family != UPC_FAMILY_CPU || facts->info.backend != UPCONV_BACKEND_OPENCL)
         why = "strips are for processors under OpenCL";
     else if (upc_strips_form_of(p) == UPC_STRIPS_NONE)
         why = "strips need input and output that lie alike, with elements side by side";
-    else if (p->op == UPCONV_PIXEL_SHUFFLE && (upc_input_bytes(p) > room || p->in.elements > INT32_MAX))
-        why = "a shuffle in strips needs the whole input in one binding";
+    else if (p->op == UPCONV_PIXEL_SHUFFLE)
+        why = "strips do not shuffle";
     if (why)
         snprintf(sentence, UPC_SENTENCE, "%s", why);
     return why ? sentence : NULL;
-}
-
-// Whether a shuffled output's channels lie side by side in the input, too.
-static bool scattered(const upc_problem *p, upc_strips_form form)
-{
-    if (p->op != UPCONV_PIXEL_SHUFFLE || form == UPC_STRIPS_PLANES)
-        return false;
-    return p->channel_order != UPCONV_DCR || (form == UPC_STRIPS_BLOCKS && p->ocg % 4);
 }
 
 void upc_strips_channels(const upc_problem *p, int64_t most, int64_t *q_most, int32_t *q)
@@ -59,9 +50,6 @@ void upc_strips_init(upc_strips *strips, const upc_problem *p, const upc_facts *
     *strips = (upc_strips){.line = line, .vec = upc_vector_guess(facts), .units = facts->info.compute_units};
     strips->inner = form == UPC_STRIPS_PIXELS;
     upc_strips_channels(p, line / 8, &strips->q_most, &strips->q);
-    strips->gathered = scattered(p, form);
-    const int64_t apart = strips->gathered ? upc_sample_channel(p, 1) : 1;
-    strips->every = apart % 4 ? 0 : (int32_t)(apart / 4);
 }
 
 int64_t upc_strips_step(const upc_strips *strips) { return strips->q ? strips->q : 1; }
@@ -78,21 +66,15 @@ static int32_t bits_of(double weight)
     return bits;
 }
 
-int64_t upc_strips_zip_at(const upc_strips *strips, const upc_problem *p, int taps)
-{
-    return (1 + strips->gathered + weights_of(taps)) * p->axis[2].out;
-}
+int64_t upc_strips_zip_at(const upc_problem *p, int taps) { return (1 + weights_of(taps)) * p->axis[2].out; }
 
 // What the list of inputs says of an output.
-static int64_t first_of(const upc_strips *strips, const upc_problem *p, const upc_sample *at, int64_t o)
+static int64_t first_of(const upc_problem *p, const upc_sample *at, int64_t o)
 {
     const upc_axis *w = &p->axis[2];
     if (p->op == UPCONV_ZERO_INSERT && at->first < 0)
         return -1 - UPC_MIN(UPC_MAX(upc_ceil_div(o + w->pad, w->stride), 0), w->in);
-    if (p->op != UPCONV_PIXEL_SHUFFLE || strips->gathered)
-        return at->first;
-    const int64_t channels = p->in.pack > 1 ? at->part / p->in.pack * p->in.channel : at->part * p->in.channel;
-    return at->first * p->in.axis[2] + channels;
+    return at->first;
 }
 
 // Whether output o follows the pattern of outputs that begins at `base`, a multiple of `zip`.
@@ -132,7 +114,7 @@ static void find_zip(upc_strips *strips, const upc_problem *p, const upc_sample_
 {
     const upc_axis *axis = &p->axis[2];
     const int64_t stride = axis->stride;
-    const bool fours = strips->q == 4 && strips->vec >= 4 && p->op != UPCONV_PIXEL_SHUFFLE;
+    const bool fours = strips->q == 4 && strips->vec >= 4;
     if (strips->q != 1 && !fours)
         return;
     if (p->op == UPCONV_RESIZE) {
@@ -144,8 +126,6 @@ static void find_zip(upc_strips *strips, const upc_problem *p, const upc_sample_
         return;
     strips->zip = (int)stride;
     strips->zip_end = axis->out / stride * stride;
-    if (p->op == UPCONV_PIXEL_SHUFFLE)
-        return;
     // outputs `at` of each pattern are inputs, from `start` on for the first
     strips->zip_at = (int)(((-axis->pad) % stride + stride) % stride);
     const int64_t start = upc_floor_div(strips->zip_at + axis->pad, stride);
@@ -158,8 +138,6 @@ static int64_t start_of(const upc_strips *strips, const upc_problem *p, const up
 {
     if (p->op == UPCONV_ZERO_INSERT)
         return upc_floor_div(strips->zip_at + p->axis[2].pad, p->axis[2].stride);
-    if (p->op == UPCONV_PIXEL_SHUFFLE)
-        return w->at[i].part * p->in.channel;
     return w->at[base + i].first - base / strips->zip;
 }
 
@@ -174,11 +152,11 @@ static upconv_status zip_table(const upc_strips *strips, const upc_problem *p, c
 }
 
 // The most inputs that `run` outputs side by side read.
-static int64_t reach(const upc_strips *strips, const upc_problem *p, const upc_sample_axis *w, int64_t run)
+static int64_t reach(const upc_problem *p, const upc_sample_axis *w, int64_t run)
 {
     int64_t most = 0;
     for (int64_t o = 0; o + run <= p->axis[2].out; o++) {
-        const int64_t a = first_of(strips, p, &w->at[o], o), b = first_of(strips, p, &w->at[o + run - 1], o + run - 1);
+        const int64_t a = first_of(p, &w->at[o], o), b = first_of(p, &w->at[o + run - 1], o + run - 1);
         const bool zeros = p->op == UPCONV_ZERO_INSERT;
         const int64_t first = zeros && a < 0 ? -1 - a : a, last = zeros && b < 0 ? -2 - b : b;
         most = UPC_MAX(most, last - first + w->taps);
@@ -189,12 +167,10 @@ static int64_t reach(const upc_strips *strips, const upc_problem *p, const upc_s
 void upc_strips_plan(upc_strips *strips, const upc_problem *p, const upc_sample_axis *w)
 {
     strips->run = UPC_MAX(UPC_MIN(strips->line / strips->q_most, p->axis[2].out), 1);
-    while (p->op != UPCONV_PIXEL_SHUFFLE && strips->run > 1 &&
-           reach(strips, p, w, strips->run) * strips->q_most > strips->line * 2)
+    while (strips->run > 1 && reach(p, w, strips->run) * strips->q_most > strips->line * 2)
         strips->run = upc_ceil_div(strips->run, 2);
-    strips->lines = p->op == UPCONV_PIXEL_SHUFFLE ? p->axis[1].stride : 1;
     find_zip(strips, p, w);
-    for (int i = 0; i < strips->zip && p->op != UPCONV_PIXEL_SHUFFLE; i++)
+    for (int i = 0; i < strips->zip; i++)
         strips->starts[i] = (int32_t)start_of(strips, p, w, strips->zip_0, i);
 }
 
@@ -203,9 +179,7 @@ upconv_status upc_strips_table(const upc_strips *strips, const upc_problem *p, c
     const int64_t out = p->axis[2].out;
     upconv_status status = UPCONV_OK;
     for (int64_t o = 0; o < out && !status; o++)
-        status = upc_recipe_table(recipe, (int32_t)first_of(strips, p, &w->at[o], o));
-    for (int64_t o = 0; o < out && strips->gathered && !status; o++)
-        status = upc_recipe_table(recipe, (int32_t)w->at[o].part);
+        status = upc_recipe_table(recipe, (int32_t)first_of(p, &w->at[o], o));
     for (int i = 0; i < weights_of(w->taps); i++)
         for (int64_t o = 0; o < out && !status; o++)
             status = upc_recipe_table(recipe, bits_of(w->at[o].weight[i]));
@@ -226,8 +200,8 @@ static int64_t rows_of(const upc_strips *strips, const upc_sample_box *box)
     const int64_t wanted = 4 * UPC_MAX((int64_t)strips->units, 1);
     if (strips->blend)
         return upc_blend_rows(strips, lines, planes * upc_ceil_div(box->on[2], strips->run));
-    if (strips->run < box->on[2]) // one, or those that a shuffle takes from the same line
-        return strips->lines;
+    if (strips->run < box->on[2])
+        return 1;
     const int64_t fitting = UPC_MAX(strips->line / (box->on[2] * strips->q_most), 1);
     return UPC_MIN(fitting, UPC_MAX(lines * planes / wanted, 1));
 }
@@ -262,9 +236,9 @@ void upc_strips_describe(const upc_strips *strips, upc_program_desc *program)
 {
     const upc_number defines[] = {
         {"LINE", strips->line}, {"ROW", strips->line * 2}, {"VEC", strips->vec}, {"Q", strips->q}, {"INNER", strips->inner},
-        {"GATHERED", strips->gathered}, {"ZIP", strips->zip}, {"START_0", strips->starts[0]}, {"START_1", strips->starts[1]},
+        {"ZIP", strips->zip}, {"START_0", strips->starts[0]}, {"START_1", strips->starts[1]},
         {"START_2", strips->starts[2]}, {"START_3", strips->starts[3]},
-        {"EVERY", strips->every}, {"KEPT_N", strips->kept},
+        {"KEPT_N", strips->kept},
     };
     upc_program_defines(program, defines, UPC_COUNT(defines));
 }

@@ -1,4 +1,4 @@
-// Resizing, zero insertion and pixel shuffle for processors (shaders/strips.kernel): what api/solvers/sample.c must know to have its boxes
+// Resizing and zero insertion for processors (shaders/strips.kernel): what api/solvers/sample.c must know to have its boxes
 // made in strips of lines instead of output by output.
 #ifndef UPC_STRIPS_H
 #define UPC_STRIPS_H
@@ -21,13 +21,10 @@ typedef struct upc_strips {
     int32_t q;       // channels of an item where that is fixed, else 0
     int64_t q_most;  // the most it has
     bool inner;      // channels lie side by side
-    bool gathered;   // but not those of an input that an output's come from
-    int32_t every;   // those are so many blocks of four apart, 0: no whole blocks
     int64_t run;     // positions of a strip
-    int64_t lines;   // of an item whose strips are no whole lines
     int zip, zip_at; // outputs that follow each input, 0 where no such pattern is known; which of them is no zero
     int64_t zip_0, zip_end;
-    int32_t starts[UPC_STRIPS_ZIP]; // where those begin to read, had they followed input 0; not of shuffles
+    int32_t starts[UPC_STRIPS_ZIP]; // where those begin to read, had they followed input 0
     uint32_t units;
     bool blend; // as api/solvers/blend.h says; then
     bool part;  // strips are no whole lines
@@ -55,7 +52,7 @@ int64_t upc_strips_step(const upc_strips *strips);
 void upc_strips_plan(upc_strips *strips, const upc_problem *problem, const upc_sample_axis *w);
 // Appends the lists for w to the recipe's table; that of the pattern begins at upc_strips_zip_at there.
 upconv_status upc_strips_table(const upc_strips *strips, const upc_problem *problem, const upc_sample_axis *w, upc_recipe *recipe);
-int64_t upc_strips_zip_at(const upc_strips *strips, const upc_problem *problem, int taps);
+int64_t upc_strips_zip_at(const upc_problem *problem, int taps);
 void upc_strips_grid(const upc_strips *strips, const upc_sample_box *box, int64_t items[3]);
 
 // Beside what all programs of the solver have.
