@@ -215,15 +215,11 @@ typedef int upc_ints __attribute__((vector_size(VEC * 4)));
         UPC_PAST(upc_halves, (__global UPC_CAT(ushort, VEC) *)((b) + (i)));                     \
     }
 #define DST_PASTV(b, i, v)    UPC_CAT(UPC_PASTV, OUT_STORE)(b, i, v)
-// One load or store for a vector at any element's place; and how many elements past a vector's own place one is.
+// One load or store for a vector at any element's place.
 #define UPC_HOLDV32(b, i, v)  *(__global upc_loose *)((b) + (i)) = (v)
 #define UPC_HOLDV16           UPC_PUTV16
 #define DST_HOLDV(b, i, v)    UPC_CAT(UPC_HOLDV, OUT_STORE)(b, i, v)
-#define DST_ODD(b, i)         ((int)((size_t)((b) + (i)) / UPC_CAT(UPC_BYTES, OUT_STORE) % VEC))
-#define UPC_TAKEV32(b, i)     (*(__global const upc_loose *)((b) + (i)))
-#define UPC_TAKEV16           UPC_GETV16
-#define SRC_TAKEV(b, i)       UPC_CAT(UPC_TAKEV, IN_STORE)(b, i)
-#define LOADV(b, i)           UPC_TAKEV32(b, i)
+#define LOADV(b, i)           UPC_PEEKV32(b, i)
 #define INT_PASTV(b, i, v)    UPC_PAST(v, (__global intv *)((b) + (i)))
 #define UPC_STREAM(b, i, array, from, n, size, put, past)                                       \
     {                                                                                           \
