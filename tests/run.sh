@@ -149,6 +149,9 @@ for backend in "${backends[@]}"; do
             --limits binding=4096,groups=9,macs=50000
         [ "$backend" = vulkan ] && drawn " $op, f16=0" --op $op --count $((limited / 2)) --seed 520000 "${how[@]}" --limits f16=0
     done
+    # random problems are small, and seldom have lines as long as these
+    [ "$backend" = opencl ] && wanted "lines that are kept: opencl" && ensure build && queue "lines that are kept: opencl" plain \
+        build/tools/upconv bench --backend opencl --check --runs 1 --seconds 0 --problems "$here/data/lines.txt"
     drawn ", sums in f16" --count 20 --seed 240000 --sums f16 --tries 1
     # these take few problems, so that others come in place of most
     for solver in rows winograd; do
@@ -351,6 +354,8 @@ else
         --seed 50 --size $size
     tested build "oclgrind: random pooling, limits" bash "$here/oclgrind.sh" build/tests/random_pool --backend opencl \
         --count $((number / 2)) --seed 80 --size 300 --limits binding=1024,groups=3,macs=1000
+    wanted "oclgrind: lines that are kept" && ensure build && queue "oclgrind: lines that are kept" plain \
+        bash "$here/oclgrind.sh" build/tools/upconv bench --backend opencl --check --runs 1 --seconds 0 --problems "$here/data/lines.txt"
     for op in $ops conv gradfilter gradbias; do
         # convolutions have the kernels of the transposed ones
         tested build "oclgrind: random $op" bash "$here/oclgrind.sh" build/tests/random --backend opencl --count $((number / 2)) \
