@@ -362,7 +362,7 @@ else
             --seed 70 --size $size --op $op --limits binding=4096 --tries $([ $op = conv ] && ! $full && echo 1 || echo 0)
     done
     # lines of processors, whose vectors are woven
-    for solver in "conv strided" "conv rows" "gradfilter runs"; do
+    for solver in "conv strided" "conv rows" "gradfilter runs" "shuffle shuffle"; do
         tested build "oclgrind: random $solver" bash "$here/oclgrind.sh" --woven build/tests/random --backend opencl \
             --count $((number / 2)) --seed 900 --size 900 --op "${solver% *}" --solver "${solver#* }"
     done
