@@ -193,7 +193,7 @@ typedef int upc_ints __attribute__((vector_size(VEC * 4)));
 #endif
 #endif
 #ifndef UPC_SOON
-#define UPC_SOON(p)
+#define UPC_SOON(p)           (void)(p)
 #endif
 #define SOON(b, i, n)                                                           \
     for (int upc_s = 0; upc_s < (n); upc_s += 64 / UPC_CAT(UPC_BYTES, IN_STORE)) \
