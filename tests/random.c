@@ -2,6 +2,7 @@
 //
 //     random --backend B [--solver S[:config]] [--count N] [--seed S] [--configs N] [--size N] [--variety few|plain|any]
 //            [--tries N] [--op WORD] [--sums f16] [--limits binding=BYTES,groups=N,macs=N,alloc=BYTES,f16=0]
+//            [--problem NOTATION] [--vectors N]
 //
 // --tries: a problem is done once so many solvers have run it (0, the default: all that take it); each problem begins with
 // another solver.
@@ -9,6 +10,8 @@
 // default); none but f32 and dense NCHW; or any.
 // --op: of another operation than transposed convolution, by its word in the notation: resize, zeros, shuffle, ...
 // --limits: what the device shall have at most; f16=0: no 16-bit storage, as if its driver had none.
+// --problem: this one instead of those drawn; what goes into its tensors is drawn. --vectors: floats of a vector register, as if the
+// processor behind the device were another.
 // --sums f16: every problem is of type f16 and adds up in f16, which solvers may refuse.
 // --size: at most so many outputs (default 20,000), as many inputs and 20 times as many multiplications.
 // --configs: how many configurations of a solver are drawn for each activation (0: any number); programs are shared.
@@ -25,7 +28,8 @@ enum { MAX_SOLVERS = 32, MAX_PRINTED = 20 };
 
 typedef struct options {
     upconv_backend backend;
-    const char *solver, *limits_text;
+    const char *solver, *limits_text, *notation;
+    uint32_t vectors;
     uint64_t count, seed;
     upconv_limits limits;
     int configs, size, tries;
@@ -40,6 +44,7 @@ static const char *const varieties[RANDOM_VARIETIES] = {"few", "plain", "any"};
 typedef struct suite {
     options opt;
     upconv_context *context, *cpu;
+    upconv_problem problem; // --problem
     random_pool pools[MAX_SOLVERS];
     int pool_count;
     uint64_t passed, failed, skipped, anew; // anew: problems beyond lowered limits, in whose place another was drawn
@@ -123,6 +128,10 @@ static bool parse_options(int argc, char **argv, options *opt)
                 opt->variety++;
             if (opt->variety == RANDOM_VARIETIES)
                 return false;
+        } else if (strcmp(name, "--problem") == 0) {
+            opt->notation = value;
+        } else if (strcmp(name, "--vectors") == 0) {
+            opt->vectors = (uint32_t)strtoul(value, NULL, 10);
         } else if (strcmp(name, "--limits") == 0) {
             opt->limits_text = value;
             opt->any_refusal = true;
@@ -143,11 +152,13 @@ static void print_failure(const suite *s, uint64_t seed, const random_draw *draw
     printf("FAILED %s, filter %s %s, %s, %s, %s: %s\n", text, orders[draw->order],
            draw->weights_type == UPCONV_F16 ? "f16" : "f32", draw->has_bias ? "bias" : "no bias",
            draw->integers ? "integers" : "fractions", forced, why);
-    const char *word = upc_op_of(s->opt.op)->word;
+    const char *word = s->opt.notation ? NULL : upc_op_of(s->opt.op)->word;
     printf("  again: random --backend %s --solver %s --seed %" PRIu64 " --count 1 --size %d --variety %s%s%s%s%s%s\n",
            test_backend_name(s->opt.backend), forced, seed, s->opt.size, varieties[s->opt.variety],
            s->opt.f16_sums ? " --sums f16" : "", word ? " --op " : "", word ? word : "",
            s->opt.limits_text ? " --limits " : "", s->opt.limits_text ? s->opt.limits_text : "");
+    if (s->opt.notation || s->opt.vectors)
+        printf("  with --vectors %u%s%s\n", s->opt.vectors, s->opt.notation ? " --problem " : "", s->opt.notation ? s->opt.notation : "");
 }
 
 // The reference solver and the definition, two ways to the same numbers, must agree before anything is measured by
@@ -255,6 +266,8 @@ static bool run_problem(suite *s, uint64_t seed)
     test_case test;
     char why[512] = "", refusal[512] = "", forced[256] = "reference";
     random_draw_problem(&random, s->opt.size, s->opt.variety, s->opt.op, &draw);
+    if (s->opt.notation)
+        draw.problem = s->problem;
     if (s->opt.f16_sums) {
         draw.problem.type = draw.problem.sum_type = UPCONV_F16;
     }
@@ -331,9 +344,16 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: random --backend vulkan|opencl|cpu [--solver S[:config]] [--count N] [--seed S]\n"
                         "              [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,shared=BYTES,macs=N,f16=0] "
                         "[--configs N] [--size N] [--variety few|plain|any] [--tries N] "
-                        "[--op WORD] [--sums f16]\n");
+                        "[--op WORD] [--sums f16] [--problem NOTATION] [--vectors N]\n");
         return 2;
     }
+    s.problem.struct_size = sizeof s.problem;
+    if (s.opt.notation && upconv_problem_parse(s.opt.notation, &s.problem, NULL)) {
+        fprintf(stderr, "--problem: %s\n", upconv_last_error());
+        return 2;
+    }
+    if (s.opt.notation)
+        s.opt.op = s.problem.op;
     if (!test_backend_present(s.opt.backend, why, sizeof why)) {
         printf("SKIPPED %s\n", why);
         return test_report(0, 0, s.opt.count);
@@ -346,6 +366,8 @@ int main(int argc, char **argv)
     }
     if (s.opt.no_f16)
         s.context->facts.info.f16_storage = s.context->facts.info.f16_math = 0;
+    if (s.opt.vectors)
+        test_vectors(s.context, s.opt.vectors);
     for (int i = 0; i < upc_solver_count && s.pool_count < MAX_SOLVERS; i++) {
         if (solver_wanted(&s, upc_solvers[i]))
             s.pools[s.pool_count++] = (random_pool){.solver = upc_solvers[i], .limit = s.opt.configs};

@@ -20,6 +20,7 @@ typedef struct options {
     uint64_t count, seed;
     int size;
     bool limited, no_f16;
+    uint32_t vectors; // floats of a vector register, as if the processor behind the device were another; 0: its own
     upconv_limits limits;
 } options;
 
@@ -71,6 +72,8 @@ static bool parse_options(int argc, char **argv, options *opt)
             opt->seed = strtoull(value, NULL, 10);
         else if (!strcmp(name, "--size"))
             opt->size = atoi(value);
+        else if (!strcmp(name, "--vectors"))
+            opt->vectors = (uint32_t)atoi(value);
         else if (strcmp(name, "--limits") || !parse_limits(value, opt))
             return false;
     }
@@ -341,7 +344,7 @@ int main(int argc, char **argv)
     if (!parse_options(argc, argv, &s.opt)) {
         fprintf(stderr,
                 "usage: random_pool --backend vulkan|opencl|cpu [--solver S] [--count N] [--seed S] [--size N]\n"
-                "                   [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,macs=N,f16=0]\n");
+                "                   [--limits binding=BYTES,alloc=BYTES,groups=N,size=N,macs=N,f16=0] [--vectors N]\n");
         return 2;
     }
     if (!test_backend_present(s.opt.backend, why, sizeof why)) {
@@ -354,6 +357,8 @@ int main(int argc, char **argv)
     }
     if (s.opt.no_f16)
         s.context->facts.info.f16_storage = s.context->facts.info.f16_math = 0;
+    if (s.opt.vectors)
+        test_vectors(s.context, s.opt.vectors);
     for (uint64_t i = 0; i < s.opt.count; i++)
         run_seed(&s, s.opt.seed + i);
     printf("seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " runs, %" PRIu64 " refused\n", s.opt.seed,

@@ -17,6 +17,7 @@ typedef struct options {
     int size, dot;
     bool any_refusal;
     upconv_limits limits;
+    uint32_t vectors; // see test_vectors; 0: its own
 } options;
 
 static bool parse_limits(const char *text, upconv_limits *limits)
@@ -47,6 +48,8 @@ static bool parse_options(int argc, char **argv, options *opt)
             opt->size = atoi(value);
         else if (!strcmp(name, "--dot"))
             opt->dot = atoi(value);
+        else if (!strcmp(name, "--vectors"))
+            opt->vectors = (uint32_t)atoi(value);
         else if (!strcmp(name, "--limits"))
             opt->any_refusal = parse_limits(value, &opt->limits);
         else
@@ -357,7 +360,7 @@ int main(int argc, char **argv)
     char why[256];
     upconv_context *context = NULL;
     if (!parse_options(argc, argv, &opt)) {
-        fprintf(stderr, "usage: random_quantised --backend B [--count N] [--seed N] [--size N] [--dot 1|2] "
+        fprintf(stderr, "usage: random_quantised --backend B [--count N] [--seed N] [--size N] [--dot 1|2] [--vectors N] "
                         "[--limits binding=N,groups=N,macs=N,size=N]\n");
         return 2;
     }
@@ -374,6 +377,8 @@ int main(int argc, char **argv)
         upconv_context_destroy(context);
         return test_report(0, 0, 1);
     }
+    if (opt.vectors)
+        test_vectors(context, opt.vectors);
     if (opt.dot == 2)
         context->facts.dot_takes = (1u << UPC_DOT_COUNT) - 2;
     uint64_t passed = 0, failed = 0, refused = 0, wide = 0, dots = 0;

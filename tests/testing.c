@@ -70,6 +70,12 @@ upconv_status test_context_create(upconv_backend backend, const upconv_limits *l
     return upconv_context_create(&params, context);
 }
 
+void test_vectors(upconv_context *context, uint32_t floats)
+{
+    context->facts.vector_floats = floats;
+    context->facts.byte_dots = context->facts.byte_dots && floats >= 16;
+}
+
 bool test_backend_present(upconv_backend backend, char *why, size_t size)
 {
     for (int i = 0;; i++) {

@@ -21,6 +21,8 @@ const char *test_backend_name(upconv_backend backend);
 
 // Opens a context that logs warnings and errors to standard error. limits may be NULL.
 upconv_status test_context_create(upconv_backend backend, const upconv_limits *limits, upconv_context **context);
+// As if the processor behind its device had vector registers of so many floats, and not what comes only with wider ones.
+void test_vectors(upconv_context *context, uint32_t floats);
 // True where this build has the backend and the machine a device for it; else the reason is written to `why`.
 bool test_backend_present(upconv_backend backend, char *why, size_t size);
 
