@@ -152,6 +152,17 @@ for backend in "${backends[@]}"; do
     # random problems are small, and seldom have lines as long as these
     [ "$backend" = opencl ] && wanted "lines that are kept: opencl" && ensure build && queue "lines that are kept: opencl" plain \
         build/tools/upconv bench --backend opencl --check --runs 1 --seconds 0 --problems "$here/data/lines.txt"
+    # the vectors of other processors than this one
+    for floats in 8 $($full && echo 4 || :); do
+        [ "$backend" = opencl ] || continue
+        for op in shuffle resize gradfilter; do
+            drawn_cut ": vectors of $floats, $op" random --op $op --vectors "$floats" --count $((limited / 3)) --seed 530000 --variety any
+        done
+        drawn_cut ": vectors of $floats, resizing in lines" random --vectors "$floats" --count 2 --solver sample --seed 540000 \
+            --problem "resize:ic5ih3oh7_iw33ow70+linear+align_corners+nc4hw4"
+        drawn_cut " pooling: vectors of $floats" random_pool --vectors "$floats" --count $((limited / 2)) --seed 720000
+        drawn_cut " quantised: vectors of $floats" random_quantised --vectors "$floats" --count $((limited / 2)) --seed 730000
+    done
     drawn ", sums in f16" --count 20 --seed 240000 --sums f16 --tries 1
     # these take few problems, so that others come in place of most
     for solver in rows winograd; do
@@ -159,10 +170,12 @@ for backend in "${backends[@]}"; do
     done
     # of many solvers, and every problem is tried with one or two
     for solver in "conv strided" "gradfilter panels" "gradfilter runs" "gradfilter combs" "gradfilter squares"; do
-        [ "$backend" = cpu ] || ! $full && continue
+        [ "$backend" = cpu ] && continue
+        $full || [[ "$solver" =~ runs|combs|squares ]] || continue
         [[ "$backend ${solver#* }" =~ ^(vulkan runs|vulkan combs|opencl squares)$ ]] && continue
-        drawn " ${solver#* }" --op "${solver% *}" --solver "${solver#* }" --count 12 --seed 260000 --variety $variety
-        drawn " ${solver#* }, limits" --op "${solver% *}" --solver "${solver#* }" --count 6 --seed 265000 --variety $variety \
+        drawn_cut ": $backend ${solver#* }" random --op "${solver% *}" --solver "${solver#* }" --count $($full && echo 12 || echo 4) \
+            --seed 260000 --variety $variety
+        $full && drawn " ${solver#* }, limits" --op "${solver% *}" --solver "${solver#* }" --count 6 --seed 265000 --variety $variety \
             --limits binding=20000,groups=60,macs=300000
     done
 done
