@@ -405,6 +405,41 @@ static void beyond_counting(void **state)
     }
 }
 
+// Kernels of processors that look at all that lies between windows, or at every line of a cell: not where that is far more than outputs.
+static void far_windows(void **state)
+{
+    (void)state;
+    static const struct { const char *solver, *knob, *text; int32_t wanted; } cases[] = {
+        {"pool", "lines", "pool:ic16_ih40oh20kh2sh2", 1},
+        {"pool", "lines", "pool:ic16_ih40oh20kh1sh2", 1},
+        {"pool", "lines", "pool:ic16_ih40oh1kh1sh2000000000_iw40ow20kw2sw2", 0},
+        {"pool", "lines", "pool:ic16_ih40oh1kh1sh2000000000+nhwc", 0},
+        {"unpool", "cells", "unpool:ic16_ih20oh40kh2sh2", 1},
+        {"unpool", "cells", "unpool:ic16_ih20oh40kh3sh3ph1_iw20ow40kw2sw2", 1},
+        {"unpool", "cells", "unpool:ic16_ih20oh40kh2sh2000000000_iw20ow40kw2sw2", 0},
+        {"unpool", "cells", "unpool:ic16_ih20oh40kh2sh2_iw2ow40kw2sw2000000000+nhwc", 0},
+        {"unpool", "cells", "unpool:ic16_ih20oh40kh2sh2_iw20ow40kw2sw2pw2000000+nhwc", 0},
+        {"unpool", "cells", "unpool:ic16_ih20oh40kh2sh2_iw20ow40kw2sw2pw-2000000+nhwc", 0},
+    };
+    upc_facts facts;
+    facts_of(&devices[UPC_COUNT(devices) - 1], &facts);
+    for (size_t i = 0; i < UPC_COUNT(cases); i++) {
+        upc_problem problem;
+        upc_config config;
+        char sentence[UPC_SENTENCE];
+        const upc_solver *solver = upc_solver_find(cases[i].solver, strlen(cases[i].solver));
+        problem_of(cases[i].text, &problem);
+        solver->guess(&problem, &facts, &config);
+        int knob = 0;
+        for (; strcmp(solver->knobs[knob].name, cases[i].knob); knob++) {}
+        if (config.value[knob] != cases[i].wanted)
+            fail_msg("%s: %s=%d", cases[i].text, cases[i].knob, config.value[knob]);
+        assert_null(solver->legal(&problem, &facts, &config, sentence));
+        config.value[knob] = 1;
+        assert_true(cases[i].wanted || solver->legal(&problem, &facts, &config, sentence) != NULL);
+    }
+}
+
 // Weights given at execution are packed in the workspace, which may be a buffer of the app's: no solver reads them as texels.
 static void late_weights_are_no_texels(void **state)
 {
@@ -554,7 +589,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_recipes),
         cmocka_unit_test(recipes_keep_to_limits), cmocka_unit_test(quantised_keep_to_limits), cmocka_unit_test(pools_keep_to_limits),
-        cmocka_unit_test(beyond_counting),
+        cmocka_unit_test(beyond_counting), cmocka_unit_test(far_windows),
         cmocka_unit_test(late_weights_are_no_texels),
         cmocka_unit_test(bindings_beside_tensors),
         cmocka_unit_test(products_keep_to_the_workspace),

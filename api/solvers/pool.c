@@ -87,11 +87,17 @@ static const char *refuse_lines(const upc_problem *problem, const upc_facts *fac
     const upc_axis *a = problem->axis;
     // dispatches are not cut between taps
     double reach = (double)line_channels(problem);
-    for (int i = 0; i < 3; i++)
-        reach += (double)((a[i].kernel - 1) * a[i].dilation) * (double)problem->in.axis[i];
+    bool apart = false;
+    for (int i = 0; i < 3; i++) {
+        const int64_t window = (a[i].kernel - 1) * a[i].dilation;
+        reach += (double)window * (double)problem->in.axis[i];
+        apart = apart || a[i].stride > 2 * (window + 1);
+    }
     const double taps = (double)a[0].kernel * (double)a[1].kernel * (double)a[2].kernel;
     if (reach * 4 > (double)upc_slab_room(facts) / 2 || taps > MOST_TAPS)
         why = "windows are too large for whole lines";
+    else if (apart) // all inputs are asked for, of which windows far apart need few
+        why = "windows are too far apart for whole lines";
     else if (!pixels && a[2].stride > 2)
         why = "whole lines take strides of one and two, but where channels lie side by side";
     else if (pixels && problem->icg % upc_vector_guess(facts))

@@ -63,6 +63,18 @@ static bool fits(const upc_problem *p, const upc_facts *facts, const upc_slab *s
     return upc_slab_window(&p->out, slab, first, last).count * (int64_t)upc_type_bytes(p->type) <= room;
 }
 
+// Whether some axis has far more cells, or larger ones, than sources and outputs: items look at each of a cell's lines,
+// and count in 32 bits.
+static bool far_apart(const upc_problem *p, const upc_cells *cells)
+{
+    for (int a = 0; a < 3; a++) {
+        const upc_axis *axis = &p->axis[a];
+        if (cells->count[a] > UPC_MIN(4 * (axis->in + axis->out), INT32_MAX / 2) / axis->stride)
+            return true;
+    }
+    return false;
+}
+
 const char *upc_cells_refuse(const upc_problem *p, const upc_facts *facts, char *sentence)
 {
     const char *refusal = upc_strips_refuse(p, facts, sentence);
@@ -74,7 +86,9 @@ const char *upc_cells_refuse(const upc_problem *p, const upc_facts *facts, char 
     for (int a = 0; a < 3; a++)
         if (p->index <= UPCONV_INDEX_IMAGE && p->space[a] != p->axis[a].out)
             why = "cells need indices that count in the output's extents";
-    if (cells.q && p->axis[2].stride > MOST_STEP)
+    if (far_apart(p, &cells))
+        why = "cells need sources and outputs that lie about the same places";
+    else if (cells.q && p->axis[2].stride > MOST_STEP)
         why = "cells are at most four outputs wide, but where channels lie side by side";
     else if (!fits(p, facts, &least) || upc_cells_bytes(p, &cells) > (uint64_t)upc_slab_room(facts))
         why = "cells need whole planes in one binding";
