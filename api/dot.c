@@ -28,12 +28,16 @@ static bool concerned(const upc_problem *problem)
 
 // ------------------------------------------------------------------------------------------------------------- memory
 
+// The limits too: under lower ones the probe's problem may be refused, or take its time.
 static void key_of(const upconv_context *context, upconv_type type, upc_dot form, uint64_t key[2])
 {
-    char text[640];
+    char text[768];
     const upconv_device_info *info = &context->facts.info;
-    snprintf(text, sizeof text, "products of four bytes 1, %d, %d, %s, %.127s, %.255s, %016llx", (int)type, (int)form,
-             context->backend->name, info->name, info->driver, (unsigned long long)upc_record_kernels());
+    const upconv_limits *limits = &info->limits;
+    snprintf(text, sizeof text, "products of four bytes 2, %d, %d, %s, %.127s, %.255s, %016llx, %llu, %llu, %u, %u, %u, %llu", (int)type,
+             (int)form, context->backend->name, info->name, info->driver, (unsigned long long)upc_record_kernels(),
+             (unsigned long long)limits->binding_bytes, (unsigned long long)limits->alloc_bytes, limits->group_count, limits->group_size,
+             limits->shared_bytes, (unsigned long long)limits->dispatch_macs);
     for (uint64_t i = 0; i < 2; i++)
         key[i] = upc_hash(text, strlen(text), 40 + i);
 }

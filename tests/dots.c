@@ -65,12 +65,12 @@ static bool plant(tried *t, const char *behind, bool needs_stand_in)
 }
 
 // A context on a device that says it is fast.
-static upconv_context *open(tried *t, const char *behind)
+static upconv_context *open_limited(tried *t, const char *behind, const upconv_limits *limits)
 {
     upconv_context *context = NULL;
     bool stand = false;
     for (int again = 0; again < 2 && !context; again++) {
-        if (!plant(t, behind, stand) || test_context_create(t->backend, NULL, &context))
+        if (!plant(t, behind, stand) || test_context_create(t->backend, limits, &context))
             return NULL;
         if (!context->facts.dot_takes && t->backend == UPCONV_BACKEND_OPENCL && !stand) {
             stand = true;
@@ -83,6 +83,8 @@ static upconv_context *open(tried *t, const char *behind)
     context->facts.dot_fast = context->facts.dot_takes;
     return context;
 }
+
+static upconv_context *open(tried *t, const char *behind) { return open_limited(t, behind, NULL); }
 
 static upconv_status make(upconv_context *context, const char *solver, char *config, size_t size)
 {
@@ -100,13 +102,16 @@ static upconv_status make(upconv_context *context, const char *solver, char *con
     return status;
 }
 
+static bool says(upconv_context *context, const char *what, char *text, size_t size)
+{
+    const upconv_problem problem = test_problem(notation);
+    return !upconv_explain(context, &problem, NULL, text, size, NULL) && strstr(text, what);
+}
+
 static bool explained(upconv_context *context, const char *what)
 {
     static char text[8192];
-    const upconv_problem problem = test_problem(notation);
-    if (upconv_explain(context, &problem, NULL, text, sizeof text, NULL))
-        return false;
-    if (strstr(text, what))
+    if (says(context, what, text, sizeof text))
         return true;
     printf("no \"%s\" in:\n%s", what, text);
     return false;
@@ -134,6 +139,7 @@ static int append(void *user, const void *data, size_t size)
 static void remembered(tried *t, upconv_context *context)
 {
     upc_string kept;
+    static char text[8192];
     upc_string_init(&kept, &context->env);
     upconv_context *other = open(t, NULL);
     check(t, other && !upconv_cache_export(context, append, &kept) && !upconv_cache_import(other, kept.data, kept.length), "cache");
@@ -145,6 +151,12 @@ static void remembered(tried *t, upconv_context *context)
         check(t, mine->right == theirs->right && mine->form == theirs->form && mine->dot_us == theirs->dot_us, "the same verdict");
         check(t, upc_facts_for(other, &like)->dot_used == upc_facts_for(context, &like)->dot_used, "the same use");
     }
+    upconv_context_destroy(other);
+    // but one with limits of its own does, for they may be what the verdict came from
+    const upconv_limits limits = {.struct_size = sizeof limits, .binding_bytes = 256};
+    other = open_limited(t, NULL, &limits);
+    check(t, other && !upconv_cache_import(other, kept.data, kept.length), "cache under limits");
+    check(t, other && says(other, "products of four bytes: ", text, sizeof text) && !strstr(text, "remembers"), "limits look again");
     upc_string_finish(&kept);
     upconv_context_destroy(other);
 }
