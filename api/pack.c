@@ -187,6 +187,10 @@ upconv_status upc_pack_q_cook(const upc_problem *problem, const upc_facts *facts
                    {"PAIRS", words && !quads}, {"QUADS", quads}},
       entries[UPC_PACK_Q_ENTRIES - UPC_PACK_ENTRIES] = {{"W_ZERO", problem->quant.weights_zero}, {"IN_ZERO", packing->in_zero},
                                                               {"W_MADE_ZERO", packing->zero}};
+    // one item adds up a whole tap of all the channels of a block
+    if (quads && facts->loop_rounds && packing->oc * (problem->icg + 2) > facts->loop_rounds)
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "weights given at execution: %lld sums of %lld of them take more than the %u "
+                        "rounds that the device makes", (long long)packing->oc, (long long)problem->icg, facts->loop_rounds);
     begin(&p, "pack_q", taps_at, request);
     for (size_t i = 0; i < UPC_COUNT(defines); i++)
         upc_program_param(&p.program, defines[i].name, UPC_PARAM_DEFINE, defines[i].value);

@@ -1,6 +1,7 @@
 // The arithmetic of requantising, against numbers worked out by hand: rounding of every scheme on both sides of zero, shifts of both
 // signs, multipliers from scales, clamps from activations; and the rules of quantised problems.
 #include "../api/quant.h"
+#include "../api/solvers/phase_q.h"
 #include "quantised.h"
 
 #include <math.h>
@@ -282,11 +283,40 @@ static void test_notation(void **state)
     }
 }
 
+// What the zero points add is one item's sum over all input channels, which not every device has the rounds for.
+static void test_rounds(void **state)
+{
+    (void)state;
+    upc_env env;
+    upc_facts facts;
+    upc_problem problem;
+    upconv_problem p = {.struct_size = sizeof p};
+    upc_config config = {{0}};
+    upc_env_init(&env, NULL);
+    upc_facts_smallest(&facts);
+    facts.dot_takes = 1u << UPC_DOT_SIGNED;
+    assert_int_equal(upconv_problem_parse("ic60000oc2_iw9kw1+i8+nhwc+zero:100", &p, NULL), UPCONV_OK);
+    assert_int_equal(upc_problem_from(&p, &problem), UPCONV_OK);
+    upc_solver_phase_q.guess(&problem, &facts, &config);
+    assert_int_equal(upc_config_parse(&upc_solver_phase_q, "tile=1,oc=4,dot=1", &config), UPCONV_OK);
+    for (int i = 0; i < 4; i++) {
+        const upconv_plan_params params = {.weights = i & 1 ? "" : NULL, .weights_type = UPCONV_I8};
+        const upc_request request = upc_request_of(&problem, &params);
+        upc_recipe recipe;
+        facts.loop_rounds = i & 2 ? 65535 : 0;
+        upc_recipe_init(&recipe, &env);
+        assert_int_equal(upc_solver_phase_q.cook(&problem, &facts, &config, &request, &recipe),
+                         i == 2 ? UPCONV_ERROR_UNSUPPORTED : UPCONV_OK);
+        upc_recipe_finish(&recipe);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known), cmocka_unit_test(test_wide_sums), cmocka_unit_test(test_many), cmocka_unit_test(test_multipliers),
         cmocka_unit_test(test_ranges), cmocka_unit_test(test_rules), cmocka_unit_test(test_plans), cmocka_unit_test(test_notation),
+        cmocka_unit_test(test_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
