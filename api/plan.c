@@ -366,7 +366,7 @@ upconv_status upconv_explain(upconv_context *context, const upconv_problem *give
     if (upc_type_quantised(problem.type) && !params.scale_count) { // without which there are no plans, but much to be said
         params.multipliers = params.shifts = one;
         params.scales = NULL;
-        params.weights_type = UPCONV_I8;
+        params.weights_type = params.weights_type == UPCONV_F32 ? UPCONV_I8 : params.weights_type;
         params.scale_count = 1;
     }
     if ((status = check(&problem, &params)) || (status = upc_dot_decide(context, &problem)))

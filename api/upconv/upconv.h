@@ -593,7 +593,8 @@ UPCONV_API upconv_status upconv_int8_dot(upconv_context *context, upconv_type ty
 
 typedef enum upconv_effort {
     UPCONV_ESTIMATE = 0, // tuning records, else a cost model; runs nothing on the device, except that the record of another
-                         // driver (UPCONV_TIER_DRIVER) is run once to see whether it is right under this one
+                         // driver (UPCONV_TIER_DRIVER) is run once to see whether it is right under this one, and that products
+                         // of four bytes, of whatever effort the first plan is that could have them, are looked at (upconv_int8_dot)
     UPCONV_MEASURE,      // times and verifies the likely candidates, and remembers the winner as a tuning record
     UPCONV_KNOWN,        // tuning records only: UPCONV_ERROR_UNSUPPORTED when none fits
 } upconv_effort;

@@ -17,7 +17,7 @@ typedef struct upconv_cl_params {
     size_t struct_size;
     cl_context context;     // required
     cl_device_id device;    // required, of that context
-    cl_command_queue queue; // in order; NULL: upconv makes one of its own. For upconv_execute, upconv_submit and maps
+    cl_command_queue queue; // in order; NULL: upconv makes one of its own. For upconv_execute, upconv_submit, maps and what plans look at
 } upconv_cl_params;
 
 // A context on the app's device. params as in upconv_context_create; its backend and device are ignored, as are UPCONV_BACKEND
