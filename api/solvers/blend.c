@@ -53,7 +53,7 @@ void upc_blend_plan(upc_strips *strips, const upc_problem *p, const upc_sample_a
     const int kept = lines_in(axis);
     const int32_t line = kept == 1 ? strips->line * 2 : strips->line / (kept > 4 ? 4 : kept > 2 ? 2 : 1);
     const bool fours = dense_fours(strips, p), lone = strips->q == 1;
-    if (p->op == UPCONV_PIXEL_SHUFFLE || p->act != UPCONV_ACT_NONE || p->residual || kept > MOST_LINES)
+    if (p->act != UPCONV_ACT_NONE || p->residual || kept > MOST_LINES)
         return;
     if ((strips->q == 4 && !strips->inner && !fours) || strips->q_most > line)
         return;
