@@ -51,7 +51,7 @@ static void draw_axis(test_random *random, upconv_problem *p, int a, int most)
 
 static void draw_problem(test_random *random, int size, upconv_problem *p)
 {
-    static const int most[3] = {60, 20, 9}, channels[] = {1, 2, 3, 4, 5, 8, 12, 17};
+    static const int most[3] = {60, 20, 9}, channels[] = {1, 2, 3, 4, 5, 8, 12, 16, 17, 32};
     for (;;) {
         *p = (upconv_problem){.struct_size = sizeof *p,
                               .op = test_chance(random, 40) ? UPCONV_MAX_POOL : UPCONV_MAX_UNPOOL,
