@@ -217,7 +217,8 @@ static upconv_status open_any(upconv_context *context, upconv_backend wanted, co
         }
         if (wanted != UPCONV_BACKEND_ANY || status == UPCONV_ERROR_HOST_MEMORY)
             return status;
-        upc_log(&context->env, UPCONV_LOG_WARNING, "%s: %s; the next backend is tried", backend->name, upc_last_error());
+        upc_log(&context->env, UPCONV_LOG_WARNING, "%s: %s; the next backend is tried", backend->name,
+                upc_last_error());
     }
     if (name && *name)
         return upc_fail(UPCONV_ERROR_NO_DEVICE, "no device of backend %s is number or name \"%s\"%s%s",

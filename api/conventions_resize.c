@@ -13,7 +13,8 @@ static upconv_status begin(const upconv_problem *problem, convention *it)
 {
     if (!problem)
         return upc_fail(UPCONV_ERROR_INVALID, "problem is NULL; it is required");
-    const upconv_status status = upc_params_copy(&it->problem, sizeof it->problem, problem, sizeof it->problem, "problem");
+    const upconv_status status =
+        upc_params_copy(&it->problem, sizeof it->problem, problem, sizeof it->problem, "problem");
     if (status)
         return status;
     upconv_problem *p = &it->problem;
@@ -36,7 +37,8 @@ static upconv_status begin(const upconv_problem *problem, convention *it)
 static upconv_status set_out(convention *it, int i, double out)
 {
     if (!(out >= 1 && out <= INT32_MAX))
-        return upc_fail(UPCONV_ERROR_INVALID, "the output size of axis %d comes to %.0f; it must be from 1 to 2147483647", i, out);
+        return upc_fail(UPCONV_ERROR_INVALID,
+                        "the output size of axis %d comes to %.0f; it must be from 1 to 2147483647", i, out);
     it->problem.out[i] = (int32_t)out;
     return UPCONV_OK;
 }
@@ -44,7 +46,8 @@ static upconv_status set_out(convention *it, int i, double out)
 static upconv_status set_scaled(convention *it, int i, double scale)
 {
     if (!(scale > 0 && scale <= 1e9))
-        return upc_fail(UPCONV_ERROR_INVALID, "the scale of axis %d is %g; it must be above 0 and at most 1e9", i, scale);
+        return upc_fail(UPCONV_ERROR_INVALID, "the scale of axis %d is %g; it must be above 0 and at most 1e9", i,
+                        scale);
     it->problem.scale[i] = scale;
     return set_out(it, i, floor(it->problem.in[i] * scale));
 }
@@ -77,8 +80,9 @@ static void give_back(const convention *it, upconv_problem *problem)
 static upconv_status finish(const convention *it, upconv_status status, upconv_problem *problem)
 {
     if (!status && problem->struct_size && problem->struct_size < sizeof *problem)
-        status = upc_fail(UPCONV_ERROR_INVALID, "problem.struct_size is %zu, of a version without resizing; it must be %zu",
-                          problem->struct_size, sizeof *problem);
+        status =
+            upc_fail(UPCONV_ERROR_INVALID, "problem.struct_size is %zu, of a version without resizing; it must be %zu",
+                     problem->struct_size, sizeof *problem);
     if (!status)
         give_back(it, problem);
     return status;
@@ -96,7 +100,8 @@ static upconv_status find(const char *what, const char *given, const name *names
             *value = names[i].value;
             return UPCONV_OK;
         }
-    return upc_fail(UPCONV_ERROR_INVALID, "%s is \"%.60s\", which is none for %d axes", what, given ? given : "(NULL)", dims);
+    return upc_fail(UPCONV_ERROR_INVALID, "%s is \"%.60s\", which is none for %d axes", what, given ? given : "(NULL)",
+                    dims);
 }
 
 // ------------------------------------------------------------------------------------------------------------- PyTorch
@@ -126,7 +131,9 @@ upconv_status upconv_problem_pytorch_resize(upconv_problem *problem, const char 
         return status;
     upconv_problem *p = &it.problem;
     p->resize_mode = found == EXACT ? UPCONV_RESIZE_NEAREST : (upconv_resize_mode)found;
-    p->coordinates = align_corners ? UPCONV_ALIGN_CORNERS : found == UPCONV_RESIZE_NEAREST ? UPCONV_ASYMMETRIC : UPCONV_HALF_PIXEL;
+    p->coordinates = align_corners                    ? UPCONV_ALIGN_CORNERS
+                     : found == UPCONV_RESIZE_NEAREST ? UPCONV_ASYMMETRIC
+                                                      : UPCONV_HALF_PIXEL;
     p->rounding = found == EXACT                   ? UPCONV_ROUND_PREFER_CEIL
                   : found == UPCONV_RESIZE_NEAREST ? UPCONV_ROUND_FLOOR
                                                    : UPCONV_ROUND_PREFER_FLOOR;
@@ -162,10 +169,12 @@ static upconv_status onnx_sizes(convention *it, const upconv_onnx_resize *params
     int policy = 0;
     upconv_status status = check_one_of(params->sizes, params->scales);
     if (!status && params->keep_aspect_ratio_policy)
-        status = find("keep_aspect_ratio_policy", params->keep_aspect_ratio_policy, policies, UPC_COUNT(policies), it->dims, &policy);
+        status = find("keep_aspect_ratio_policy", params->keep_aspect_ratio_policy, policies, UPC_COUNT(policies),
+                      it->dims, &policy);
     for (int i = 0; !status && params->sizes && i < it->dims; i++)
         if (params->sizes[i] < 0)
-            status = upc_fail(UPCONV_ERROR_INVALID, "sizes[%d] is %d; it must be above 0 (0: as it is)", i, params->sizes[i]);
+            status = upc_fail(UPCONV_ERROR_INVALID, "sizes[%d] is %d; it must be above 0 (0: as it is)", i,
+                              params->sizes[i]);
     if (status)
         return status;
     if (params->sizes && policy)
@@ -182,7 +191,8 @@ static upconv_status check_antialias(const convention *it)
     const upconv_problem *p = &it->problem;
     for (int i = 0; i < it->dims; i++)
         if (p->scale[i] != 0 ? p->scale[i] < 1 : p->out[i] < p->in[i])
-            return upc_fail(UPCONV_ERROR_INVALID, "antialias is 1 and axis %d shrinks from %d to %d; only enlarging has it", i, p->in[i],
+            return upc_fail(UPCONV_ERROR_INVALID,
+                            "antialias is 1 and axis %d shrinks from %d to %d; only enlarging has it", i, p->in[i],
                             p->out[i]);
     return UPCONV_OK;
 }
@@ -242,7 +252,8 @@ upconv_status upconv_problem_tflite_resize(upconv_problem *problem, int linear, 
     if (!status && !size)
         status = upc_fail(UPCONV_ERROR_INVALID, "size is NULL; it is required");
     if (!status && align_corners && half_pixel_centers)
-        status = upc_fail(UPCONV_ERROR_INVALID, "align_corners and half_pixel_centers are both set; at most one may be");
+        status =
+            upc_fail(UPCONV_ERROR_INVALID, "align_corners and half_pixel_centers are both set; at most one may be");
     for (int i = 0; !status && i < it.dims; i++)
         status = set_out(&it, i, size[i]);
     if (status)

@@ -34,10 +34,11 @@ static void key_of(const upconv_context *context, upconv_type type, upc_dot form
     char text[768];
     const upconv_device_info *info = &context->facts.info;
     const upconv_limits *limits = &info->limits;
-    snprintf(text, sizeof text, "products of four bytes 2, %d, %d, %s, %.127s, %.255s, %016llx, %llu, %llu, %u, %u, %u, %llu", (int)type,
+    snprintf(text, sizeof text,
+             "products of four bytes 2, %d, %d, %s, %.127s, %.255s, %016llx, %llu, %llu, %u, %u, %u, %llu", (int)type,
              (int)form, context->backend->name, info->name, info->driver, (unsigned long long)upc_record_kernels(),
-             (unsigned long long)limits->binding_bytes, (unsigned long long)limits->alloc_bytes, limits->group_count, limits->group_size,
-             limits->shared_bytes, (unsigned long long)limits->dispatch_macs);
+             (unsigned long long)limits->binding_bytes, (unsigned long long)limits->alloc_bytes, limits->group_count,
+             limits->group_size, limits->shared_bytes, (unsigned long long)limits->dispatch_macs);
     for (uint64_t i = 0; i < 2; i++)
         key[i] = upc_hash(text, strlen(text), 40 + i);
 }
@@ -87,10 +88,12 @@ static void say(const upconv_context *context, const upc_dot_verdict *verdict)
 {
     const char *name = form_names[verdict->form], *device = context->facts.info.name;
     if (!verdict->right)
-        upc_log(&context->env, UPCONV_LOG_WARNING, "%s: products of four bytes, %s, are not used: %s", device, name, verdict->why);
+        upc_log(&context->env, UPCONV_LOG_WARNING, "%s: products of four bytes, %s, are not used: %s", device, name,
+                verdict->why);
     else
-        upc_log(&context->env, UPCONV_LOG_INFO, "%s: products of four bytes, %s: right, %.0f us where the plain kernel takes %.0f: %s",
-                device, name, verdict->dot_us, verdict->plain_us, verdict->faster ? "used" : "not used");
+        upc_log(&context->env, UPCONV_LOG_INFO,
+                "%s: products of four bytes, %s: right, %.0f us where the plain kernel takes %.0f: %s", device, name,
+                verdict->dot_us, verdict->plain_us, verdict->faster ? "used" : "not used");
 }
 
 // One form after the other, those that suit the type best first, until one is right.
@@ -172,9 +175,9 @@ static void describe(const upconv_context *context, upconv_type type, upc_text *
     else if (!verdict->right)
         upc_text_add(text, "not used: %s: %s", form_names[verdict->form], verdict->why);
     else
-        upc_text_add(text, "%s: %s: right, %.0f us where the plain kernel takes %.0f%s", verdict->faster ? "used" : "not used",
-                     form_names[verdict->form], verdict->dot_us, verdict->plain_us,
-                     found->remembered ? " (as the program cache remembers)" : "");
+        upc_text_add(text, "%s: %s: right, %.0f us where the plain kernel takes %.0f%s",
+                     verdict->faster ? "used" : "not used", form_names[verdict->form], verdict->dot_us,
+                     verdict->plain_us, found->remembered ? " (as the program cache remembers)" : "");
 }
 
 void upc_dot_explain(const upconv_context *context, const upc_problem *problem, upc_text *text)

@@ -60,7 +60,8 @@ static upconv_status fill(upconv_context *context, upc_memory *memory, const uin
 static upconv_status run_words(upconv_context *context, upc_program *program, upc_memory *const memory[3])
 {
     const int32_t items = WORDS;
-    upc_launch launch = {.program = program, .groups = {WORDS / LOCAL, 1, 1}, .bound_count = 3, .args = &items, .arg_count = 1};
+    upc_launch launch = {
+        .program = program, .groups = {WORDS / LOCAL, 1, 1}, .bound_count = 3, .args = &items, .arg_count = 1};
     for (int i = 0; i < 3; i++)
         launch.bound[i] = (upc_bound){memory[i], 0, WORDS * sizeof(uint32_t)};
     const upc_work work = {.launches = &launch, .launch_count = 1};
@@ -69,8 +70,8 @@ static upconv_status run_words(upconv_context *context, upc_program *program, up
     return status ? status : context->backend->wait(context->device, ticket, context->timeout_ns);
 }
 
-static upconv_status judge_words(upconv_context *context, upc_memory *memory, const uint32_t *x, const uint32_t *w, const uint32_t *sums,
-                                 upc_dot_verdict *verdict)
+static upconv_status judge_words(upconv_context *context, upc_memory *memory, const uint32_t *x, const uint32_t *w,
+                                 const uint32_t *sums, upc_dot_verdict *verdict)
 {
     void *pointer;
     const upconv_status status = context->backend->memory_map(memory, UPCONV_MAP_READ, context->timeout_ns, &pointer);
@@ -82,8 +83,9 @@ static upconv_status judge_words(upconv_context *context, upc_memory *memory, co
         const uint32_t expected = sums[i] + products(verdict->form, x[i], w[i]);
         verdict->right = found == expected;
         if (!verdict->right)
-            snprintf(verdict->why, sizeof verdict->why, "wrong: 0x%08x by 0x%08x and 0x%08x give 0x%08x; it must be 0x%08x", x[i], w[i],
-                     sums[i], found, expected);
+            snprintf(verdict->why, sizeof verdict->why,
+                     "wrong: 0x%08x by 0x%08x and 0x%08x give 0x%08x; it must be 0x%08x", x[i], w[i], sums[i], found,
+                     expected);
     }
     return context->backend->memory_unmap(memory, context->timeout_ns);
 }
@@ -150,7 +152,8 @@ static upconv_status time_both(const upc_bed *bed, upconv_plan *const plan[2], d
 }
 
 // The plan of the solver's guess, with such products and without.
-static upconv_status make_plan(upconv_context *context, const upc_problem *problem, const upc_bed *bed, upc_dot form, upconv_plan **plan)
+static upconv_status make_plan(upconv_context *context, const upc_problem *problem, const upc_bed *bed, upc_dot form,
+                               upconv_plan **plan)
 {
     upc_facts facts = context->facts;
     upc_choice choice = {.solver = &upc_solver_phase_q, .tier = UPCONV_TIER_MODEL};
@@ -198,6 +201,7 @@ upconv_status upc_dot_probe(upconv_context *context, upconv_type type, upc_dot_v
         return status;
     verdict->right = false;
     const char *reason = upc_last_error();
-    snprintf(verdict->why, sizeof verdict->why, "%.*s", (int)UPC_MIN(strcspn(reason, "\n"), sizeof verdict->why - 1), reason);
+    snprintf(verdict->why, sizeof verdict->why, "%.*s", (int)UPC_MIN(strcspn(reason, "\n"), sizeof verdict->why - 1),
+             reason);
     return upc_context_check(context);
 }

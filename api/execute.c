@@ -80,9 +80,10 @@ static uint64_t role_alignment(const upconv_plan *plan, upconv_role role)
 {
     if (!is_tensor(plan, role))
         return role == UPCONV_WORKSPACE ? 256
-               : role == UPCONV_WEIGHTS ? UPC_MAX(upc_type_bytes(plan->request.weights_type), whole_words(plan, role) ? 4 : 1)
+               : role == UPCONV_WEIGHTS
+                   ? UPC_MAX(upc_type_bytes(plan->request.weights_type), whole_words(plan, role) ? 4 : 1)
                : role == UPCONV_BIAS && plan->request.bias_int64 ? sizeof(int64_t)
-                                        : sizeof(float);
+                                                                 : sizeof(float);
     upc_tensor_form form;
     const upc_tensor *tensor = role_tensor(plan, role, &form);
     return form.element_bytes * (upc_tensor_fours(&form, tensor) || form.element_bytes == 1 ? 4 : 1);
@@ -105,7 +106,8 @@ static upconv_status check_buffer(const upconv_plan *plan, upconv_role role, con
     pthread_mutex_lock(&buffer->lock);
     const bool mapped = buffer->mapped;
     pthread_mutex_unlock(&buffer->lock);
-    return mapped ? upc_fail(UPCONV_ERROR_INVALID, "%s: the buffer is mapped; unmap it first", role_names[role]) : UPCONV_OK;
+    return mapped ? upc_fail(UPCONV_ERROR_INVALID, "%s: the buffer is mapped; unmap it first", role_names[role])
+                  : UPCONV_OK;
 }
 
 // Whether sums go through the output from dispatch to dispatch; what was there before is gone when the last one ends.
@@ -166,7 +168,8 @@ static upconv_status check_io(const upconv_plan *plan, const upconv_io *io, bool
             return upc_fail(UPCONV_ERROR_INVALID, "%s is given as a buffer and as host memory; one of them",
                             role_names[role]);
         if (binding->host && !host)
-            return upc_fail(UPCONV_ERROR_INVALID, "%s is host memory; only upconv_execute_io takes it", role_names[role]);
+            return upc_fail(UPCONV_ERROR_INVALID, "%s is host memory; only upconv_execute_io takes it",
+                            role_names[role]);
         if (binding->host && (binding->offset || role == UPCONV_WORKSPACE))
             return upc_fail(UPCONV_ERROR_INVALID, "%s is host memory%s", role_names[role],
                             binding->offset ? ", which has no offset" : "; it must be a buffer");

@@ -11,10 +11,12 @@ static upconv_status begin(const upconv_problem *given, upconv_filter_order orde
     if (!weights)
         return upc_fail(UPCONV_ERROR_INVALID, "weights is NULL; it is required");
     if (order < UPCONV_FILTER_IOK || order >= UPCONV_FILTER_COUNT)
-        return upc_fail(UPCONV_ERROR_INVALID, "order is %d; it must be from 0 to %d", (int)order, UPCONV_FILTER_COUNT - 1);
+        return upc_fail(UPCONV_ERROR_INVALID, "order is %d; it must be from 0 to %d", (int)order,
+                        UPCONV_FILTER_COUNT - 1);
     const upconv_status status = upc_problem_from(given, problem);
     if (status == UPCONV_OK && !upc_op_takes(problem->op, UPCONV_WEIGHTS))
-        return upc_fail(UPCONV_ERROR_INVALID, "op is %d; %s has no filter", (int)problem->op, upc_op_of(problem->op)->name);
+        return upc_fail(UPCONV_ERROR_INVALID, "op is %d; %s has no filter", (int)problem->op,
+                        upc_op_of(problem->op)->name);
     return status;
 }
 

@@ -123,7 +123,8 @@ bool upc_tuning_find(struct upc_tuning *tuning, const upc_problem *problem, cons
                      const upc_modeller *modeller, upc_record *record);
 // What is worth trying first: configurations that served this problem or others of its class, on this device or any, the likeliest
 // first. Returns how many.
-int upc_tuning_list(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *list, int room);
+int upc_tuning_list(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts, upc_record *list,
+                    int room);
 upconv_status upc_tuning_add(struct upc_tuning *tuning, const upc_problem *problem, const upc_facts *facts,
                              const upc_solver *solver, const upc_config *config, double time_us, double reference_us,
                              double spread);
@@ -139,8 +140,8 @@ void upc_program_desc_key(const upc_program_desc *desc, uint64_t key[2]);
 // api/plan.c: upconv_plan_create in two halves. The first chooses and cooks: no program is compiled yet, nothing packed; *params gets
 // a complete copy of the given ones. The second gets the programs that are missing, and packs; when it fails the plan is
 // still to be destroyed.
-upconv_status upc_plan_begin(upconv_context *context, const upconv_problem *given, const upconv_plan_params *given_params,
-                             upconv_plan_params *params, upconv_plan **plan);
+upconv_status upc_plan_begin(upconv_context *context, const upconv_problem *given,
+                             const upconv_plan_params *given_params, upconv_plan_params *params, upconv_plan **plan);
 upconv_status upc_plan_end(upconv_plan *plan, const upconv_plan_params *params);
 // A plan for a choice that has been made. params' weights, bias and slopes as in upconv_plan_create.
 struct upc_choice;
@@ -166,15 +167,16 @@ upconv_status upc_verify_choice(upconv_context *context, const upc_problem *prob
 
 // NULL: a recipe keeps to the app's limit of workspace, or to what plans need without being asked, and to what the device gives in one
 // piece. Else a sentence. forced: the app names the solver.
-const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                              const upc_recipe *recipe, bool forced, char *sentence);
+const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *problem,
+                              const upconv_plan_params *params, const upc_recipe *recipe, bool forced, char *sentence);
 // The same of a configuration, and that it can be cooked at all.
-const char *upc_config_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                              const upc_solver *solver, const upc_config *config, char *sentence);
+const char *upc_config_refuse(const upconv_context *context, const upc_problem *problem,
+                              const upconv_plan_params *params, const upc_solver *solver, const upc_config *config,
+                              char *sentence);
 
 // What the cost model alone would take. UNSUPPORTED.
-upconv_status upc_plan_model(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                             upc_choice *choice);
+upconv_status upc_plan_model(const upconv_context *context, const upc_problem *problem,
+                             const upconv_plan_params *params, upc_choice *choice);
 upconv_status upc_plan_choose(upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
                               upc_choice *choice, upc_text *explanation);
 

@@ -90,7 +90,8 @@ void upc_result_shape(const upc_problem *problem, upc_problem *shape)
         *shape = *problem;
         return;
     }
-    const int64_t count = result == UPC_RESULT_BIAS ? problem->groups * problem->ocg : (int64_t)upc_filter_elements(problem);
+    const int64_t count =
+        result == UPC_RESULT_BIAS ? problem->groups * problem->ocg : (int64_t)upc_filter_elements(problem);
     const upc_axis one = {1, 1, 1, 1, 1, 0, 1}, all = {count, count, 1, 1, 1, 0, 1};
     *shape = (upc_problem){.dims = 1, .batch = 1, .groups = 1, .icg = 1, .ocg = 1, .axis = {one, one, all},
                            .out = {count, count, {count, count, 1}, 1, count}};

@@ -51,7 +51,8 @@ static upconv_status begin(const upconv_problem *given, upc_problem *problem)
 {
     const upconv_status status = upc_problem_from(given, problem);
     if (status == UPCONV_OK && problem->op != UPCONV_CONV_TRANSPOSE)
-        return upc_fail(UPCONV_ERROR_INVALID, "op is %d; taps overlap in transposed convolution only", (int)problem->op);
+        return upc_fail(UPCONV_ERROR_INVALID, "op is %d; taps overlap in transposed convolution only",
+                        (int)problem->op);
     return status;
 }
 

@@ -31,9 +31,10 @@ static upc_window raw_window(const pack_cooking *p, const weight_range *part)
     const int64_t last_i = all ? p->problem->icg - 1
                                : UPC_MIN((part->i0 + part->in - p->before) * p->channels, p->problem->icg) - 1;
     const int64_t tap_0 = part->k0 * p->raw_tap, tap_n = (part->k0 + part->kn - 1) * p->raw_tap; // either may be the first
-    const int64_t first = p->raw.first + part->g0 * p->raw.group + c0 * p->raw.out + UPC_MIN(tap_0, tap_n) + first_i * p->raw.in;
-    const int64_t last = p->raw.first + (part->g0 + part->gn - 1) * p->raw.group + last_c * p->raw.out + UPC_MAX(tap_0, tap_n) +
-                         UPC_MAX(last_i, first_i) * p->raw.in;
+    const int64_t first =
+        p->raw.first + part->g0 * p->raw.group + c0 * p->raw.out + UPC_MIN(tap_0, tap_n) + first_i * p->raw.in;
+    const int64_t last = p->raw.first + (part->g0 + part->gn - 1) * p->raw.group + last_c * p->raw.out +
+                         UPC_MAX(tap_0, tap_n) + UPC_MAX(last_i, first_i) * p->raw.in;
     const int64_t start = first / 4 * 4; // whole words also where weights are of 16 or 8 bits
     return (upc_window){start, last - start + 1};
 }
@@ -70,8 +71,8 @@ static upconv_status emit(pack_cooking *p, const weight_range *part, const upc_w
     // a workspace that the app lends may still be read by the submission before
     step.barrier = p->steps == 0;
     if (++p->steps > UPC_MAX_DISPATCHES)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut the packing of weights into more than %d dispatches",
-                        UPC_MAX_DISPATCHES);
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "the limits would cut the packing of weights into more than %d dispatches", UPC_MAX_DISPATCHES);
     const upconv_status status = upc_recipe_program(p->recipe, &p->program, &step.program);
     return status ? status : upc_recipe_step(p->recipe, &step);
 }
@@ -109,8 +110,10 @@ static upconv_status run(pack_cooking *p, const weight_range *whole)
     if (whole->in > 1 && (large || upc_ceil_div(whole->in, p->program.local[0]) > most))
         return halves(p, &half, &half.i0, &half.in);
     if (large)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "weights given at execution: %lld output channels lie %lld bytes "
-                        "apart, beyond a binding of %llu bytes", (long long)p->oc, (long long)p->raw.out * (long long)p->raw_bytes,
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "weights given at execution: %lld output channels lie %lld bytes "
+                        "apart, beyond a binding of %llu bytes",
+                        (long long)p->oc, (long long)p->raw.out * (long long)p->raw_bytes,
                         (unsigned long long)limits->binding_bytes);
     return emit(p, whole, &raw, &packed);
 }
@@ -162,8 +165,9 @@ static void begin(pack_cooking *p, const char *kernel, const int32_t taps_at[3],
     upc_program_desc_init(&p->program, kernel, local, 3);
 }
 
-upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps, const int32_t taps_at[3],
-                            const upc_packing *packing, const upc_request *request, upc_recipe *recipe)
+upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps,
+                            const int32_t taps_at[3], const upc_packing *packing, const upc_request *request,
+                            upc_recipe *recipe)
 {
     pack_cooking p = {.problem = problem, .facts = facts, .taps = taps, .recipe = recipe, .oc = packing->oc, .icg = packing->icg,
                       .channels = 1, .unit = 4, .bytes = upc_type_bytes(packing->type)};
@@ -173,8 +177,9 @@ upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, 
     return cook(&p, taps_at);
 }
 
-upconv_status upc_pack_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps, const int32_t taps_at[3],
-                              const upc_packing_q *packing, const upc_request *request, upc_recipe *recipe)
+upconv_status upc_pack_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps,
+                              const int32_t taps_at[3], const upc_packing_q *packing, const upc_request *request,
+                              upc_recipe *recipe)
 {
     const bool words = packing->form != UPC_PACK_ELEMENTS, quads = packing->form == UPC_PACK_QUADS;
     pack_cooking p = {.problem = problem, .facts = facts, .taps = taps, .recipe = recipe, .oc = packing->oc, .icg = packing->rows,
@@ -189,8 +194,10 @@ upconv_status upc_pack_q_cook(const upc_problem *problem, const upc_facts *facts
                                                               {"W_MADE_ZERO", packing->zero}};
     // one item adds up a whole tap of all the channels of a block
     if (quads && facts->loop_rounds && packing->oc * (problem->icg + 2) > facts->loop_rounds)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "weights given at execution: %lld sums of %lld of them take more than the %u "
-                        "rounds that the device makes", (long long)packing->oc, (long long)problem->icg, facts->loop_rounds);
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "weights given at execution: %lld sums of %lld of them take more than the %u "
+                        "rounds that the device makes",
+                        (long long)packing->oc, (long long)problem->icg, facts->loop_rounds);
     begin(&p, "pack_q", taps_at, request);
     for (size_t i = 0; i < UPC_COUNT(defines); i++)
         upc_program_param(&p.program, defines[i].name, UPC_PARAM_DEFINE, defines[i].value);

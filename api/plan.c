@@ -48,8 +48,8 @@ static upconv_status pack_weights(upconv_plan *plan, const upconv_plan_params *p
             return upc_no_memory(count * sizeof *f32);
         upc_half_to_many(f32, params->weights, count);
     }
-    const upconv_status status = plan->solver->pack(env, &plan->problem, upc_facts_for(plan->context, &plan->problem), &plan->config,
-                                                    f32 ? f32 : params->weights, params->order, packed);
+    const upconv_status status = plan->solver->pack(env, &plan->problem, upc_facts_for(plan->context, &plan->problem),
+                                                    &plan->config, f32 ? f32 : params->weights, params->order, packed);
     upc_free(env, f32);
     return status;
 }
@@ -65,7 +65,8 @@ static upconv_status make_constants(upconv_plan *plan, const upconv_plan_params 
     plan->table_at = place(&total, recipe->table_count * sizeof *recipe->table);
     plan->bias_at = place(&total, upc_op_takes(plan->problem.op, UPCONV_BIAS) ? bias : 0);
     plan->slopes_at = place(&total, params->slopes ? channels : 0);
-    upconv_status status = total ? context->backend->memory_create(context->device, total, &plan->constants) : UPCONV_OK;
+    upconv_status status =
+        total ? context->backend->memory_create(context->device, total, &plan->constants) : UPCONV_OK;
     if (status || !total)
         return status;
     void *pointer;
@@ -93,7 +94,8 @@ uint64_t upc_workspace_default(const upc_problem *problem)
 {
     const uint64_t most = UPC_MAX(upc_input_bytes(problem), upc_output_bytes(problem));
     if (problem->op == UPCONV_GRAD_FILTER) // copies of both tensors, in f32 and with zeros around, and shares of the filter
-        return 8 * (uint64_t)(problem->in.elements + problem->out.elements) + 4 * (upc_filter_elements(problem) + (4 << 20));
+        return 8 * (uint64_t)(problem->in.elements + problem->out.elements) +
+               4 * (upc_filter_elements(problem) + (4 << 20));
     // a convolution's input is the larger one where there is a stride, and a copy with zeros around it larger still
     return UPC_MAX(problem->op == UPCONV_CONV ? most + most / 4 : most, (uint64_t)4 << 20);
 }
@@ -122,7 +124,8 @@ static upconv_status fill(upconv_plan *plan, const upconv_plan_params *params, c
         return upc_no_memory(sizeof config);
     upc_recipe_init(&plan->recipe, env);
     const upc_facts *facts = upc_facts_for(context, &plan->problem);
-    const upconv_status status = choice->solver->cook(&plan->problem, facts, &choice->config, &plan->request, &plan->recipe);
+    const upconv_status status =
+        choice->solver->cook(&plan->problem, facts, &choice->config, &plan->request, &plan->recipe);
     if (status)
         return status;
     char sentence[UPC_SENTENCE];
@@ -192,8 +195,8 @@ static upconv_status check(const upc_problem *problem, const upconv_plan_params 
         return upc_fail(UPCONV_ERROR_INVALID, "params.order is %d; it must be 0 to %d", (int)params->order,
                         (int)UPCONV_FILTER_COUNT - 1);
     if ((int)params->weights_type < 0 || params->weights_type >= UPCONV_TYPE_COUNT)
-        return upc_fail(UPCONV_ERROR_INVALID, "params.weights_type is %d; it must be 0 to %d", (int)params->weights_type,
-                        (int)UPCONV_TYPE_COUNT - 1);
+        return upc_fail(UPCONV_ERROR_INVALID, "params.weights_type is %d; it must be 0 to %d",
+                        (int)params->weights_type, (int)UPCONV_TYPE_COUNT - 1);
     if ((int)params->effort < 0 || params->effort > UPCONV_KNOWN)
         return upc_fail(UPCONV_ERROR_INVALID, "params.effort is %d; it must be 0 to %d", (int)params->effort,
                         (int)UPCONV_KNOWN);
@@ -310,7 +313,8 @@ static const upc_program_desc *step_program(const upconv_plan *plan, uint32_t st
     }
     if (plan->recipe.steps[step].kind != UPC_STEP_KERNEL) {
         upc_fail(UPCONV_ERROR_INVALID, "step %u is %s; it has no source or statistics", step,
-                 plan->recipe.steps[step].kind == UPC_STEP_HOST ? "a host function" : "another library's matrix product");
+                 plan->recipe.steps[step].kind == UPC_STEP_HOST ? "a host function"
+                                                                : "another library's matrix product");
         return NULL;
     }
     *program = plan->recipe.steps[step].program;

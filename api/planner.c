@@ -31,8 +31,8 @@ static bool kernel_is_stride(const upc_problem *problem)
     return true;
 }
 
-const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                              const upc_recipe *recipe, bool forced, char *sentence)
+const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *problem,
+                              const upconv_plan_params *params, const upc_recipe *recipe, bool forced, char *sentence)
 {
     const uint64_t piece = context->facts.info.limits.alloc_bytes, bytes = recipe->workspace_bytes;
     // who asks for a solver may get one that needs room where the others need none
@@ -41,16 +41,17 @@ const char *upc_recipe_refuse(const upconv_context *context, const upc_problem *
     if (!params->workspace_limit && upc_request_of(problem, params).dynamic_weights)
         most = UPC_MAX(most, bytes); // what packed weights take comes beside the default, to which solvers keep by themselves
     if (bytes > most)
-        snprintf(sentence, UPC_SENTENCE, "it needs %llu bytes of workspace; the limit is %llu", (unsigned long long)bytes,
-                 (unsigned long long)most);
+        snprintf(sentence, UPC_SENTENCE, "it needs %llu bytes of workspace; the limit is %llu",
+                 (unsigned long long)bytes, (unsigned long long)most);
     else if (UPC_MAX(bytes, recipe->packed_bytes) > piece)
         snprintf(sentence, UPC_SENTENCE, "it needs %llu bytes in one piece; the device gives at most %llu",
                  (unsigned long long)UPC_MAX(bytes, recipe->packed_bytes), (unsigned long long)piece);
     return bytes > most || UPC_MAX(bytes, recipe->packed_bytes) > piece ? sentence : NULL;
 }
 
-const char *upc_config_refuse(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                              const upc_solver *solver, const upc_config *config, char *sentence)
+const char *upc_config_refuse(const upconv_context *context, const upc_problem *problem,
+                              const upconv_plan_params *params, const upc_solver *solver, const upc_config *config,
+                              char *sentence)
 {
     const upc_request request = upc_request_of(problem, params);
     const char *refusal = NULL; // nor where memory runs out: building the plan will say so
@@ -99,8 +100,9 @@ static upconv_status forced(const upconv_context *context, const upc_problem *pr
 
 // A solver's guess, or, where that needs more workspace than the app allows, the same without a copy of the input, or without words for
 // cells. NULL, or why neither will do.
-static const char *guess_within(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                                const upc_solver *solver, upc_config *config, char *sentence)
+static const char *guess_within(const upconv_context *context, const upc_problem *problem,
+                                const upconv_plan_params *params, const upc_solver *solver, upc_config *config,
+                                char *sentence)
 {
     const char *refusal = solver->legal(problem, upc_facts_for(context, problem), config, sentence);
     if (!refusal)
@@ -190,8 +192,8 @@ static bool recorded(upconv_context *context, const upc_problem *problem, const 
     return !refusal;
 }
 
-upconv_status upc_plan_model(const upconv_context *context, const upc_problem *problem, const upconv_plan_params *params,
-                             upc_choice *choice)
+upconv_status upc_plan_model(const upconv_context *context, const upc_problem *problem,
+                             const upconv_plan_params *params, upc_choice *choice)
 {
     char first[UPC_SENTENCE];
     upc_text why = {first, sizeof first, 0};

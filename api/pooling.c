@@ -191,7 +191,8 @@ void upc_pool_example(const upc_problem *problem, int32_t *indices)
                 k[a] = (seed >> 8) % axis[a].kernel;
                 to[a] = ((from[a] * axis[a].stride - axis[a].pad + k[a] * axis[a].dilation) % space + space) % space;
             }
-            indices[upc_tensor_at(&problem->in, n, c, from[0], from[1], from[2])] = upc_pool_index(problem, n, c, to, k);
+            indices[upc_tensor_at(&problem->in, n, c, from[0], from[1], from[2])] =
+                upc_pool_index(problem, n, c, to, k);
         } while (next(from, in));
     }
 }

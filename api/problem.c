@@ -156,7 +156,8 @@ static upconv_status count_channels(const upconv_problem *given, const upc_probl
         blocks *= axis[i].stride;
     *channels = op->channels == UPC_CHANNELS_FREE ? 0 : given->in_channels / blocks;
     if (given->in_channels % blocks)
-        return upc_fail(UPCONV_ERROR_INVALID, "in_channels is %d; it must be divisible by the product of the strides, %lld",
+        return upc_fail(UPCONV_ERROR_INVALID,
+                        "in_channels is %d; it must be divisible by the product of the strides, %lld",
                         given->in_channels, (long long)blocks);
     if (*channels && given->out_channels && given->out_channels != *channels)
         return upc_fail(UPCONV_ERROR_INVALID, "out_channels is %d; %s of %d channels gives %lld (0 has it computed)",
@@ -267,7 +268,8 @@ static upconv_status check_tensors(const upconv_problem *given, upc_problem *pro
     upconv_status status = check_bytes("input", in.element_bytes, in.batch, in.channels, in.extent);
     if (status == UPCONV_OK)
         status = check_bytes("output", out.element_bytes, out.batch, out.channels, out.extent);
-    const bool filter = upc_op_takes(problem->op, UPCONV_WEIGHTS) || upc_op_of(problem->op)->result == UPC_RESULT_FILTER;
+    const bool filter =
+        upc_op_takes(problem->op, UPCONV_WEIGHTS) || upc_op_of(problem->op)->result == UPC_RESULT_FILTER;
     if (status == UPCONV_OK && filter) // they may be f32 with tensors of f16
         status = check_bytes("filter", sizeof(float), in.channels, problem->ocg, kernel);
     if (status == UPCONV_OK)
@@ -328,7 +330,8 @@ static upconv_status check_op(const upconv_problem *given)
     };
     const double numbers[] = {(double)given->cubic_coefficient, given->scale[0], given->scale[1], given->scale[2]};
     if (!op->built)
-        return upc_fail(UPCONV_ERROR_INVALID, "op is %d, %s, which this version does not have", (int)given->op, op->name);
+        return upc_fail(UPCONV_ERROR_INVALID, "op is %d, %s, which this version does not have", (int)given->op,
+                        op->name);
     for (size_t i = 0; i < UPC_COUNT(fields); i++)
         if (fields[i].value && !(op->fields & fields[i].field))
             return upc_fail(UPCONV_ERROR_INVALID, "%s is %d; %s has none, leave it zero", fields[i].name,

@@ -46,8 +46,9 @@ static upconv_status check_unused(const upconv_problem *given)
     const struct {
         const char *name;
         int value;
-    } fields[] = {{"requant", (int)given->requant}, {"in_zero", given->in_zero}, {"weights_zero", given->weights_zero},
-                  {"out_zero", given->out_zero}, {"out_range[0]", given->out_range[0]}, {"out_range[1]", given->out_range[1]}};
+    } fields[] = {{"requant", (int)given->requant},      {"in_zero", given->in_zero},
+                  {"weights_zero", given->weights_zero}, {"out_zero", given->out_zero},
+                  {"out_range[0]", given->out_range[0]}, {"out_range[1]", given->out_range[1]}};
     for (size_t i = 0; i < UPC_COUNT(fields); i++)
         if (fields[i].value)
             return upc_fail(UPCONV_ERROR_INVALID, "%s is %d; it is for problems of type U8, I8 or I16, leave it zero",
@@ -58,12 +59,15 @@ static upconv_status check_unused(const upconv_problem *given)
 static upconv_status check_fits(const upconv_problem *given)
 {
     if (given->op != UPCONV_CONV_TRANSPOSE)
-        return upc_fail(UPCONV_ERROR_INVALID, "type is %d; only transposed convolution has quantised types", (int)given->type);
+        return upc_fail(UPCONV_ERROR_INVALID, "type is %d; only transposed convolution has quantised types",
+                        (int)given->type);
     if (given->act != UPCONV_ACT_NONE && given->act != UPCONV_ACT_RELU)
-        return upc_fail(UPCONV_ERROR_INVALID, "act is %s; quantised types have none and relu, and others that are a clamp by out_range",
+        return upc_fail(UPCONV_ERROR_INVALID,
+                        "act is %s; quantised types have none and relu, and others that are a clamp by out_range",
                         upc_act_name(given->act));
     if (given->residual)
-        return upc_fail(UPCONV_ERROR_INVALID, "residual is %d; quantised types have none, leave it zero", (int)given->residual);
+        return upc_fail(UPCONV_ERROR_INVALID, "residual is %d; quantised types have none, leave it zero",
+                        (int)given->residual);
     return UPCONV_OK;
 }
 
@@ -85,8 +89,8 @@ upconv_status upc_quant_read(const upconv_problem *given, upc_problem *problem)
     for (int i = 0; i < 2 && !status; i++)
         status = check_number(i ? "out_range[1]" : "out_range[0]", given->out_range[i], limits[0], limits[1]);
     if (!status && given->out_range[0] > given->out_range[1])
-        status = upc_fail(UPCONV_ERROR_INVALID, "out_range is {%d, %d}; the first must be at most the second", given->out_range[0],
-                          given->out_range[1]);
+        status = upc_fail(UPCONV_ERROR_INVALID, "out_range is {%d, %d}; the first must be at most the second",
+                          given->out_range[0], given->out_range[1]);
     const bool whole = !given->out_range[0] && !given->out_range[1];
     problem->quant = (upc_quant){given->requant, given->in_zero, given->weights_zero, given->out_zero,
                                  {whole ? limits[0] : given->out_range[0], whole ? limits[1] : given->out_range[1]}};
@@ -127,15 +131,17 @@ static upconv_status check_scales(const upc_problem *problem, const upconv_plan_
     for (int32_t i = 0; i < params->scale_count; i++) {
         int32_t multiplier, shift;
         if (params->scales && upconv_requant_multiplier(params->scales[i], problem->quant.requant, &multiplier, &shift))
-            return upc_fail(UPCONV_ERROR_INVALID, "params.scales[%d] is %g; it must be from 0 to below 2^%d for this scheme", i,
+            return upc_fail(UPCONV_ERROR_INVALID,
+                            "params.scales[%d] is %g; it must be from 0 to below 2^%d for this scheme", i,
                             params->scales[i], most);
         if (params->scales)
             continue;
         if (params->multipliers[i] < 0)
-            return upc_fail(UPCONV_ERROR_INVALID, "params.multipliers[%d] is %d; it must not be negative", i, params->multipliers[i]);
+            return upc_fail(UPCONV_ERROR_INVALID, "params.multipliers[%d] is %d; it must not be negative", i,
+                            params->multipliers[i]);
         if (params->shifts[i] < -31 || params->shifts[i] > most)
-            return upc_fail(UPCONV_ERROR_INVALID, "params.shifts[%d] is %d; it must be from -31 to %d for this scheme", i,
-                            params->shifts[i], most);
+            return upc_fail(UPCONV_ERROR_INVALID, "params.shifts[%d] is %d; it must be from -31 to %d for this scheme",
+                            i, params->shifts[i], most);
     }
     return UPCONV_OK;
 }
@@ -148,7 +154,8 @@ static upconv_status check_unused_params(const upconv_plan_params *params)
                         params->multipliers ? "multipliers" : params->shifts ? "shifts" : params->scales ? "scales"
                         : params->scale_count ? "scale_count" : "bias_int64");
     if (upc_type_quantised(params->weights_type))
-        return upc_fail(UPCONV_ERROR_INVALID, "params.weights_type is %d; weights of integers are for quantised problems",
+        return upc_fail(UPCONV_ERROR_INVALID,
+                        "params.weights_type is %d; weights of integers are for quantised problems",
                         (int)params->weights_type);
     return UPCONV_OK;
 }
@@ -165,7 +172,8 @@ upconv_status upc_quant_check(const upc_problem *problem, const upconv_plan_para
         return upc_fail(UPCONV_ERROR_INVALID, "params.scale_count is %d; it must be 1 or the output channels, %lld",
                         params->scale_count, (long long)channels);
     if (!params->multipliers != !params->shifts || !params->scales == !params->multipliers)
-        return upc_fail(UPCONV_ERROR_INVALID, "params needs either multipliers and shifts or scales for a quantised problem");
+        return upc_fail(UPCONV_ERROR_INVALID,
+                        "params needs either multipliers and shifts or scales for a quantised problem");
     if (params->bias_int64 > 1)
         return upc_fail(UPCONV_ERROR_INVALID, "params.bias_int64 is %u; it must be 0 or 1", params->bias_int64);
     return check_scales(problem, params);
@@ -176,7 +184,8 @@ upconv_status upconv_requant_multiplier(double scale, upconv_requant scheme, int
     if (!multiplier || !shift)
         return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL; it is required", multiplier ? "shift" : "multiplier");
     if ((int)scheme < 0 || scheme >= UPCONV_REQUANT_COUNT)
-        return upc_fail(UPCONV_ERROR_INVALID, "scheme is %d; it must be from 0 to %d", (int)scheme, UPCONV_REQUANT_COUNT - 1);
+        return upc_fail(UPCONV_ERROR_INVALID, "scheme is %d; it must be from 0 to %d", (int)scheme,
+                        UPCONV_REQUANT_COUNT - 1);
     const int most = scheme == UPCONV_REQUANT_REDUCED ? 7 : 30;
     int exponent = 0;
     const double fraction = scale >= 0 && scale <= 0x1p31 ? frexp(scale, &exponent) : -1;
@@ -186,7 +195,8 @@ upconv_status upconv_requant_multiplier(double scale, upconv_requant scheme, int
         exponent++;
     }
     if (fraction < 0 || exponent > most)
-        return upc_fail(UPCONV_ERROR_INVALID, "scale is %g; it must be from 0 to below 2^%d for this scheme", scale, most);
+        return upc_fail(UPCONV_ERROR_INVALID, "scale is %g; it must be from 0 to below 2^%d for this scheme", scale,
+                        most);
     *multiplier = exponent < -31 ? 0 : (int32_t)fixed;
     *shift = exponent < -31 ? 0 : exponent;
     return UPCONV_OK;
@@ -199,7 +209,8 @@ upconv_status upconv_requant_range(upconv_type type, float scale, int32_t zero, 
     if (!upc_type_quantised(type) || type >= UPCONV_TYPE_COUNT)
         return upc_fail(UPCONV_ERROR_INVALID, "type is %d; it must be U8, I8 or I16", (int)type);
     if (!(scale > 0) || scale > 3.4e38f || !(low <= high))
-        return upc_fail(UPCONV_ERROR_INVALID, "scale is %g, low %g, high %g; the scale must be finite and above 0, low at most high",
+        return upc_fail(UPCONV_ERROR_INVALID,
+                        "scale is %g, low %g, high %g; the scale must be finite and above 0, low at most high",
                         (double)scale, (double)low, (double)high);
     int32_t limits[2], found[2];
     upc_quant_limits(type, limits);
@@ -209,7 +220,8 @@ upconv_status upconv_requant_range(upconv_type type, float scale, int32_t zero, 
         found[i] = at < limits[0] ? limits[0] : at > limits[1] ? limits[1] : (int32_t)at;
     }
     if (!found[0] && !found[1]) // out_range has another meaning for it
-        return upc_fail(UPCONV_ERROR_INVALID, "from %g to %g in steps of %g is the integer 0 alone; out_range takes that for all of the type",
+        return upc_fail(UPCONV_ERROR_INVALID,
+                        "from %g to %g in steps of %g is the integer 0 alone; out_range takes that for all of the type",
                         (double)low, (double)high, (double)scale);
     memcpy(range, found, sizeof found);
     return UPCONV_OK;
@@ -244,7 +256,8 @@ void upc_quant_factors(const upc_problem *problem, const upconv_plan_params *par
     const upconv_requant scheme = problem->quant.requant;
     for (int64_t c = 0; c < problem->groups * problem->ocg; c++) {
         const int64_t i = params->scale_count == 1 ? 0 : c;
-        int32_t multiplier = params->multipliers ? params->multipliers[i] : 0, shift = params->shifts ? params->shifts[i] : 0;
+        int32_t multiplier = params->multipliers ? params->multipliers[i] : 0,
+                shift = params->shifts ? params->shifts[i] : 0;
         if (scheme == UPCONV_REQUANT_REAL) {
             factors[c] = real_factor(params->scales ? params->scales[i] : ldexp(multiplier, shift - 31));
             continue;

@@ -36,7 +36,9 @@ int32_t upc_requantise(upconv_requant scheme, int64_t sum, const upc_factor *fac
 // An integer of type U8, I8 or I16.
 static inline int32_t upc_quant_load(const void *data, upconv_type type, int64_t at)
 {
-    return type == UPCONV_U8 ? ((const uint8_t *)data)[at] : type == UPCONV_I8 ? ((const int8_t *)data)[at] : ((const int16_t *)data)[at];
+    return type == UPCONV_U8   ? ((const uint8_t *)data)[at]
+           : type == UPCONV_I8 ? ((const int8_t *)data)[at]
+                               : ((const int16_t *)data)[at];
 }
 static inline void upc_quant_store(void *data, upconv_type type, int64_t at, int32_t value)
 {

@@ -21,7 +21,8 @@ void upc_recipe_finish(upc_recipe *recipe)
 static bool same_program(const upc_program_desc *a, const upc_program_desc *b)
 {
     if (strcmp(a->kernel, b->kernel) || memcmp(a->local, b->local, sizeof a->local) ||
-        a->binding_count != b->binding_count || memcmp(a->kind, b->kind, sizeof a->kind) || a->arg_count != b->arg_count || a->param_count != b->param_count)
+        a->binding_count != b->binding_count || memcmp(a->kind, b->kind, sizeof a->kind) ||
+        a->arg_count != b->arg_count || a->param_count != b->param_count)
         return false;
     for (uint32_t i = 0; i < a->param_count; i++)
         if (strcmp(a->params[i].name, b->params[i].name) || a->params[i].kind != b->params[i].kind ||
@@ -70,7 +71,8 @@ upconv_status upc_recipe_table(upc_recipe *recipe, int32_t value)
     return UPCONV_OK;
 }
 
-void upc_program_desc_init(upc_program_desc *program, const char *kernel, const uint32_t local[3], uint32_t binding_count)
+void upc_program_desc_init(upc_program_desc *program, const char *kernel, const uint32_t local[3],
+                           uint32_t binding_count)
 {
     memset(program, 0, sizeof *program);
     program->kernel = kernel;

@@ -94,7 +94,8 @@ upconv_status upc_recipe_program(upc_recipe *recipe, const upc_program_desc *pro
 upconv_status upc_recipe_step(upc_recipe *recipe, const upc_step *step); // adds a copy
 upconv_status upc_recipe_table(upc_recipe *recipe, int32_t value);       // appends to the table
 
-void upc_program_desc_init(upc_program_desc *program, const char *kernel, const uint32_t local[3], uint32_t binding_count);
+void upc_program_desc_init(upc_program_desc *program, const char *kernel, const uint32_t local[3],
+                           uint32_t binding_count);
 void upc_program_param(upc_program_desc *program, const char *name, upc_param_kind kind, int32_t value);
 // Declares the next run-time argument and returns its index.
 uint32_t upc_program_arg(upc_program_desc *program, const char *name);

@@ -120,7 +120,8 @@ uint64_t upc_record_class(const upc_problem *problem)
                  (int)problem->sum_type, (int)problem->in_layout, (int)problem->out_layout, groups);
     for (int i = 3 - problem->dims; i < 3; i++)
         upc_text_add(&form, " %lld %lld %lld", (long long)problem->axis[i].kernel,
-                     (long long)UPC_MAX(problem->axis[i].stride, problem->axis[i].step), (long long)problem->axis[i].dilation);
+                     (long long)UPC_MAX(problem->axis[i].stride, problem->axis[i].step),
+                     (long long)problem->axis[i].dilation);
     // how much an output costs, and in which order things are read
     if (problem->op == UPCONV_RESIZE)
         upc_text_add(&form, " %d", (int)problem->resize.mode);

@@ -201,7 +201,8 @@ static upconv_status check_scale(const upconv_problem *given, const upc_problem 
         char number[32];
         upc_print_double(number, sizeof number, given->scale[i]);
         if (!(given->scale[i] >= 0) || given->scale[i] > 1e9 || (given->scale[i] != 0 && given->scale[i] < 1e-9))
-            return upc_fail(UPCONV_ERROR_INVALID, "scale[%d] is %s; it must be from 1e-9 to 1e9 (0 means out / in)", i, number);
+            return upc_fail(UPCONV_ERROR_INVALID, "scale[%d] is %s; it must be from 1e-9 to 1e9 (0 means out / in)", i,
+                            number);
         if (given->scale[i] == 0 && given->out[i] == 0)
             return upc_fail(UPCONV_ERROR_INVALID, "out[%d] and scale[%d] are both 0; resizing needs one of them", i, i);
     }
@@ -210,7 +211,8 @@ static upconv_status check_scale(const upconv_problem *given, const upc_problem 
 
 upconv_status upc_resize_read(const upconv_problem *given, upc_problem *problem)
 {
-    const bool is_nearest = given->resize_mode == UPCONV_RESIZE_NEAREST, is_cubic = given->resize_mode == UPCONV_RESIZE_CUBIC;
+    const bool is_nearest = given->resize_mode == UPCONV_RESIZE_NEAREST,
+               is_cubic = given->resize_mode == UPCONV_RESIZE_CUBIC;
     const float a = given->cubic_coefficient;
     upconv_status status = check_value("resize_mode", (int)given->resize_mode, UPCONV_RESIZE_MODE_COUNT);
     if (!status)
@@ -226,14 +228,17 @@ upconv_status upc_resize_read(const upconv_problem *given, upc_problem *problem)
     if (status)
         return status;
     if (given->rounding && !is_nearest)
-        return upc_fail(UPCONV_ERROR_INVALID, "rounding is %d; only NEAREST rounds, leave it zero", (int)given->rounding);
+        return upc_fail(UPCONV_ERROR_INVALID, "rounding is %d; only NEAREST rounds, leave it zero",
+                        (int)given->rounding);
     if (given->exclude_outside && !is_cubic)
         return upc_fail(UPCONV_ERROR_INVALID, "exclude_outside is 1; only CUBIC has it, leave it zero");
     if ((a != 0 && !is_cubic) || !(fabsf(a) <= 1e3f)) {
         char number[32];
         upc_print_float(number, sizeof number, a);
-        return upc_fail(UPCONV_ERROR_INVALID, is_cubic ? "cubic_coefficient is %s; it must be from -1000 to 1000"
-                                                       : "cubic_coefficient is %s; only CUBIC has it, leave it zero", number);
+        return upc_fail(UPCONV_ERROR_INVALID,
+                        is_cubic ? "cubic_coefficient is %s; it must be from -1000 to 1000"
+                                 : "cubic_coefficient is %s; only CUBIC has it, leave it zero",
+                        number);
     }
     problem->resize = (upc_resize){.mode = given->resize_mode, .coordinates = given->coordinates, .rounding = given->rounding,
                                    .cubic = is_cubic && a == 0 ? -0.75f : a, .exclude_outside = given->exclude_outside,
@@ -265,7 +270,8 @@ void upc_resize_give(const upc_problem *problem, upconv_problem *given)
 void upc_resize_print(const upc_problem *problem, upc_text *text)
 {
     static const char *const modes[] = {"nearest", "linear", "cubic"};
-    static const char *const coordinates[] = {"", "+half_pixel_symmetric", "+pytorch_half_pixel", "+align_corners", "+asymmetric"};
+    static const char *const coordinates[] = {"", "+half_pixel_symmetric", "+pytorch_half_pixel", "+align_corners",
+                                              "+asymmetric"};
     static const char *const roundings[] = {"", "+prefer_ceil", "+floor", "+ceil"};
     const upc_resize *resize = &problem->resize;
     char number[32];
@@ -274,7 +280,8 @@ void upc_resize_print(const upc_problem *problem, upc_text *text)
         upc_print_float(number, sizeof number, resize->cubic);
         upc_text_add(text, "+coefficient:%s", number);
     }
-    upc_text_add(text, "%s%s", resize->exclude_outside ? "+exclude_outside" : "", resize->f32_steps ? "+f32_steps" : "");
+    upc_text_add(text, "%s%s", resize->exclude_outside ? "+exclude_outside" : "",
+                 resize->f32_steps ? "+f32_steps" : "");
     for (int i = 3 - problem->dims; i < 3; i++)
         if (resize->scale[i] != 0) {
             upc_text_add(text, "+scale");
@@ -299,8 +306,9 @@ upconv_status upc_shuffle_read(const upconv_problem *given, upc_problem *problem
     for (int i = 0; i < problem->dims; i++) {
         const upc_axis *axis = &problem->axis[3 - problem->dims + i];
         if (given->out[i] != 0 && given->out[i] != axis->in * axis->stride)
-            return upc_fail(UPCONV_ERROR_INVALID, "out[%d] is %d; a pixel shuffle of %lld by %lld gives %lld (0 has it computed)", i,
-                            given->out[i], (long long)axis->in, (long long)axis->stride, (long long)(axis->in * axis->stride));
+            return upc_fail(
+                UPCONV_ERROR_INVALID, "out[%d] is %d; a pixel shuffle of %lld by %lld gives %lld (0 has it computed)",
+                i, given->out[i], (long long)axis->in, (long long)axis->stride, (long long)(axis->in * axis->stride));
     }
     return check_value("channel_order", (int)given->channel_order, UPCONV_CHANNEL_ORDER_COUNT);
 }

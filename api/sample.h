@@ -38,7 +38,9 @@ static inline int64_t upc_sample_position(const upc_axis *axis, int64_t first, i
 // Input channel of an output channel, without the parts of the axes.
 static inline int64_t upc_sample_channel(const upc_problem *problem, int64_t c)
 {
-    return problem->op == UPCONV_PIXEL_SHUFFLE && problem->channel_order == UPCONV_CRD ? c * (problem->icg / problem->ocg) : c;
+    return problem->op == UPCONV_PIXEL_SHUFFLE && problem->channel_order == UPCONV_CRD
+               ? c * (problem->icg / problem->ocg)
+               : c;
 }
 
 // For the table of operations (api/ops.h).

@@ -68,7 +68,8 @@ static inline bool upc_solver_takes(const upc_solver *solver, const upc_problem 
     return upc_type_quantised(problem->type) ? solver->quantised : upc_solver_does(solver, problem->op);
 }
 // `refuse` of a solver that may be for other operations.
-const char *upc_solver_refuse(const upc_solver *solver, const upc_problem *problem, const upc_facts *facts, char *sentence);
+const char *upc_solver_refuse(const upc_solver *solver, const upc_problem *problem, const upc_facts *facts,
+                              char *sentence);
 
 // What a plan of these params asks for.
 upc_request upc_request_of(const upc_problem *problem, const upconv_plan_params *params);

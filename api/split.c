@@ -20,15 +20,19 @@ static void in_range(const upc_split *split, const upc_box *box, int a, int64_t 
     int64_t from, to;
     out_range(split, box, a, &from, &to);
     if (a == 2 && !split->lanes) // the last tile of a row loads for all its positions, also for those that are not wanted
-        to = UPC_MAX(to, (box->q0[a] + upc_ceil_div(box->qn[a], split->tile) * split->tile) * split->stride[a] - 1 - origin);
+        to = UPC_MAX(to, (box->q0[a] + upc_ceil_div(box->qn[a], split->tile) * split->tile) * split->stride[a] - 1 -
+                             origin);
     if (split->padded) // items read for outputs that are not there, too
         from = box->q0[a] * split->stride[a] - origin;
     if (split->around) {
         from = box->q0[a] * split->stride[a] - origin;
-        to = (box->q0[a] + (a == 2 ? upc_ceil_div(box->qn[a], split->tile) * split->tile + 1 : box->qn[a])) * split->stride[a] - 1 - origin;
+        to = (box->q0[a] + (a == 2 ? upc_ceil_div(box->qn[a], split->tile) * split->tile + 1 : box->qn[a])) *
+                 split->stride[a] -
+             1 - origin;
     }
     const int64_t least = -split->front[a], most = axis->in - 1 + split->back[a];
-    *first = UPC_MAX(upc_ceil_div(from * axis->step + axis->pad - (axis->kernel - 1) * axis->dilation, axis->stride), least);
+    *first =
+        UPC_MAX(upc_ceil_div(from * axis->step + axis->pad - (axis->kernel - 1) * axis->dilation, axis->stride), least);
     *last = UPC_MIN(upc_floor_div(to * axis->step + axis->pad, axis->stride), most);
     *first = UPC_MIN(*first, most);
     *last = UPC_MAX(*last, *first);
@@ -50,12 +54,13 @@ static upc_window in_window(const upc_split *split, const upc_box *box)
     for (int a = 0; a < 3; a++)
         in_range(split, box, a, &first[a], &last[a]);
     const int64_t from = upc_tensor_at(in, box->n0, box->g0 * split->icg + box->i0, first[0], first[1], first[2]);
-    int64_t to = upc_tensor_at(in, box->n0 + box->nn - 1, (box->g0 + box->gn - 1) * split->icg + box->i0 + box->in - 1, last[0],
-                               last[1], last[2]);
+    int64_t to = upc_tensor_at(in, box->n0 + box->nn - 1, (box->g0 + box->gn - 1) * split->icg + box->i0 + box->in - 1,
+                               last[0], last[1], last[2]);
     if (in->pack > 1)
         to = upc_floor_div(to, in->pack) * in->pack + in->pack - 1;
     const int64_t start = upc_floor_div(UPC_MAX(split->in_origin + from - split->beyond, 0), 4) * 4;
-    const int64_t end = split->beyond ? UPC_MIN(split->in_origin + to + split->beyond, in->elements - 1) : split->in_origin + to;
+    const int64_t end =
+        split->beyond ? UPC_MIN(split->in_origin + to + split->beyond, in->elements - 1) : split->in_origin + to;
     return (upc_window){start, end - start + 1};
 }
 
@@ -67,8 +72,8 @@ static upc_window out_window(const upc_split *split, const upc_box *box)
         out_range(split, box, a, &first[a], &last[a]);
     const int64_t ocg = split->problem->ocg;
     const int64_t from = upc_tensor_at(out, box->n0, box->g0 * ocg + box->c0, first[0], first[1], first[2]);
-    int64_t to = upc_tensor_at(out, box->n0 + box->nn - 1, (box->g0 + box->gn - 1) * ocg + box->c0 + box->cn - 1, last[0], last[1],
-                               last[2]);
+    int64_t to = upc_tensor_at(out, box->n0 + box->nn - 1, (box->g0 + box->gn - 1) * ocg + box->c0 + box->cn - 1,
+                               last[0], last[1], last[2]);
     if (out->pack > 1)
         to = upc_floor_div(to, out->pack) * out->pack + out->pack - 1;
     const int64_t start = upc_floor_div(from, 4) * 4;
@@ -78,7 +83,8 @@ static upc_window out_window(const upc_split *split, const upc_box *box)
 int64_t upc_split_in_start(const upc_split *split, const upc_box *box, const upc_window *in)
 {
     const int64_t channel = box->g0 * split->icg + box->i0;
-    return in->first - split->in_origin - upc_tensor_at(&split->in, box->n0, channel - channel % split->in.pack, 0, 0, 0);
+    return in->first - split->in_origin -
+           upc_tensor_at(&split->in, box->n0, channel - channel % split->in.pack, 0, 0, 0);
 }
 
 int64_t upc_split_out_start(const upc_split *split, const upc_box *box, const upc_window *out)
@@ -175,9 +181,11 @@ static enum cut choose_cut(const upc_split *split, const upc_box *box, const upc
     if (in->count > in_room && in_inner)
         return first_of(split, box, for_in_inner);
     if (in->count > in_room) // channels are a plane apart: where that alone is too far, fewer positions do not help
-        return first_of(split, box, (box->in - 1) / split->in.pack * split->in.channel > in_room / 2 ? for_in_channels : for_in);
+        return first_of(split, box,
+                        (box->in - 1) / split->in.pack * split->in.channel > in_room / 2 ? for_in_channels : for_in);
     *why = "the weights' window";
-    if (weights->count > room / (int64_t)split->weight_bytes || (split->weight_most && weights->count > split->weight_most))
+    if (weights->count > room / (int64_t)split->weight_bytes ||
+        (split->weight_most && weights->count > split->weight_most))
         return first_of(split, box, for_weights);
     *why = "the grid";
     if (upc_ceil_div(items[0], split->local[0]) > limits->group_count)
@@ -236,8 +244,10 @@ static upconv_status run(upc_split *split, const upc_box *box)
     if (cut != CUT_NONE)
         return run_halves(split, box, cut);
     if (why)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s cannot be cut below this device's limit (%llu bytes a binding, %u "
-                        "groups, %u rounds of loops)", why, (unsigned long long)split->facts->info.limits.binding_bytes,
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "%s cannot be cut below this device's limit (%llu bytes a binding, %u "
+                        "groups, %u rounds of loops)",
+                        why, (unsigned long long)split->facts->info.limits.binding_bytes,
                         split->facts->info.limits.group_count, split->facts->loop_rounds);
     if (++split->emitted > UPC_MAX_DISPATCHES)
         return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",

@@ -41,9 +41,10 @@ static upconv_status check_pitches(const upc_tensor_form *form, levels *l, int64
             return upc_fail(UPCONV_ERROR_INVALID, "%s_pitch.%s is %lld; it must be 0 for this %s tensor: %s",
                             form->name, level_names[i], given, layout_names[form->layout], l->fixed[i]);
         if (given && given < extent)
-            return upc_fail(UPCONV_ERROR_INVALID,
-                            "%s_pitch.%s is %lld; it must be at least %lld, the elements that lie within (0 means dense)",
-                            form->name, level_names[i], given, (long long)extent);
+            return upc_fail(
+                UPCONV_ERROR_INVALID,
+                "%s_pitch.%s is %lld; it must be at least %lld, the elements that lie within (0 means dense)",
+                form->name, level_names[i], given, (long long)extent);
         if (given % 4 && form->layout == UPCONV_NC4HW4)
             return upc_fail(UPCONV_ERROR_INVALID,
                             "%s_pitch.%s is %lld; it must be a multiple of 4 for an NC4HW4 tensor", form->name,
@@ -52,9 +53,11 @@ static upconv_status check_pitches(const upc_tensor_form *form, levels *l, int64
         uint64_t beyond, next;
         if (!upc_mul_u64(&beyond, (uint64_t)l->pitch[i], (uint64_t)(l->count[i] - 1)) ||
             beyond > (uint64_t)(most - extent))
-            return upc_fail(UPCONV_ERROR_INVALID, "%s_pitch.%s is %lld%s, for %lld of them; a tensor has at most 2^40 "
-                            "bytes from its first element to its last", form->name, level_names[i], (long long)l->pitch[i],
-                            given ? "" : " when dense", (long long)l->count[i]);
+            return upc_fail(UPCONV_ERROR_INVALID,
+                            "%s_pitch.%s is %lld%s, for %lld of them; a tensor has at most 2^40 "
+                            "bytes from its first element to its last",
+                            form->name, level_names[i], (long long)l->pitch[i], given ? "" : " when dense",
+                            (long long)l->count[i]);
         extent += (int64_t)beyond;
         if (!upc_mul_u64(&next, (uint64_t)l->pitch[i], (uint64_t)l->count[i]) || next > INT64_MAX)
             next = INT64_MAX; // a single part of an absurd size, which nothing is apart by

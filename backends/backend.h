@@ -162,7 +162,8 @@ struct upc_backend {
     upconv_status (*program_create)(upc_device *device, const upc_program_source *source, upc_program **program);
     void (*program_destroy)(upc_program *program);
     // Machine-code statistics; visits nothing where the driver has none.
-    void (*program_statistics)(upc_program *program, void (*visit)(void *user, const char *name, double value), void *user);
+    void (*program_statistics)(upc_program *program, void (*visit)(void *user, const char *name, double value),
+                               void *user);
 
     // Retains memories and programs until the work has ended. Tickets count up from 1 per device, in order.
     upconv_status (*submit)(upc_device *device, const upc_work *work, upconv_ticket *ticket);

@@ -14,14 +14,16 @@
 static const char notation[] = "ic16oc8_ih5oh10kh4sh2ph1+i8+nhwc+zero:3";
 
 // Added to the shells. Sums that saturate at 16 bits are right but for a few.
-static const char saturating[] =
-    "\n#ifdef DOT\n#if DOT == 2\nuint planted(uint x, uint w) { const uint p = PRODUCTS4(x, w); return p > 65535u ? 65535u : p; }\n#else\n"
-    "uint planted(uint x, uint w) { const int p = AS_SIGNED(PRODUCTS4(x, w)); return AS_UINT(p > 65535 ? 65535 : p); }\n#endif\n"
-    "#undef PRODUCTS4\n#define PRODUCTS4(x, w) planted(x, w)\n#endif\n";
+static const char saturating[] = "\n#ifdef DOT\n#if DOT == 2\nuint planted(uint x, uint w) { const uint p = "
+                                 "PRODUCTS4(x, w); return p > 65535u ? 65535u : p; }\n#else\n"
+                                 "uint planted(uint x, uint w) { const int p = AS_SIGNED(PRODUCTS4(x, w)); return "
+                                 "AS_UINT(p > 65535 ? 65535 : p); }\n#endif\n"
+                                 "#undef PRODUCTS4\n#define PRODUCTS4(x, w) planted(x, w)\n#endif\n";
 static const char slow[] =
     "\n#ifdef DOT\nuint planted(uint x, uint w)\n{\n    uint s = 0u;\n    for (uint i = 0u; i < 20u; i++)\n"
     "        s = s * 5u + ((x ^ i) % 7u) + (w % (i + 3u));\n"
-    "    return s == 0x12345678u ? 1u : PRODUCTS4(x, w);\n}\n#undef PRODUCTS4\n#define PRODUCTS4(x, w) planted(x, w)\n#endif\n";
+    "    return s == 0x12345678u ? 1u : PRODUCTS4(x, w);\n}\n#undef PRODUCTS4\n#define PRODUCTS4(x, w) planted(x, "
+    "w)\n#endif\n";
 static const char refused[] = "\n#ifdef DOT\nplanted;\n#endif\n";
 
 typedef struct tried {
@@ -60,7 +62,8 @@ static bool plant(tried *t, const char *behind, bool needs_stand_in)
     snprintf(from, sizeof from, "%s/%s", t->shaders, name);
     snprintf(to, sizeof to, "%s/%s", t->folder, name);
     FILE *file = fopen(to, "w");
-    const bool written = file && (!needs_stand_in || copy(t->stand_in, file)) && copy(from, file) && (!behind || fputs(behind, file) >= 0);
+    const bool written = file && (!needs_stand_in || copy(t->stand_in, file)) && copy(from, file) &&
+                         (!behind || fputs(behind, file) >= 0);
     return file && !fclose(file) && written && !setenv("UPCONV_SHADERS", t->folder, 1);
 }
 
@@ -125,7 +128,8 @@ static void test_arguments(tried *t, upconv_context *context)
     check(t, upconv_int8_dot(context, UPCONV_I16, text, sizeof text, NULL) == UPCONV_ERROR_INVALID, "no bytes");
     check(t, upconv_int8_dot(context, UPCONV_I8, NULL, 1, NULL) == UPCONV_ERROR_INVALID, "no text");
     check(t, !upconv_int8_dot(context, UPCONV_I8, text, sizeof text, &length) && length == strlen(text), text);
-    check(t, !upconv_int8_dot(context, UPCONV_I8, cut, sizeof cut, NULL) && !strncmp(cut, text, 7) && strlen(cut) == 7, "cut");
+    check(t, !upconv_int8_dot(context, UPCONV_I8, cut, sizeof cut, NULL) && !strncmp(cut, text, 7) && strlen(cut) == 7,
+          "cut");
 }
 
 static int append(void *user, const void *data, size_t size)
@@ -142,13 +146,17 @@ static void remembered(tried *t, upconv_context *context)
     static char text[8192];
     upc_string_init(&kept, &context->env);
     upconv_context *other = open(t, NULL);
-    check(t, other && !upconv_cache_export(context, append, &kept) && !upconv_cache_import(other, kept.data, kept.length), "cache");
+    check(t,
+          other && !upconv_cache_export(context, append, &kept) && !upconv_cache_import(other, kept.data, kept.length),
+          "cache");
     const upc_problem like = {.type = UPCONV_I8};
     if (other && !other->env.shaders) {
         const upc_dot_verdict *mine = &context->dots.of[1].verdict, *theirs = &other->dots.of[1].verdict;
         const uint64_t before = other->env.counts.submissions;
-        check(t, explained(other, "as the program cache remembers") && before == other->env.counts.submissions, "nothing runs again");
-        check(t, mine->right == theirs->right && mine->form == theirs->form && mine->dot_us == theirs->dot_us, "the same verdict");
+        check(t, explained(other, "as the program cache remembers") && before == other->env.counts.submissions,
+              "nothing runs again");
+        check(t, mine->right == theirs->right && mine->form == theirs->form && mine->dot_us == theirs->dot_us,
+              "the same verdict");
         check(t, upc_facts_for(other, &like)->dot_used == upc_facts_for(context, &like)->dot_used, "the same use");
     }
     upconv_context_destroy(other);
@@ -156,7 +164,8 @@ static void remembered(tried *t, upconv_context *context)
     const upconv_limits limits = {.struct_size = sizeof limits, .binding_bytes = 256};
     other = open_limited(t, NULL, &limits);
     check(t, other && !upconv_cache_import(other, kept.data, kept.length), "cache under limits");
-    check(t, other && says(other, "products of four bytes: ", text, sizeof text) && !strstr(text, "remembers"), "limits look again");
+    check(t, other && says(other, "products of four bytes: ", text, sizeof text) && !strstr(text, "remembers"),
+          "limits look again");
     upc_string_finish(&kept);
     upconv_context_destroy(other);
 }
@@ -193,7 +202,8 @@ static void test_never(tried *t, const char *behind, const char *why)
     upconv_context *context = open(t, behind);
     check(t, context && explained(context, why), why);
     const upc_problem like = {.type = UPCONV_I8};
-    check(t, context && !upc_facts_for(context, &like)->dot_takes && !upc_facts_for(context, &like)->dot_used, "none is left");
+    check(t, context && !upc_facts_for(context, &like)->dot_takes && !upc_facts_for(context, &like)->dot_used,
+          "none is left");
     check(t, context && !make(context, "phase_q", config, sizeof config) && strstr(config, "dot=0"), "a plan without");
     check(t, context && make(context, "phase_q:dot=1", config, sizeof config) == UPCONV_ERROR_UNSUPPORTED &&
                  strstr(upconv_last_error(), "gets them wrong"), "not by name");

@@ -81,7 +81,8 @@ static bool met_before(dump *d, const upc_facts *facts, const upc_program_desc *
 {
     uint64_t key[2];
     upc_program_desc_key(program, key);
-    key[0] ^= key[1] << 2 ^ (facts->info.backend == UPCONV_BACKEND_VULKAN ? 1u : 0u) ^ (facts->reqd_group_size ? 2u : 0u);
+    key[0] ^=
+        key[1] << 2 ^ (facts->info.backend == UPCONV_BACKEND_VULKAN ? 1u : 0u) ^ (facts->reqd_group_size ? 2u : 0u);
     uint64_t at = key[0] % MET;
     for (int tries = 0; tries < 64 && d->met[at]; tries++, at = (at + 1) % MET)
         if (d->met[at] == key[0])

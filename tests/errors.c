@@ -303,7 +303,8 @@ static void workspace_limit(void **state)
     if (errors_backend == UPCONV_BACKEND_CPU)
         return; // its solvers take weights as they come
     params.weights = NULL;
-    EXPECT(upconv_plan_create(errors_context, &problem, &params, &plan), UPCONV_ERROR_UNSUPPORTED, "every solver refuses");
+    EXPECT(upconv_plan_create(errors_context, &problem, &params, &plan), UPCONV_ERROR_UNSUPPORTED,
+           "every solver refuses");
     EXPECT_OK(upconv_explain(errors_context, &problem, &params, text, sizeof text, NULL));
     assert_non_null(strstr(text, "the limit is 1\n"));
 }

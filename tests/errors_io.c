@@ -300,8 +300,8 @@ static void files(void **state)
 }
 
 const struct CMUnitTest errors_io_tests[] = {
-    cmocka_unit_test(buffers),    cmocka_unit_test(largest_buffer), cmocka_unit_test(io_frozen),
-    cmocka_unit_test(io_quantised), cmocka_unit_test(io_dynamic), cmocka_unit_test(io_residual),    cmocka_unit_test(io_alignment),
-    cmocka_unit_test(tickets),    cmocka_unit_test(files),
+    cmocka_unit_test(buffers),      cmocka_unit_test(largest_buffer), cmocka_unit_test(io_frozen),
+    cmocka_unit_test(io_quantised), cmocka_unit_test(io_dynamic),     cmocka_unit_test(io_residual),
+    cmocka_unit_test(io_alignment), cmocka_unit_test(tickets),        cmocka_unit_test(files),
 };
 const size_t errors_io_count = UPC_COUNT(errors_io_tests);

@@ -124,8 +124,8 @@ static int64_t bias_of(const trial *t)
 
 static bool wide_bias(const trial *t) { return t->bias == 2 || t->bias == -2; }
 
-static bool run(upconv_context *context, const upconv_problem *problem, const trial *t, const arrays *a, const char *solver, void *output,
-                upconv_status *status)
+static bool run(upconv_context *context, const upconv_problem *problem, const trial *t, const arrays *a,
+                const char *solver, void *output, upconv_status *status)
 {
     upconv_plan *plan = NULL;
     const upconv_plan_params params = {.struct_size = sizeof params, .weights = a->weights, .weights_type = t->weights_type,
@@ -147,7 +147,8 @@ static bool by_rule(const upconv_problem *p, const trial *t, const arrays *a, in
     int32_t multiplier, shift;
     quantised_type(p->type, limits);
     upconv_requant_multiplier(t->scale, p->requant, &multiplier, &shift);
-    const int64_t y = quantised_back(p->requant, x * w * p->in_channels + bias_of(t), multiplier, shift, t->scale) + p->out_zero;
+    const int64_t y =
+        quantised_back(p->requant, x * w * p->in_channels + bias_of(t), multiplier, shift, t->scale) + p->out_zero;
     return defined == (y < limits[0] ? limits[0] : y > limits[1] ? limits[1] : y);
 }
 
@@ -180,14 +181,16 @@ typedef struct counts {
     uint64_t passed, failed, refused, of_wide;
 } counts;
 
-static void compare(const trial *t, const upconv_problem *p, const upconv_sizes *sizes, const arrays *a, const char *solver, counts *tally)
+static void compare(const trial *t, const upconv_problem *p, const upconv_sizes *sizes, const arrays *a,
+                    const char *solver, counts *tally)
 {
     for (uint64_t i = 0; i < sizes->output_elements; i++) {
         const int64_t found = get(a->found, p->type, i), defined = get(a->defined, p->type, i);
         if (found == defined && by_rule(p, t, a, defined))
             continue;
-        printf("FAILED trial %d, %s: output %" PRIu64 " is %" PRId64 ", by the definition %" PRId64 "%s\n", (int)(t - trials), solver, i,
-               found, defined, by_rule(p, t, a, defined) ? "" : ", which is not the rule's");
+        printf("FAILED trial %d, %s: output %" PRIu64 " is %" PRId64 ", by the definition %" PRId64 "%s\n",
+               (int)(t - trials), solver, i, found, defined,
+               by_rule(p, t, a, defined) ? "" : ", which is not the rule's");
         tally->failed++;
         return;
     }
@@ -195,8 +198,8 @@ static void compare(const trial *t, const upconv_problem *p, const upconv_sizes 
     tally->of_wide += !strncmp(solver, "wide_q", 6);
 }
 
-static void try_solver(upconv_context *context, const upconv_problem *problem, const trial *t, const upconv_sizes *sizes, const arrays *a,
-                       const char *solver, counts *tally)
+static void try_solver(upconv_context *context, const upconv_problem *problem, const trial *t,
+                       const upconv_sizes *sizes, const arrays *a, const char *solver, counts *tally)
 {
     upconv_status status;
     memset(a->found, 0x5a, sizes->output_bytes);

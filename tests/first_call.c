@@ -172,7 +172,8 @@ int main(int argc, char **argv)
     printf(", %zu bytes of program cache imported in %.2f ms\n", cache.size, ms_since(start));
     upconv_peaks peaks = {sizeof peaks};
     if (!upconv_device_peaks(context, &peaks))
-        printf("# the device's own copying: %.1f GB/s, of what is read and what is written together\n", peaks.copy_gbytes);
+        printf("# the device's own copying: %.1f GB/s, of what is read and what is written together\n",
+               peaks.copy_gbytes);
     printf("%-16s %-9s %9s %9s %9s %9s %9s %9s %8s %8s %6s\n", "name", "solver", "choose ms", "plan ms", "load ms",
            "again ms", "MB", "pack ms", "GB/s", "copy", "share");
     for (size_t i = 0; i < layer_count; i++)

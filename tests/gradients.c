@@ -163,7 +163,8 @@ static void infinities(upconv_context *context, const char *solver, bool of_inpu
 
 static void all_infinities(upconv_context *context)
 {
-    static const char *const panels[] = {"panels:lanes=0,taps=0", "panels:lanes=1,taps=0,places=0", "panels:lanes=0,taps=1,rows=2,columns=1",
+    static const char *const panels[] = {"panels:lanes=0,taps=0", "panels:lanes=1,taps=0,places=0",
+                                         "panels:lanes=0,taps=1,rows=2,columns=1",
                                          "panels:lanes=1,copy=1,rows=1,columns=1"};
     upc_problem canonical;
     char sentence[UPC_SENTENCE];

@@ -265,8 +265,8 @@ static void indices_between(app *a, const char *pool, const char *unpool, const 
     assert_int_equal(upconv_vk_record(plans[0], commands, &without, &refused), UPCONV_ERROR_INVALID); // ends before they do
     assert_null(refused);
     OK(upconv_vk_record(plans[0], commands, &first, &recordings[0]));
-    app_barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-            VK_ACCESS_SHADER_READ_BIT);
+    app_barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
+                VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT);
     OK(upconv_vk_record(plans[1], commands, &second, &recordings[1]));
     app_after_compute(commands);
     app_run(a, commands);
@@ -287,7 +287,8 @@ static void test_indices(void **state)
 {
     app *a = app_of(state);
     indices_between(a, "pool:ic5_ih10kh2sh2", "unpool:ic5_ih5oh10kh2sh2", "unpool");
-    indices_between(a, "pool:mb2_ic3_ih9oh5kh3sh2ph1+index:image", "unpool:mb2_ic3_ih5oh9kh3sh2ph1+index:image", "owners");
+    indices_between(a, "pool:mb2_ic3_ih9oh5kh3sh2ph1+index:image", "unpool:mb2_ic3_ih5oh9kh3sh2ph1+index:image",
+                    "owners");
     indices_between(a, "pool:ic6_iw12kw3sw3+index:window", "unpool:ic6_iw4ow12kw3sw3+index:window", "owners");
 }
 
@@ -452,7 +453,8 @@ static void test_enabled(void **state)
     assert_int_equal(context->facts.dot_takes, 0);
     upconv_context_destroy(context);
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES, .shaderIntegerDotProduct = VK_TRUE};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
+        .shaderIntegerDotProduct = VK_TRUE};
     static const char *const names[] = {"VK_KHR_shader_integer_dot_product"};
     const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &dot};
     mine.features = &features;

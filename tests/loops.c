@@ -26,7 +26,8 @@ static bool run(upconv_context *context, const test_case *test, const upc_solver
     else if (!output || status || upconv_plan_info_get(plan, &info) || upconv_execute(plan, test->input, output))
         printf("FAILED %s: %s\n", solver->name, output ? upconv_last_error() : "no memory");
     else if (test_case_compare(test, output) >= 0)
-        printf("FAILED %s:%s: output %lld is wrong\n", info.solver, info.config, (long long)test_case_compare(test, output));
+        printf("FAILED %s:%s: output %lld is wrong\n", info.solver, info.config,
+               (long long)test_case_compare(test, output));
     else
         ok = true;
     upconv_plan_destroy(plan);

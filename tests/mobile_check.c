@@ -283,7 +283,8 @@ int main(int argc, char **argv)
     }
     // nothing can be executed, so nothing can be found right; what is said to be fast is taken for it, as on the device
     for (int type = UPCONV_U8; type <= UPCONV_I8; type++)
-        upc_dot_assume(context, (upconv_type)type, upc_phase_q_dot(&(upc_problem){.type = (upconv_type)type}, context->facts.dot_fast));
+        upc_dot_assume(context, (upconv_type)type,
+                       upc_phase_q_dot(&(upc_problem){.type = (upconv_type)type}, context->facts.dot_fast));
     printf("device %s, driver %s, %s\n", info.name, info.driver, info.api);
     const bool only = argc > 1 && strcmp(argv[1], "--only") == 0, parted = argc > 2 && strcmp(argv[1], "--part") == 0;
     const int part = parted ? atoi(argv[2]) : 0;

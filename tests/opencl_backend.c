@@ -156,7 +156,8 @@ static void test_too_large(void **state)
     upc_memory *memory = NULL;
     assert_int_equal(upc_cl_memory_create(f->device, (uint64_t)1 << 50, &memory), UPCONV_ERROR_GPU_MEMORY);
     upconv_ticket ticket;
-    assert_int_equal(upc_cl_submit(f->device, &(upc_work){NULL, 0, (uint64_t)1 << 50}, &ticket), UPCONV_ERROR_GPU_MEMORY);
+    assert_int_equal(upc_cl_submit(f->device, &(upc_work){NULL, 0, (uint64_t)1 << 50}, &ticket),
+                     UPCONV_ERROR_GPU_MEMORY);
     assert_int_equal(submit_one(f, &ticket), UPCONV_OK);
     assert_int_equal(upc_cl_wait(f->device, ticket, 10ll * SECOND), UPCONV_OK);
 }
@@ -272,7 +273,8 @@ static void test_special_values(void **state)
         "__kernel void upc_main(__global const float *x, __global float *y, int bx, int by)\n"
         "{ y[by] = x[bx] * 0.0f; y[by + 1] = isnan(x[bx] - x[bx]) ? 1.0f : 0.0f; y[by + 2] = max(x[bx + 1], 1.0f);\n"
         "  y[by + 3] = x[bx] > 3.0e38f ? 1.0f : 0.0f; y[by + 4] = 1.0f / (1.0f + exp(x[bx])); }\n";
-    const upc_program_source source = {.name = "special", .text = text, .key = {5, 5}, .local = {1, 1, 1}, .binding_count = 2};
+    const upc_program_source source = {
+        .name = "special", .text = text, .key = {5, 5}, .local = {1, 1, 1}, .binding_count = 2};
     upc_program *program = NULL;
     assert_int_equal(upc_cl_program_create(f->device, &source, &program), UPCONV_OK);
     void *pointer = NULL;
@@ -280,7 +282,8 @@ static void test_special_values(void **state)
     for (int i = 0; i < COUNT; i++)
         ((float *)pointer)[i] = i ? -INFINITY : INFINITY;
     assert_int_equal(upc_cl_memory_unmap(f->x, 10ll * SECOND), UPCONV_OK);
-    const upc_launch launch = {.program = program, .groups = {1, 1, 1}, .bound = {{f->x, 0, 8}, {f->y, 0, 20}}, .bound_count = 2};
+    const upc_launch launch = {
+        .program = program, .groups = {1, 1, 1}, .bound = {{f->x, 0, 8}, {f->y, 0, 20}}, .bound_count = 2};
     upconv_ticket ticket;
     assert_int_equal(upc_cl_submit(f->device, &(upc_work){&launch, 1, 0}, &ticket), UPCONV_OK);
     assert_int_equal(upc_cl_wait(f->device, ticket, 10ll * SECOND), UPCONV_OK);

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 static const char scale_text[] =
-    "__kernel void upc_main(__global const float *restrict x, __global float *restrict y, int bx, int by, int n, int s)\n"
+    "__kernel void upc_main(__global const float *restrict x, __global float *restrict y, int bx, int by, int n, int "
+    "s)\n"
     "{ int i = (int)get_global_id(0); if (i < n) y[by / 2 + i] = x[bx / 2 + i] * (float)s + (float)i; }\n";
 
 const upc_program_source scale_source = {

@@ -152,7 +152,8 @@ static int fake_sgemm(int layout, int a_transpose, int b_transpose, size_t m, si
                       size_t c_offset, size_t c_ld, cl_command_queue *queue, cl_event *event)
 {
     (void)layout, (void)a_transpose, (void)b_transpose, (void)m, (void)n, (void)k, (void)alpha, (void)a, (void)a_offset;
-    (void)a_ld, (void)b, (void)b_offset, (void)b_ld, (void)beta, (void)c, (void)c_offset, (void)c_ld, (void)queue, (void)event;
+    (void)a_ld, (void)b, (void)b_offset, (void)b_ld, (void)beta, (void)c, (void)c_offset, (void)c_ld, (void)queue,
+        (void)event;
     return fake_code;
 }
 

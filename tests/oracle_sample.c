@@ -97,9 +97,10 @@ static void axis_taps(const upconv_problem *p, int a, int o, taps *t)
     else if (p->op == UPCONV_PIXEL_SHUFFLE)
         t->position[0] = o / p->stride[a];
     else
-        t->position[0] = (o + p->pad[a]) >= 0 && (o + p->pad[a]) % p->stride[a] == 0 && (o + p->pad[a]) / p->stride[a] < p->in[a]
-                             ? (o + p->pad[a]) / p->stride[a]
-                             : -1;
+        t->position[0] =
+            (o + p->pad[a]) >= 0 && (o + p->pad[a]) % p->stride[a] == 0 && (o + p->pad[a]) / p->stride[a] < p->in[a]
+                ? (o + p->pad[a]) / p->stride[a]
+                : -1;
 }
 
 static int channel_of(const upconv_problem *p, int c, const int o[3])

@@ -8,8 +8,8 @@ static bool on_cpu(const upconv_problem *problem, upconv_io *io)
     upconv_context *cpu = NULL;
     upconv_plan *plan = NULL;
     const upconv_plan_params params = {sizeof params};
-    const bool ok = !test_context_create(UPCONV_BACKEND_CPU, NULL, &cpu) && !upconv_plan_create(cpu, problem, &params, &plan) &&
-                    !upconv_execute_io(plan, io);
+    const bool ok = !test_context_create(UPCONV_BACKEND_CPU, NULL, &cpu) &&
+                    !upconv_plan_create(cpu, problem, &params, &plan) && !upconv_execute_io(plan, io);
     if (!ok)
         printf("FAILED on the CPU: %s\n", upconv_last_error());
     upconv_plan_destroy(plan);
@@ -20,9 +20,11 @@ static bool on_cpu(const upconv_problem *problem, upconv_io *io)
 bool pooled_init(pooled *p, const char *pool, const char *unpool)
 {
     test_random random = {7};
-    *p = (pooled){.pool = test_problem(pool), .unpool = test_problem(unpool), {sizeof p->pool_sizes}, {sizeof p->unpool_sizes}};
+    *p = (pooled){
+        .pool = test_problem(pool), .unpool = test_problem(unpool), {sizeof p->pool_sizes}, {sizeof p->unpool_sizes}};
     if (upconv_problem_sizes(&p->pool, &p->pool_sizes) || upconv_problem_sizes(&p->unpool, &p->unpool_sizes) ||
-        p->unpool_sizes.indices_bytes != p->pool_sizes.indices_bytes || p->unpool_sizes.input_bytes != p->pool_sizes.output_bytes) {
+        p->unpool_sizes.indices_bytes != p->pool_sizes.indices_bytes ||
+        p->unpool_sizes.input_bytes != p->pool_sizes.output_bytes) {
         printf("FAILED %s and %s do not fit: %s\n", pool, unpool, upconv_last_error());
         return false;
     }

@@ -79,8 +79,10 @@ static void draw_geometry(upconv_problem *p, int size, test_random *random)
     int64_t room = size;
     p->dims = test_between(random, 1, 3);
     p->groups = test_chance(random, 25) ? test_between(random, 2, 4) : 1;
-    p->in_channels = p->groups * (test_chance(random, 40) ? 4 * test_between(random, 1, 5) : test_between(random, 1, 19));
-    p->out_channels = p->groups * (test_chance(random, 40) ? 4 * test_between(random, 1, 4) : test_between(random, 1, 13));
+    p->in_channels =
+        p->groups * (test_chance(random, 40) ? 4 * test_between(random, 1, 5) : test_between(random, 1, 19));
+    p->out_channels =
+        p->groups * (test_chance(random, 40) ? 4 * test_between(random, 1, 4) : test_between(random, 1, 13));
     if (depthwise) {
         p->groups = test_between(random, 1, 3);
         p->in_channels = p->groups * (test_chance(random, 60) ? 1 : test_between(random, 2, 4));
@@ -240,8 +242,8 @@ static uint64_t filter_place(const quantised_case *test, int ic, int oc, uint64_
 }
 
 // Scatters one input position of all channels.
-static void scatter(const quantised_case *test, int n, const int at[3], uint64_t from, uint64_t in_plane, uint64_t out_plane,
-                    int64_t *sums)
+static void scatter(const quantised_case *test, int n, const int at[3], uint64_t from, uint64_t in_plane,
+                    uint64_t out_plane, int64_t *sums)
 {
     const upconv_problem *p = &test->problem;
     const int icg = p->in_channels / p->groups, ocg = p->out_channels / p->groups;
@@ -259,7 +261,8 @@ static void scatter(const quantised_case *test, int n, const int at[3], uint64_t
         }
         for (int ic = 0; inside && ic < p->in_channels; ic++)
             for (int o = 0; o < ocg; o++) {
-                const int64_t x = test->input[((uint64_t)n * (uint64_t)p->in_channels + (uint64_t)ic) * in_plane + from];
+                const int64_t x =
+                    test->input[((uint64_t)n * (uint64_t)p->in_channels + (uint64_t)ic) * in_plane + from];
                 const int64_t w = test->weights[filter_place(test, ic, o, t, taps)];
                 const uint64_t c = (uint64_t)n * (uint64_t)p->out_channels + (uint64_t)(ic / icg * ocg + o);
                 sums[c * out_plane + to] += (x - p->in_zero) * (w - p->weights_zero);
@@ -321,7 +324,8 @@ bool quantised_draw(quantised_case *test, int size, test_random *random)
     test->sizes.struct_size = sizeof test->sizes;
     // through the notation, which makes it complete
     if (upconv_problem_print(&given, text, sizeof text, NULL) || upconv_problem_parse(text, &test->problem, NULL) ||
-        upconv_problem_print(&test->problem, again, sizeof again, NULL) || upconv_problem_sizes(&test->problem, &test->sizes)) {
+        upconv_problem_print(&test->problem, again, sizeof again, NULL) ||
+        upconv_problem_sizes(&test->problem, &test->sizes)) {
         printf("FAILED drawing: %s\n", upconv_last_error());
         return false;
     }

@@ -158,7 +158,8 @@ static void print_failure(const suite *s, uint64_t seed, const random_draw *draw
            s->opt.f16_sums ? " --sums f16" : "", word ? " --op " : "", word ? word : "",
            s->opt.limits_text ? " --limits " : "", s->opt.limits_text ? s->opt.limits_text : "");
     if (s->opt.notation || s->opt.vectors)
-        printf("  with --vectors %u%s%s\n", s->opt.vectors, s->opt.notation ? " --problem " : "", s->opt.notation ? s->opt.notation : "");
+        printf("  with --vectors %u%s%s\n", s->opt.vectors, s->opt.notation ? " --problem " : "",
+               s->opt.notation ? s->opt.notation : "");
 }
 
 // The reference solver and the definition, two ways to the same numbers, must agree before anything is measured by
@@ -168,7 +169,8 @@ static bool reference_agrees(const suite *s, const test_case *test, char *why, s
     upconv_plan_params params = {sizeof params, .order = test->order, .weights_type = test->weights_type};
     params.bias = test->has_bias ? test->bias : NULL;
     params.slopes = test->problem.act == UPCONV_ACT_PRELU ? test->slopes : NULL;
-    static const upconv_role roles[] = {UPCONV_INPUT, UPCONV_WEIGHTS, UPCONV_RESIDUAL, UPCONV_OUTPUT_GRAD, UPCONV_OUTPUT};
+    static const upconv_role roles[] = {UPCONV_INPUT, UPCONV_WEIGHTS, UPCONV_RESIDUAL, UPCONV_OUTPUT_GRAD,
+                                        UPCONV_OUTPUT};
     upconv_plan *plan = NULL;
     upconv_io io = {sizeof io};
     float *output = malloc((size_t)test->sizes.output_elements * sizeof *output);
@@ -233,7 +235,8 @@ static random_verdict run_solver(suite *s, random_pool *pool, const test_case *t
     if (refusal) {
         snprintf(why, why_size, "%s", refusal);
         pool->refused++;
-        return must_not_refuse(s, pool->solver) && upc_solver_does(pool->solver, canonical.op) ? RANDOM_FAILED : RANDOM_REFUSED;
+        return must_not_refuse(s, pool->solver) && upc_solver_does(pool->solver, canonical.op) ? RANDOM_FAILED
+                                                                                               : RANDOM_REFUSED;
     }
     if (s->opt.solver)
         snprintf(forced, forced_size, "%s", s->opt.solver);

@@ -82,7 +82,8 @@ static void draw_activation(test_random *random, random_draw *draw)
 static bool small_enough(const upconv_problem *p, int size)
 {
     double outputs = (double)p->batch * p->out_channels, inputs = (double)p->batch * p->in_channels;
-    double macs = upc_op_takes(p->op, UPCONV_WEIGHTS) || p->op == UPCONV_GRAD_FILTER ? inputs * p->out_channels / p->groups : 0;
+    double macs =
+        upc_op_takes(p->op, UPCONV_WEIGHTS) || p->op == UPCONV_GRAD_FILTER ? inputs * p->out_channels / p->groups : 0;
     const bool conv = p->op == UPCONV_CONV;
     for (int a = 0; a < p->dims; a++) {
         outputs *= p->out[a];

@@ -55,7 +55,8 @@ static bool parse_options(int argc, char **argv, options *opt)
         else
             return false;
     }
-    return backend && argc % 2 == 1 && opt->size > 0 && opt->dot >= 0 && opt->dot <= 2 && (!opt->limits.struct_size || opt->any_refusal);
+    return backend && argc % 2 == 1 && opt->size > 0 && opt->dot >= 0 && opt->dot <= 2 &&
+           (!opt->limits.struct_size || opt->any_refusal);
 }
 
 // A tensor's memory: a guard, the tensor, a guard.
@@ -209,8 +210,8 @@ static bool check(running *r)
     for (size_t i = 0; i < r->out.whole && l.wrong < 0; i++) {
         const bool inside = i >= r->out.before && i < r->out.before + r->out.tensor;
         if (!r->out.marks[i] && r->out.bytes[i] != (unsigned char)(i * 37 + 11) && !(filled && inside)) {
-            snprintf(r->why, sizeof r->why, "byte %zu, of no element, was written (tensor from %zu, %zu bytes)", i, r->out.before,
-                     r->out.tensor);
+            snprintf(r->why, sizeof r->why, "byte %zu, of no element, was written (tensor from %zu, %zu bytes)", i,
+                     r->out.before, r->out.tensor);
             return false;
         }
     }
@@ -235,8 +236,8 @@ static bool for_processor(const running *r)
 {
     const upconv_problem *p = &r->test->problem;
     upconv_device_info info = {.struct_size = sizeof info};
-    return r->opt->backend == UPCONV_BACKEND_OPENCL && !upconv_context_device(r->context, &info) && info.kind == UPCONV_DEVICE_CPU &&
-           (p->type != UPCONV_I16 || p->in_zero == 0);
+    return r->opt->backend == UPCONV_BACKEND_OPENCL && !upconv_context_device(r->context, &info) &&
+           info.kind == UPCONV_DEVICE_CPU && (p->type != UPCONV_I16 || p->in_zero == 0);
 }
 
 // One of the products of four bytes that the device takes, where the problem has any.
@@ -259,8 +260,8 @@ static void draw_solver(running *r, char *text, size_t size)
     const bool floats = r->test->problem.type != UPCONV_I16 && test_chance(r->random, 60);
     const int dot = r->opt->dot || test_chance(r->random, 50) ? draw_dot(r) : 0;
     const upconv_problem *p = &r->test->problem;
-    const bool bytes = p->type != UPCONV_I16 && p->requant <= UPCONV_REQUANT_SINGLE && (p->weights_zero == 0 || p->weights_zero == 128) &&
-                       test_chance(r->random, 70);
+    const bool bytes = p->type != UPCONV_I16 && p->requant <= UPCONV_REQUANT_SINGLE &&
+                       (p->weights_zero == 0 || p->weights_zero == 128) && test_chance(r->random, 70);
     if (!r->opt->dot && for_processor(r) && test_chance(r->random, 70))
         snprintf(text, size, "wide_q:bytes=%d,spec=%d,vec=%d,tile=%d,vectors=%d,along=%d,order=%d,stage=%d,x=%d", bytes,
                  test_chance(r->random, 20), test_pick(r->random, widths, 3),
@@ -330,7 +331,8 @@ static int try_one(const options *opt, upconv_context *context, uint64_t seed, u
     quantised_case test = {.fours = opt->dot != 0};
     int verdict = 0;
     running r = {.opt = opt, .context = context, .test = &test, .random = &random};
-    if (quantised_draw(&test, opt->size, &random) && memory_make(&r.in, test.sizes.input_bytes, alignment(&test, true), &random) &&
+    if (quantised_draw(&test, opt->size, &random) &&
+        memory_make(&r.in, test.sizes.input_bytes, alignment(&test, true), &random) &&
         memory_make(&r.out, test.sizes.output_bytes, alignment(&test, false), &random)) {
         laying l = {.test = &test, .m = &r.in};
         test_each_place(&test.problem, true, lay, &l);
@@ -360,8 +362,9 @@ int main(int argc, char **argv)
     char why[256];
     upconv_context *context = NULL;
     if (!parse_options(argc, argv, &opt)) {
-        fprintf(stderr, "usage: random_quantised --backend B [--count N] [--seed N] [--size N] [--dot 1|2] [--vectors N] "
-                        "[--limits binding=N,groups=N,macs=N,size=N]\n");
+        fprintf(stderr,
+                "usage: random_quantised --backend B [--count N] [--seed N] [--size N] [--dot 1|2] [--vectors N] "
+                "[--limits binding=N,groups=N,macs=N,size=N]\n");
         return 2;
     }
     if (!test_backend_present(opt.backend, why, sizeof why)) {
@@ -389,8 +392,9 @@ int main(int argc, char **argv)
         refused += verdict < 0;
     }
     upconv_context_destroy(context);
-    printf("%" PRIu64 " plans of wide_q, %" PRIu64 " with products of four bytes, %" PRIu64 " refused for their limits\n", wide, dots,
-           refused);
+    printf("%" PRIu64 " plans of wide_q, %" PRIu64 " with products of four bytes, %" PRIu64
+           " refused for their limits\n",
+           wide, dots, refused);
     if (opt.dot && !dots) {
         printf("FAILED none of these plans multiplies four bytes at once\n");
         failed++;

@@ -77,7 +77,8 @@ static void role_sizes(const test_case *test, upconv_role role, size_t *bytes, s
     *element = role == UPCONV_WEIGHTS ? (test->weights_type == UPCONV_F16 ? 2 : 4) : 4;
     *alignment = *element;
     const bool filter = role == UPCONV_OUTPUT && test_op_takes(test->problem.op, UPCONV_OUTPUT_GRAD); // or a bias
-    if (!filter && (role == UPCONV_INPUT || role == UPCONV_OUTPUT || role == UPCONV_RESIDUAL || role == UPCONV_OUTPUT_GRAD)) {
+    if (!filter &&
+        (role == UPCONV_INPUT || role == UPCONV_OUTPUT || role == UPCONV_RESIDUAL || role == UPCONV_OUTPUT_GRAD)) {
         *element = test->problem.type == UPCONV_F16 ? 2 : 4;
         *alignment = test_alignment(&test->problem, role == UPCONV_INPUT);
     }
@@ -271,7 +272,8 @@ static bool check_filling(runner *run)
     const placed *p = &run->at[UPCONV_OUTPUT];
     const region *r = &run->regions[p->region];
     const size_t size = run->test->problem.type == UPCONV_F16 ? 2 : 4;
-    if (!r->host || run->test->problem.out_layout != UPCONV_NC4HW4 || test_op_takes(run->test->problem.op, UPCONV_OUTPUT_GRAD))
+    if (!r->host || run->test->problem.out_layout != UPCONV_NC4HW4 ||
+        test_op_takes(run->test->problem.op, UPCONV_OUTPUT_GRAD))
         return true;
     unsigned char *exact = calloc(p->bytes / size, 1);
     if (!exact)
@@ -280,7 +282,8 @@ static bool check_filling(runner *run)
     bool zeros = true;
     for (size_t at = 0; at < p->bytes && zeros; at++)
         if (run->marks[at] && !exact[at / size] && r->memory[p->offset + at])
-            zeros = fail(run, "byte %zu of the output fills up a block and is %d instead of 0", at, r->memory[p->offset + at]);
+            zeros = fail(run, "byte %zu of the output fills up a block and is %d instead of 0", at,
+                         r->memory[p->offset + at]);
     free(exact);
     return zeros;
 }

@@ -184,7 +184,8 @@ static upconv_type result_type(const upconv_problem *p) { return is_gradient(p) 
 bool test_op_takes(upconv_op op, upconv_role role)
 {
     const bool gradient = op == UPCONV_GRAD_FILTER || op == UPCONV_GRAD_BIAS;
-    return role == UPCONV_OUTPUT || (role == UPCONV_INPUT && op != UPCONV_GRAD_BIAS) || (role == UPCONV_OUTPUT_GRAD && gradient);
+    return role == UPCONV_OUTPUT || (role == UPCONV_INPUT && op != UPCONV_GRAD_BIAS) ||
+           (role == UPCONV_OUTPUT_GRAD && gradient);
 }
 
 // One product of the filter's gradient: of an input element and all output channels of its group at the place that a tap takes it to.
@@ -230,8 +231,9 @@ static void scatter_all(test_case *test)
             int tap[3] = {0, 0, 0};
             do {
                 if (lands(p, from, tap, &at, &other))
-                    (is_gradient(p) ? add_gradient : scatter)(test, n / p->in_channels, n % p->in_channels, (uint64_t)n * plane + (conv ? other : at),
-                            conv ? at : other, tap);
+                    (is_gradient(p) ? add_gradient : scatter)(test, n / p->in_channels, n % p->in_channels,
+                                                              (uint64_t)n * plane + (conv ? other : at),
+                                                              conv ? at : other, tap);
             } while (test_next(tap, p->kernel, p->dims));
         } while (test_next(from, conv ? p->out : p->in, p->dims));
     }
@@ -330,8 +332,8 @@ bool test_case_init_typed(test_case *test, const upconv_problem *problem, upconv
     test->sums = calloc((size_t)outputs, sizeof *test->sums);
     test->magnitudes = calloc((size_t)outputs, sizeof *test->magnitudes);
     test->expected = calloc((size_t)outputs, sizeof *test->expected);
-    if (!test->input || !test->weights || !test->bias || !test->slopes || !test->residual || !test->gradient || !test->sums ||
-        !test->magnitudes || !test->expected) {
+    if (!test->input || !test->weights || !test->bias || !test->slopes || !test->residual || !test->gradient ||
+        !test->sums || !test->magnitudes || !test->expected) {
         fprintf(stderr, "no memory for the tensors of a test\n");
         test_case_finish(test);
         return false;
@@ -421,7 +423,8 @@ double test_case_most(const test_case *test)
     double terms = (double)p->in_channels / p->groups;
     for (int a = 0; a < p->dims; a++)
         terms *= p->op == UPCONV_CONV ? p->kernel[a] : ceil((double)p->kernel[a] / p->stride[a]);
-    return terms * largest(test->input, test->sizes.input_elements) * largest(test->weights, test->sizes.weights_elements);
+    return terms * largest(test->input, test->sizes.input_elements) *
+           largest(test->weights, test->sizes.weights_elements);
 }
 
 // Of the sum, in front of the activation.
@@ -431,7 +434,8 @@ static double sum_bound(const test_case *test, uint64_t index)
     const double ulp = p->sum_type == UPCONV_F16 ? 9.765625e-4 : 1.1920929e-7, magnitude = test->magnitudes[index];
     double bound = 0, terms = (double)p->in_channels / p->groups + 2;
     for (int a = 0; a < p->dims; a++)
-        terms *= ceil((double)p->kernel[a] / p->stride[a] * (p->dilation[a] > 1 || p->op == UPCONV_CONV ? p->stride[a] : 1));
+        terms *=
+            ceil((double)p->kernel[a] / p->stride[a] * (p->dilation[a] > 1 || p->op == UPCONV_CONV ? p->stride[a] : 1));
     // Sums of n terms in any order are off by at most n half-ulps of the sum of magnitudes, and products by as much again. Sums in
     // f16 hold every integer up to 2048.
     if (!test->integers || (p->sum_type == UPCONV_F16 && magnitude > 2048))

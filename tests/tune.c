@@ -233,8 +233,8 @@ static void winner_is_no_slower(const upconv_tune_summary *summary)
     ok(upc_bench_settle(bed, plan[1], 100000000));
     ok(upc_bench_pairs(bed, plan[0], plan[1], &upc_rungs[UPC_RUNGS - 1], &outcome));
     if (strcmp(summary->best, summary->base) && (outcome.ratio > 1.5 || outcome.ratio * summary->gain > 2.5))
-        fail_msg("%s took %.2f times as long as the default, %s, by which it was to gain %.2f", summary->best, outcome.ratio,
-                 summary->base, summary->gain);
+        fail_msg("%s took %.2f times as long as the default, %s, by which it was to gain %.2f", summary->best,
+                 outcome.ratio, summary->base, summary->gain);
     for (int i = 0; i < 2; i++)
         upconv_plan_destroy(plan[i]);
     upc_bed_destroy(bed);

@@ -100,7 +100,8 @@ static void measured(void **state)
 static void measured_kinds(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"", "+f16+nc4hw4+residual", "+f16+nhwc+outpitch:0:0:0:0:11", "+in:nc4hw4+residual_after"};
+    static const char *const kinds[] = {"", "+f16+nc4hw4+residual", "+f16+nhwc+outpitch:0:0:0:0:11",
+                                        "+in:nc4hw4+residual_after"};
     upconv_context *context = quiet_context();
     for (size_t i = 0; i < UPC_COUNT(kinds); i++) {
         char text[128];

@@ -58,9 +58,11 @@ static void test_operations(void **state)
     (void)state;
     canonical_is("resize:ic3ih4oh8", "resize:mb1ic3oc3_ih4oh8_iw4ow8+nearest");
     canonical_is("resize:mb2ic3ih4+f16+scale:2:1.3+linear", "resize:mb2ic3oc3_ih4oh8_iw4ow5+linear+scale:2:1.3+f16");
-    canonical_is("resize:ic3iw4+scale:0.333333333333333315+cubic", "resize:mb1ic3oc3_iw4ow1+cubic+coefficient:-0.75+scale:0.3333333333333333");
-    canonical_is("resize:ic3oc3id4od2ih4oh5+cubic+exclude_outside+coefficient:-0.5+align_corners+f32_steps+relu",
-                 "resize:mb1ic3oc3_id4od2_ih4oh5_iw4ow5+cubic+align_corners+coefficient:-0.5+exclude_outside+f32_steps+relu");
+    canonical_is("resize:ic3iw4+scale:0.333333333333333315+cubic",
+                 "resize:mb1ic3oc3_iw4ow1+cubic+coefficient:-0.75+scale:0.3333333333333333");
+    canonical_is(
+        "resize:ic3oc3id4od2ih4oh5+cubic+exclude_outside+coefficient:-0.5+align_corners+f32_steps+relu",
+        "resize:mb1ic3oc3_id4od2_ih4oh5_iw4ow5+cubic+align_corners+coefficient:-0.5+exclude_outside+f32_steps+relu");
     canonical_is("resize:ic3iw4ow7+half_pixel+prefer_floor+nearest", "resize:mb1ic3oc3_iw4ow7+nearest");
     static const char *const kept[] = {"+nearest+half_pixel_symmetric+prefer_ceil", "+nearest+pytorch_half_pixel+floor",
                                        "+nearest+asymmetric+ceil"};
@@ -283,8 +285,9 @@ static void test_print_cuts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_meaning), cmocka_unit_test(test_operations), cmocka_unit_test(test_activations), cmocka_unit_test(test_floats),
-        cmocka_unit_test(test_errors),  cmocka_unit_test(test_print_cuts),  cmocka_unit_test(test_suffixes),
+        cmocka_unit_test(test_meaning),  cmocka_unit_test(test_operations), cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_floats),   cmocka_unit_test(test_errors),     cmocka_unit_test(test_print_cuts),
+        cmocka_unit_test(test_suffixes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

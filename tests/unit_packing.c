@@ -86,8 +86,8 @@ static void check_taps(const upc_taps *taps, const upc_problem *p, const upc_pac
             for (int64_t k = 0; k < all; k++)
                 for (int64_t i = 0; i < how->icg; i++) {
                     const int64_t tap[3] = {k / (kh * kw), k / kw % kh, k % kw};
-                    const int64_t from =
-                        s.first + g * s.group + i * s.in + o * s.out + tap[0] * s.tap[0] + tap[1] * s.tap[1] + tap[2] * s.tap[2];
+                    const int64_t from = s.first + g * s.group + i * s.in + o * s.out + tap[0] * s.tap[0] +
+                                         tap[1] * s.tap[1] + tap[2] * s.tap[2];
                     const int64_t place = (g * blocks + o / how->oc) * all + upc_taps_position(taps, p, tap);
                     check_element(packed, (size_t)((place * how->icg + i) * how->oc + o % how->oc),
                                   how->type == UPCONV_F16, o < p->ocg && i < p->icg ? weights[from] : 0);

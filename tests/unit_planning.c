@@ -30,9 +30,10 @@ static const made_up devices[] = {
     {"mali", "Mali-G610", UPCONV_BACKEND_OPENCL, UPCONV_DEVICE_INTEGRATED, 0x13b5, 512, 32768, 64, 256u << 20},
     {"v3d", "V3D 7.1", UPCONV_BACKEND_VULKAN, UPCONV_DEVICE_INTEGRATED, 0x14e4, 256, 16384, 32, 1u << 30},
     {"desktop", "NVIDIA Example", UPCONV_BACKEND_VULKAN, UPCONV_DEVICE_DISCRETE, 0x10de, 1024, 49152, 16, 4294967295u},
-    {"llvmpipe", "llvmpipe (LLVM 15.0.6, 256 bits)", UPCONV_BACKEND_VULKAN, UPCONV_DEVICE_CPU, 0x10005, 1024, 32768, 16, 128u << 20, 8,
-     true},
-    {"pocl", "pthread-skylake-avx512-AMD EPYC", UPCONV_BACKEND_OPENCL, UPCONV_DEVICE_CPU, 0x1022, 4096, 512 << 10, 128, 1u << 30, 0, true},
+    {"llvmpipe", "llvmpipe (LLVM 15.0.6, 256 bits)", UPCONV_BACKEND_VULKAN, UPCONV_DEVICE_CPU, 0x10005, 1024, 32768, 16,
+     128u << 20, 8, true},
+    {"pocl", "pthread-skylake-avx512-AMD EPYC", UPCONV_BACKEND_OPENCL, UPCONV_DEVICE_CPU, 0x1022, 4096, 512 << 10, 128,
+     1u << 30, 0, true},
 };
 
 static void facts_of(const made_up *device, upc_facts *facts)
@@ -139,7 +140,8 @@ static int32_t within(uint32_t *seed, int32_t low, int32_t high)
 }
 
 // A value of each knob, where those are legal together.
-static void draw_knobs(uint32_t *seed, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts, upc_config *config)
+static void draw_knobs(uint32_t *seed, const upc_solver *solver, const upc_problem *problem, const upc_facts *facts,
+                       upc_config *config)
 {
     char sentence[UPC_SENTENCE];
     upc_config drawn = *config;
@@ -151,7 +153,8 @@ static void draw_knobs(uint32_t *seed, const upc_solver *solver, const upc_probl
 
 static void random_problem(uint32_t *seed, upc_problem *problem)
 {
-    static const upconv_op ops[] = {UPCONV_CONV_TRANSPOSE, UPCONV_CONV_TRANSPOSE, UPCONV_CONV, UPCONV_GRAD_FILTER, UPCONV_GRAD_BIAS};
+    static const upconv_op ops[] = {UPCONV_CONV_TRANSPOSE, UPCONV_CONV_TRANSPOSE, UPCONV_CONV, UPCONV_GRAD_FILTER,
+                                    UPCONV_GRAD_BIAS};
     upconv_problem given = {.op = ops[within(seed, 0, UPC_COUNT(ops) - 1)], .dims = within(seed, 1, 3), .batch = within(seed, 1, 3), .groups = within(seed, 1, 4)};
     given.in_channels = given.groups * within(seed, 1, 9);
     given.out_channels = given.groups * within(seed, 1, 40);
@@ -172,7 +175,8 @@ static void check_product(const upc_step *step)
     const upc_gemm *gemm = &step->gemm;
     assert_int_equal(step->bind_count, UPC_GEMM_BINDINGS);
     const uint64_t rows[] = {gemm->a_transposed ? gemm->k : gemm->m, gemm->b_transposed ? gemm->n : gemm->k, gemm->m};
-    const uint64_t columns[] = {gemm->a_transposed ? gemm->m : gemm->k, gemm->b_transposed ? gemm->k : gemm->n, gemm->n};
+    const uint64_t columns[] = {gemm->a_transposed ? gemm->m : gemm->k, gemm->b_transposed ? gemm->k : gemm->n,
+                                gemm->n};
     const uint64_t ld[] = {gemm->lda, gemm->ldb, gemm->ldc};
     for (int i = 0; i < UPC_GEMM_BINDINGS; i++) {
         assert_true(rows[i] > 0 && columns[i] > 0 && ld[i] >= columns[i]);
@@ -308,7 +312,8 @@ static void quantised_keep_to_limits(void **state)
         const upc_solver *solver = upc_solver_find(i % 4 ? "wide_q" : "phase_q", i % 4 ? 6 : 7);
         if (upc_solver_refuse(solver, &problem, &facts, sentence))
             continue;
-        const upc_request request = {.dynamic_weights = i % 5 == 0, .order = (upconv_filter_order)(i % UPCONV_FILTER_COUNT),
+        const upc_request request = {.dynamic_weights = i % 5 == 0,
+                                     .order = (upconv_filter_order)(i % UPCONV_FILTER_COUNT),
                                      .weights_type = i % 2 ? UPCONV_I8 : UPCONV_U8};
         solver->guess(&problem, &facts, &config);
         assert_null(solver->legal(&problem, &facts, &config, sentence));

@@ -298,7 +298,8 @@ static void test_pitches(void **state)
     assert_int_equal(upc_problem_from(&problem, &checked), UPCONV_OK);
     upc_problem_to(&checked, &back);
     const upconv_pitch *pitch = &back.out_pitch;
-    assert_true(pitch->image == 372 && pitch->channel == 0 && pitch->plane == 93 && pitch->row == 31 && pitch->pixel == 6);
+    assert_true(pitch->image == 372 && pitch->channel == 0 && pitch->plane == 93 && pitch->row == 31 &&
+                pitch->pixel == 6);
 }
 
 #define REFUSED_SOLID(layout, change, words)                                                                 \
@@ -456,7 +457,8 @@ static void test_convolution(void **state)
     assert_memory_equal(&problem.axis[2], &axis, sizeof axis);
     for (int64_t o = 0; o < axis.out; o++)
         for (int64_t k = 0; k < 4; k++) // tap k is the filter's 3 - k
-            assert_int_equal(upc_axis_source(&problem.axis[2], o, k), o * 3 + (3 - k) * 2 + 1 < 20 ? o * 3 + (3 - k) * 2 + 1 : -1);
+            assert_int_equal(upc_axis_source(&problem.axis[2], o, k),
+                             o * 3 + (3 - k) * 2 + 1 < 20 ? o * 3 + (3 - k) * 2 + 1 : -1);
     upconv_problem back;
     upc_problem_to(&problem, &back);
     assert_true(back.stride[0] == 3 && back.pad[0] == -1 && back.out[0] == 4 && back.op == UPCONV_CONV);

@@ -99,8 +99,8 @@ static void test_many(void **state)
         const int64_t found = back(scheme, sum, multiplier, shift);
         const int64_t wanted = quantised_back(scheme, sum, multiplier, shift, ldexp(multiplier, shift - 31));
         if (found != wanted)
-            fail_msg("scheme %d, sum %lld, %d * 2^(%d - 31): %lld, not %lld", (int)scheme, (long long)sum, multiplier, shift,
-                     (long long)found, (long long)wanted);
+            fail_msg("scheme %d, sum %lld, %d * 2^(%d - 31): %lld, not %lld", (int)scheme, (long long)sum, multiplier,
+                     shift, (long long)found, (long long)wanted);
     }
 }
 
@@ -124,14 +124,16 @@ static void test_multipliers(void **state)
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         int32_t multiplier = -1, shift = -1;
-        assert_int_equal(upconv_requant_multiplier(all[i].scale, UPCONV_REQUANT_DOUBLE, &multiplier, &shift), UPCONV_OK);
+        assert_int_equal(upconv_requant_multiplier(all[i].scale, UPCONV_REQUANT_DOUBLE, &multiplier, &shift),
+                         UPCONV_OK);
         assert_int_equal(multiplier, all[i].multiplier);
         assert_int_equal(shift, all[i].shift);
     }
     int32_t multiplier = 5, shift = 6;
     const double wrong[] = {-1, (double)NAN, (double)INFINITY, 0x1p30};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        assert_int_equal(upconv_requant_multiplier(wrong[i], UPCONV_REQUANT_DOUBLE, &multiplier, &shift), UPCONV_ERROR_INVALID);
+        assert_int_equal(upconv_requant_multiplier(wrong[i], UPCONV_REQUANT_DOUBLE, &multiplier, &shift),
+                         UPCONV_ERROR_INVALID);
     assert_int_equal(upconv_requant_multiplier(128, UPCONV_REQUANT_REDUCED, &multiplier, &shift), UPCONV_ERROR_INVALID);
     assert_int_equal(upconv_requant_multiplier(1, UPCONV_REQUANT_COUNT, &multiplier, &shift), UPCONV_ERROR_INVALID);
     assert_int_equal(upconv_requant_multiplier(1, UPCONV_REQUANT_DOUBLE, NULL, &shift), UPCONV_ERROR_INVALID);
@@ -215,12 +217,13 @@ static void test_plans(void **state)
 {
     (void)state;
     static const uint8_t weights[16] = {1};
-    static const int32_t multipliers[2] = {1 << 30, 1 << 30}, shifts[2] = {0, 0}, negative[2] = {1, -1}, far[2] = {0, 31};
+    static const int32_t multipliers[2] = {1 << 30, 1 << 30}, shifts[2] = {0, 0}, negative[2] = {1, -1},
+                         far[2] = {0, 31};
     static const double scales[2] = {0.5, 0.25}, large[2] = {0.5, 1e30};
     upc_problem problem;
     upconv_problem p = base();
-    const upconv_plan_params good = {.weights = weights, .weights_type = UPCONV_I8, .multipliers = multipliers, .shifts = shifts,
-                                     .scale_count = 2};
+    const upconv_plan_params good = {
+        .weights = weights, .weights_type = UPCONV_I8, .multipliers = multipliers, .shifts = shifts, .scale_count = 2};
     upconv_plan_params params = good;
     assert_int_equal(upc_problem_from(&p, &problem), UPCONV_OK);
     assert_int_equal(upc_quant_check(&problem, &params), UPCONV_OK);
@@ -246,7 +249,8 @@ static void test_plans(void **state)
     REFUSED(params.scales = scales, "either multipliers and shifts or scales");
     REFUSED(params.multipliers = negative, "multipliers[1] is -1");
     REFUSED(params.shifts = far, "shifts[1] is 31");
-    REFUSED((params.multipliers = params.shifts = NULL, params.scales = large), "scales[1] is 1e+30; it must be from 0 to below 2^30");
+    REFUSED((params.multipliers = params.shifts = NULL, params.scales = large),
+            "scales[1] is 1e+30; it must be from 0 to below 2^30");
     REFUSED(params.bias_int64 = 2, "bias_int64 is 2");
     problem.type = UPCONV_F32;
     REFUSED((void)0, "params.multipliers is set, but the problem is not quantised");
@@ -314,9 +318,9 @@ static void test_rounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known), cmocka_unit_test(test_wide_sums), cmocka_unit_test(test_many), cmocka_unit_test(test_multipliers),
-        cmocka_unit_test(test_ranges), cmocka_unit_test(test_rules), cmocka_unit_test(test_plans), cmocka_unit_test(test_notation),
-        cmocka_unit_test(test_rounds),
+        cmocka_unit_test(test_known),       cmocka_unit_test(test_wide_sums), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_multipliers), cmocka_unit_test(test_ranges),    cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_plans),       cmocka_unit_test(test_notation),  cmocka_unit_test(test_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,7 +59,8 @@ static void test_pytorch(void **state)
     (void)state;
     upconv_problem p = line(4);
     assert_int_equal(upconv_problem_pytorch_resize(&p, "nearest", ONE(7), NULL, 0, 0), UPCONV_OK);
-    assert_true(p.op == UPCONV_RESIZE && p.out[0] == 7 && p.coordinates == UPCONV_ASYMMETRIC && p.rounding == UPCONV_ROUND_FLOOR);
+    assert_true(p.op == UPCONV_RESIZE && p.out[0] == 7 && p.coordinates == UPCONV_ASYMMETRIC &&
+                p.rounding == UPCONV_ROUND_FLOOR);
     places(&p, (const int[]){0, 0, 1, 1, 2, 2, 3});
     assert_int_equal(upconv_problem_pytorch_resize(&p, "nearest-exact", ONE(7), NULL, 0, 0), UPCONV_OK);
     places(&p, (const int[]){0, 0, 1, 2, 2, 3, 3});
@@ -73,9 +74,11 @@ static void test_pytorch(void **state)
     assert_true(p.out[0] == 4 && p.scale[0] == 0); // PyTorch copies an axis that keeps its size
     weights(&p, 2, (const double[]){1, 0});
     upconv_problem square = {.batch = 1, .in_channels = 1, .in = {4, 4}};
-    assert_int_equal(upconv_problem_pytorch_resize(&square, "bicubic", NULL, ((const double[]){1.1, 2}), 0, 0), UPCONV_OK);
+    assert_int_equal(upconv_problem_pytorch_resize(&square, "bicubic", NULL, ((const double[]){1.1, 2}), 0, 0),
+                     UPCONV_OK);
     assert_true(square.out[0] == 4 && square.scale[0] == 1.1);
-    assert_int_equal(upconv_problem_pytorch_resize(&square, "bicubic", NULL, ((const double[]){2, 2}), 0, 0), UPCONV_OK);
+    assert_int_equal(upconv_problem_pytorch_resize(&square, "bicubic", NULL, ((const double[]){2, 2}), 0, 0),
+                     UPCONV_OK);
     assert_true(square.resize_mode == UPCONV_RESIZE_CUBIC && square.out[1] == 8);
     weights(&square, 2, (const double[]){-0.03515625, 0.26171875, 0.87890625, -0.10546875}); // x = 0.75, a = -0.75
     refused(upconv_problem_pytorch_resize(&p, "bilinear", ONE(7), NULL, 0, 0), "\"bilinear\"");
@@ -89,12 +92,13 @@ static void test_pytorch(void **state)
     refused(upconv_problem_pytorch_resize(NULL, "linear", ONE(7), NULL, 0, 0), "problem is NULL");
     p.in[0] = 0;
     refused(upconv_problem_pytorch_resize(&p, "linear", ONE(7), NULL, 0, 0), "in[0] is 0");
-    p = (upconv_problem){.struct_size = offsetof(upconv_problem, resize_mode), .dims = 1, .batch = 1, .in_channels = 1, .in = {4}};
+    p = (upconv_problem){
+        .struct_size = offsetof(upconv_problem, resize_mode), .dims = 1, .batch = 1, .in_channels = 1, .in = {4}};
     refused(upconv_problem_pytorch_resize(&p, "linear", ONE(7), NULL, 0, 0), "version without resizing");
 }
 
-static upconv_status onnx(upconv_problem *p, const char *mode, const char *coordinates, const char *nearest, const float *scales,
-                          const int32_t *sizes)
+static upconv_status onnx(upconv_problem *p, const char *mode, const char *coordinates, const char *nearest,
+                          const float *scales, const int32_t *sizes)
 {
     const upconv_onnx_resize params = {.struct_size = sizeof params, .mode = mode, .nearest_mode = nearest, .scales = scales,
                                        .coordinate_transformation_mode = coordinates, .sizes = sizes};
@@ -122,7 +126,8 @@ static void test_onnx(void **state)
     assert_int_equal(onnx(&p, "cubic", "half_pixel_symmetric", NULL, FLOATS(2.25f), NULL), UPCONV_OK);
     assert_int_equal(p.out[0], 9);
     upconv_problem square = {.batch = 1, .in_channels = 1, .in = {2, 2}};
-    upconv_onnx_resize params = {.struct_size = sizeof params, .sizes = ((const int32_t[]){7, 8}), .keep_aspect_ratio_policy = "not_larger"};
+    upconv_onnx_resize params = {
+        .struct_size = sizeof params, .sizes = ((const int32_t[]){7, 8}), .keep_aspect_ratio_policy = "not_larger"};
     assert_int_equal(upconv_problem_onnx_resize(&square, &params), UPCONV_OK);
     assert_true(square.out[0] == 7 && square.out[1] == 7 && square.scale[0] == 3.5);
     params.keep_aspect_ratio_policy = "not_smaller";
@@ -135,11 +140,13 @@ static void test_onnx(void **state)
     refused(onnx(&p, NULL, "tf_crop_and_resize", NULL, NULL, ONE(8)), "tf_crop_and_resize");
     refused(onnx(&p, NULL, NULL, "round", NULL, ONE(8)), "\"round\"");
     refused(onnx(&p, NULL, NULL, NULL, NULL, ONE(-1)), "sizes[0] is -1");
-    params = (upconv_onnx_resize){.struct_size = sizeof params, .mode = "cubic", .antialias = 1, .sizes = ((const int32_t[]){2, 5})};
+    params = (upconv_onnx_resize){
+        .struct_size = sizeof params, .mode = "cubic", .antialias = 1, .sizes = ((const int32_t[]){2, 5})};
     assert_int_equal(upconv_problem_onnx_resize(&square, &params), UPCONV_OK);
     params.sizes = (const int32_t[]){5, 1};
     refused(upconv_problem_onnx_resize(&square, &params), "axis 1 shrinks from 2 to 1");
-    params = (upconv_onnx_resize){.struct_size = sizeof params, .mode = "linear", .antialias = 1, .scales = ((const float[]){0.9f, 2})};
+    params = (upconv_onnx_resize){
+        .struct_size = sizeof params, .mode = "linear", .antialias = 1, .scales = ((const float[]){0.9f, 2})};
     refused(upconv_problem_onnx_resize(&square, &params), "axis 0 shrinks from 2 to 1");
     params.mode = "nearest"; // never had it
     assert_int_equal(upconv_problem_onnx_resize(&square, &params), UPCONV_OK);
@@ -185,7 +192,8 @@ static void test_rules(void **state)
         refused(upconv_problem_sizes(&p, &sizes), words);          \
     } while (0)
     assert_int_equal(upconv_problem_sizes(&good, &sizes), UPCONV_OK);
-    assert_true(sizes.weights_elements == 0 && sizes.bias_elements == 0 && sizes.flops == 0 && sizes.output_elements == 14);
+    assert_true(sizes.weights_elements == 0 && sizes.bias_elements == 0 && sizes.flops == 0 &&
+                sizes.output_elements == 14);
     RULE(resize_mode = UPCONV_RESIZE_MODE_COUNT, "resize_mode is 3");
     RULE(coordinates = UPCONV_COORDINATES_COUNT, "coordinates is 5");
     RULE(rounding = UPCONV_ROUNDING_COUNT, "rounding is 4");
@@ -232,7 +240,8 @@ static void test_rules(void **state)
     refused(upconv_problem_sizes(&p, &sizes), "divisible by the product of the strides, 6");
     p.stride[0] = p.stride[1] = INT32_MAX;
     refused(upconv_problem_sizes(&p, &sizes), "divisible");
-    const upconv_problem transposed = {.dims = 1, .batch = 1, .in_channels = 2, .out_channels = 2, .in = {4}, .kernel = {2}};
+    const upconv_problem transposed = {
+        .dims = 1, .batch = 1, .in_channels = 2, .out_channels = 2, .in = {4}, .kernel = {2}};
     p = transposed;
     p.scale[0] = 2;
     refused(upconv_problem_sizes(&p, &sizes), "a scale is 2; transposed convolution has none");

@@ -41,7 +41,8 @@ static void taps_follow_the_definition(void **state)
             const upc_axis *axis = &problem.axis[a];
             const upc_tap_axis *made = &taps.axis[a];
             for (int64_t o = 0; o < axis->out; o++) {
-                const int64_t at = o + upc_axis_origin(axis), q = upc_floor_div(at, made->stride), r = at - q * made->stride;
+                const int64_t at = o + upc_axis_origin(axis), q = upc_floor_div(at, made->stride),
+                              r = at - q * made->stride;
                 int32_t found = 0;
                 for (int64_t k = 0; k < axis->kernel; k++) {
                     const int64_t in = upc_axis_source(axis, o, k);

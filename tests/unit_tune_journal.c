@@ -409,7 +409,8 @@ static void long_names(void **state)
         memset(name, 'x', sizeof name);
         name[which == 2 ? 511 : 2000] = 0; // the longest that there are
         if (which == 2)
-            snprintf(line, sizeof line, "{\"about\":\"run\",\"problem\":\"%s\",\"candidate\":\"%.255s\",\"pid\":1e300}\n", name, name);
+            snprintf(line, sizeof line,
+                     "{\"about\":\"run\",\"problem\":\"%s\",\"candidate\":\"%.255s\",\"pid\":1e300}\n", name, name);
         else
             snprintf(line, sizeof line, "{\"about\":\"run\",\"problem\":\"%s\",\"candidate\":\"%s\",\"pid\":-1e300}\n",
                      which ? "p" : name, which ? name : "c");

@@ -177,7 +177,8 @@ static void without_workspace_there_is_no_copy(void **state)
         if (devices[d].family != UPC_FAMILY_MALI && devices[d].family != UPC_FAMILY_ADRENO)
             continue;
         for (uint64_t limit = 0; limit < 2; limit++) {
-            const upconv_plan_params params = {.struct_size = sizeof params, .weights = weights, .workspace_limit = limit};
+            const upconv_plan_params params = {
+                .struct_size = sizeof params, .weights = weights, .workspace_limit = limit};
             const upc_solver *solver;
             uint64_t bytes = 0;
             assert_null(need(&devices[d], &problem, &params, &solver, &bytes));

@@ -40,7 +40,8 @@ static bool find_memory(app *a)
 
 bool app_open_device(app *a)
 {
-    const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_1};
+    const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+                                           .apiVersion = VK_API_VERSION_1_1};
     const VkInstanceCreateInfo instance = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
                                            .pApplicationInfo = &application};
     uint32_t devices = 1, families = 16;
@@ -92,8 +93,9 @@ app_buffer app_make_buffer(app *a, size_t bytes)
     VkMemoryRequirements needs;
     VK(vkCreateBuffer(a->device, &info, NULL, &b.buffer));
     vkGetBufferMemoryRequirements(a->device, b.buffer, &needs);
-    const VkMemoryAllocateInfo memory = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size, .memoryTypeIndex = a->memory_type};
+    const VkMemoryAllocateInfo memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                         .allocationSize = needs.size,
+                                         .memoryTypeIndex = a->memory_type};
     VK(vkAllocateMemory(a->device, &memory, NULL, &b.memory));
     VK(vkBindBufferMemory(a->device, b.buffer, b.memory, 0));
     VK(vkMapMemory(a->device, b.memory, 0, VK_WHOLE_SIZE, 0, (void **)&b.mapped));

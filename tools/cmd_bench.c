@@ -50,7 +50,8 @@ static bool bench_one(bench *b, const named_problem *item)
 {
     char error[512] = "";
     upconv_problem problem = {.struct_size = sizeof problem};
-    if (!session_problem(&bench_command, item->text, &problem) || (b->comparison.count && !session_floats(&bench_command, &problem)))
+    if (!session_problem(&bench_command, item->text, &problem) ||
+        (b->comparison.count && !session_floats(&bench_command, &problem)))
         return false;
     if (b->type >= 0)
         problem.type = (upconv_type)b->type;

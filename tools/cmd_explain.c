@@ -59,6 +59,7 @@ const tool_command explain_command = {
     "ic64oc32_ih32oh64kh4sh2ph1: g groups, mb batch, ic and oc channels, then i input, o output, k kernel, "
     "s stride, p front padding, d dilation minus one, each followed by d, h or w. upconv/upconv.h has the "
     "rest.\n"
-    "Nothing runs on the device, unless it has instructions for products of four bytes and the problem is of 8 bits: whether\n"
+    "Nothing runs on the device, unless it has instructions for products of four bytes and the problem is of 8 bits: "
+    "whether\n"
     "those are right and faster is then found out, once.",
     run};

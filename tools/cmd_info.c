@@ -76,7 +76,8 @@ static void probe(const upconv_device_info *d, upconv_type type, char *text, siz
 static const struct {
     upconv_type type;
     const char *key, *label;
-} probed[] = {{UPCONV_U8, "u8_dot_products", "products of four u8"}, {UPCONV_I8, "i8_dot_products", "products of four i8"}};
+} probed[] = {{UPCONV_U8, "u8_dot_products", "products of four u8"},
+              {UPCONV_I8, "i8_dot_products", "products of four i8"}};
 enum { PROBED = 2 };
 
 static void print_device(int at, const upconv_device_info *d, bool look)
@@ -194,13 +195,13 @@ static int run(int argc, char **argv)
     bool json = false, list = false, look = false;
     int operands = 0;
     const option options[] = {
-        {"json", OPTION_FLAG, &json, NULL, "One JSON object: version, system, backends, devices.", 0, 0,
-         NULL},
-        {"list", OPTION_FLAG, &list, NULL,
-         "Only a line a device: backend, index, kind and name, separated by tabs.", 0, 0, NULL},
+        {"json", OPTION_FLAG, &json, NULL, "One JSON object: version, system, backends, devices.", 0, 0, NULL},
+        {"list", OPTION_FLAG, &list, NULL, "Only a line a device: backend, index, kind and name, separated by tabs.", 0,
+         0, NULL},
         {"probe", OPTION_FLAG, &look, NULL,
-         "Also whether products of four bytes are right on each device and faster, where it has instructions for them: runs there.", 0, 0,
-         NULL},
+         "Also whether products of four bytes are right on each device and faster, where it has instructions for them: "
+         "runs there.",
+         0, 0, NULL},
         {NULL, OPTION_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
     int over = options_read(&info_command, options, argc, argv, &operands);

@@ -214,17 +214,15 @@ static int run(int argc, char **argv)
          "A filter of your own, as `upconv train` writes it, in place of --kernel: float32 of shape (channels, 1 or "
          "channels, height, width), or (1, 1, height, width) for any picture.",
          0, 0, NULL},
-        {"bias", OPTION_TEXT, &u.bias_path, "FILE.npy", "What to add to each channel, of a range from 0 to 1; with --filter.",
-         0, 0, NULL},
+        {"bias", OPTION_TEXT, &u.bias_path, "FILE.npy",
+         "What to add to each channel, of a range from 0 to 1; with --filter.", 0, 0, NULL},
         SESSION_OPTIONS(u.where),
-        {"solver", OPTION_TEXT, &u.solver, "S", "This solver only, or one configuration (phase:tile=4).", 0,
-         0, NULL},
+        {"solver", OPTION_TEXT, &u.solver, "S", "This solver only, or one configuration (phase:tile=4).", 0, 0, NULL},
         {"verify", OPTION_FLAG, &u.verify, NULL,
          "Enlarge with the reference solver, on the CPU, as well; a difference of more than one step leaves "
          "no file and exit code 1.",
          0, 0, NULL},
-        {"megabytes", OPTION_WHOLE, &u.megabytes, "N", "Larger tensors are cut into tiles (64).", 1, 65536,
-         NULL},
+        {"megabytes", OPTION_WHOLE, &u.megabytes, "N", "Larger tensors are cut into tiles (64).", 1, 65536, NULL},
         {"json", OPTION_FLAG, &u.json, NULL, "The report as one line of JSON.", 0, 0, NULL},
         {NULL, OPTION_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };

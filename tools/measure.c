@@ -160,8 +160,8 @@ static bool same_indices(trial *t, const int32_t *expected, char *error, size_t 
     }
     bool fine = tensors_compare_indices(&t->tensors, got, expected, &at);
     if (!fine)
-        snprintf(error, error_size, "index %llu is %ld, on the CPU %ld", (unsigned long long)at, (long)((int32_t *)got)[at],
-                 (long)expected[at]);
+        snprintf(error, error_size, "index %llu is %ld, on the CPU %ld", (unsigned long long)at,
+                 (long)((int32_t *)got)[at], (long)expected[at]);
     if (upconv_buffer_unmap(t->indices) != UPCONV_OK && fine) {
         snprintf(error, error_size, "%s", upconv_last_error());
         return false;

@@ -34,7 +34,8 @@ static uint16_t float_to_half(float value)
 
 size_t tensors_element_bytes(const upconv_problem *problem)
 {
-    static const size_t bytes[UPCONV_TYPE_COUNT] = {[UPCONV_F32] = 4, [UPCONV_F16] = 2, [UPCONV_U8] = 1, [UPCONV_I8] = 1, [UPCONV_I16] = 2};
+    static const size_t bytes[UPCONV_TYPE_COUNT] = {
+        [UPCONV_F32] = 4, [UPCONV_F16] = 2, [UPCONV_U8] = 1, [UPCONV_I8] = 1, [UPCONV_I16] = 2};
     return bytes[problem->type];
 }
 
@@ -262,9 +263,10 @@ static place output_place(const tensors *t)
 // Where element i of a row lies, rows counting channels of images.
 static uint64_t output_at(const place *to, int64_t channels, int64_t row, int64_t i)
 {
-    int64_t c = row % channels, w = i % to->extent[2], h = i / to->extent[2] % to->extent[1], d = i / to->extent[2] / to->extent[1];
-    return (uint64_t)(row / channels * to->image + c / to->pack * to->channel + c % to->pack + d * to->axis[0] + h * to->axis[1] +
-                      w * to->axis[2]);
+    int64_t c = row % channels, w = i % to->extent[2], h = i / to->extent[2] % to->extent[1],
+            d = i / to->extent[2] / to->extent[1];
+    return (uint64_t)(row / channels * to->image + c / to->pack * to->channel + c % to->pack + d * to->axis[0] +
+                      h * to->axis[1] + w * to->axis[2]);
 }
 
 bool tensors_compare_indices(const tensors *t, const int32_t *got, const int32_t *expected, uint64_t *at)

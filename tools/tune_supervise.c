@@ -347,10 +347,12 @@ static bool give_up(watch *w)
 {
     tune_state *state = w->state;
     const bool kept = w->options.records && !w->options.dry_run && !w->options.verify_only;
-    snprintf(state->error, sizeof state->error,
-             "the worker, process %ld, waits inside the driver and cannot be ended; the run ends here%s", (long)w->worker,
-             kept ? ": what was found is kept, and --resume goes on once that process is gone or the machine was started "
-                    "anew" : "");
+    snprintf(
+        state->error, sizeof state->error,
+        "the worker, process %ld, waits inside the driver and cannot be ended; the run ends here%s", (long)w->worker,
+        kept ? ": what was found is kept, and --resume goes on once that process is gone or the machine was started "
+               "anew"
+             : "");
     return false;
 }
 

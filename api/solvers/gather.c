@@ -29,8 +29,8 @@ upc_packing upc_gather_packing(const upc_gather *gather, const upc_problem *prob
     return (upc_packing){gather->oc, gather->stage ? gather->stage->icg : problem->icg, problem->type};
 }
 
-upconv_status upc_gather_pack(const upc_gather *gather, const upc_env *env, const upc_problem *problem, const upc_facts *facts,
-                              const float *weights, upconv_filter_order order, void *packed)
+upconv_status upc_gather_pack(const upc_gather *gather, const upc_env *env, const upc_problem *problem,
+                              const upc_facts *facts, const float *weights, upconv_filter_order order, void *packed)
 {
     upc_taps taps;
     const upc_packing packing = upc_gather_packing(gather, problem, facts);
@@ -46,7 +46,8 @@ const char *upc_reach_refuse(const upc_problem *problem, char *sentence)
 {
     for (int in = 0; in < 2; in++)
         if (reach_of(problem, in) > INT32_MAX / 4) {
-            snprintf(sentence, UPC_SENTENCE, "an %s whose positions lie up to %lld elements apart is beyond 32-bit byte offsets",
+            snprintf(sentence, UPC_SENTENCE,
+                     "an %s whose positions lie up to %lld elements apart is beyond 32-bit byte offsets",
                      in ? "input" : "output", (long long)reach_of(problem, in));
             return sentence;
         }
@@ -118,9 +119,10 @@ const char *upc_group_legal(const upc_facts *facts, int32_t x, int32_t y, char *
 {
     // There one thread runs a whole group, and may keep the sums of all its items on its stack: groups of thousands overflow it.
     enum { ON_A_STACK = 256 };
-    if (facts->family == UPC_FAMILY_CPU && facts->info.backend == UPCONV_BACKEND_OPENCL && (int64_t)x * y > ON_A_STACK) {
-        snprintf(sentence, UPC_SENTENCE, "a work-group of %d x %d is above %d, what a processor's stack is sure to hold", x, y,
-                 ON_A_STACK);
+    if (facts->family == UPC_FAMILY_CPU && facts->info.backend == UPCONV_BACKEND_OPENCL &&
+        (int64_t)x * y > ON_A_STACK) {
+        snprintf(sentence, UPC_SENTENCE,
+                 "a work-group of %d x %d is above %d, what a processor's stack is sure to hold", x, y, ON_A_STACK);
         return sentence;
     }
     if ((int64_t)x * y <= facts->info.limits.group_size && (uint32_t)x <= facts->group_axis[0] &&
@@ -141,7 +143,8 @@ double upc_gather_macs(const upc_problem *problem)
             const int64_t shift = k * axis->dilation - axis->pad;
             // inputs that make an output; where there is a step, outputs that have an input
             const bool out = axis->step > 1;
-            const int64_t first = UPC_MAX(out ? upc_ceil_div(shift, axis->step) : upc_ceil_div(-shift, axis->stride), 0);
+            const int64_t first =
+                UPC_MAX(out ? upc_ceil_div(shift, axis->step) : upc_ceil_div(-shift, axis->stride), 0);
             const int64_t last = out ? UPC_MIN(upc_floor_div(axis->in - 1 + shift, axis->step), axis->out - 1)
                                      : UPC_MIN(upc_floor_div(axis->out - 1 - shift, axis->stride), axis->in - 1);
             count += UPC_MAX(last - first + 1, 0);
@@ -298,20 +301,23 @@ static int64_t weights_start(const cooking *c, const upc_box *box, const upc_win
     return (weights->first - box->g0 * group) / 4;
 }
 
-static void bind(const cooking *c, const upc_box *box, const upc_window *in, const upc_window *out, const upc_window *weights,
-                 upc_step *step)
+static void bind(const cooking *c, const upc_box *box, const upc_window *in, const upc_window *out,
+                 const upc_window *weights, upc_step *step)
 {
     const upc_problem *p = c->problem;
     const upc_split *split = &c->split;
     const uint64_t channel = (uint64_t)(box->g0 * p->ocg + box->c0) * 4;
     const uint64_t channels = (uint64_t)((box->gn - 1) * p->ocg + box->cn) * 4;
     const bool prelu = p->act == UPCONV_ACT_PRELU;
-    const upc_bind written = {UPC_OUTPUT, (uint64_t)out->first * split->out_bytes, (uint64_t)out->count * split->out_bytes};
+    const upc_bind written = {UPC_OUTPUT, (uint64_t)out->first * split->out_bytes,
+                              (uint64_t)out->count * split->out_bytes};
     uint32_t n = 0;
-    step->bind[n++] = (upc_bind){c->gather->stage ? UPC_WORKSPACE : UPC_INPUT,
-                                 c->stage_at + (uint64_t)in->first * split->in_bytes, (uint64_t)in->count * split->in_bytes};
-    step->bind[n++] = (upc_bind){c->request->dynamic_weights ? UPC_WORKSPACE : UPC_PACKED,
-                                 (uint64_t)weights->first * split->weight_bytes, (uint64_t)weights->count * split->weight_bytes};
+    step->bind[n++] =
+        (upc_bind){c->gather->stage ? UPC_WORKSPACE : UPC_INPUT, c->stage_at + (uint64_t)in->first * split->in_bytes,
+                   (uint64_t)in->count * split->in_bytes};
+    step->bind[n++] =
+        (upc_bind){c->request->dynamic_weights ? UPC_WORKSPACE : UPC_PACKED,
+                   (uint64_t)weights->first * split->weight_bytes, (uint64_t)weights->count * split->weight_bytes};
     step->bind[n++] = (upc_bind){UPC_BIAS, channel, channels};
     step->bind[n++] = (upc_bind){prelu ? UPC_SLOPES : UPC_BIAS, channel, channels};
     step->bind[n++] = written;

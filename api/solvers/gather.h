@@ -37,8 +37,8 @@ typedef struct upc_gather {
 
 upc_packing upc_gather_packing(const upc_gather *gather, const upc_problem *problem, const upc_facts *facts);
 // The pack of a gathering solver. HOST_MEMORY.
-upconv_status upc_gather_pack(const upc_gather *gather, const upc_env *env, const upc_problem *problem, const upc_facts *facts,
-                              const float *weights, upconv_filter_order order, void *packed);
+upconv_status upc_gather_pack(const upc_gather *gather, const upc_env *env, const upc_problem *problem,
+                              const upc_facts *facts, const float *weights, upconv_filter_order order, void *packed);
 
 // NULL, or why no gathering solver can do this problem (sizes beyond 32-bit indices).
 const char *upc_gather_refuse(const upc_problem *problem, bool phases, char *sentence);
@@ -52,8 +52,9 @@ upconv_status upc_gather_cook(const upc_gather *gather, const upc_problem *probl
 // Adds the steps that pack weights given at execution into the workspace, and their UPC_PACK_ENTRIES to the table (api/pack.c).
 // taps_at: where upc_table_taps will put the axes: last, so that the program is the same for every stride.
 enum { UPC_PACK_ENTRIES = 22 };
-upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps, const int32_t taps_at[3],
-                            const upc_packing *packing, const upc_request *request, upc_recipe *recipe);
+upconv_status upc_pack_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps,
+                            const int32_t taps_at[3], const upc_packing *packing, const upc_request *request,
+                            upc_recipe *recipe);
 
 // Appends the residues of all axes to the table: for each, count, input and before (multiplied up, so that the place of a phase is
 // TAPS_D.before + count_d * (TAPS_H.before + count_h * TAPS_W.before)); at[] gets where each axis begins.

@@ -53,8 +53,9 @@ static upconv_status add_fixed(upc_cooking_q *c, const fixed *all, size_t count)
 }
 
 // In the order of `values` in emit.
-static const char *const arg_names[] = {"ROWS", "BLOCKS", "PHASE_0", "QD_0", "QD_N", "QH_0", "QH_N", "QW_0", "QW_END", "OB_0", "OB_N",
-                                        "G_N", "C_0", "C_N", "SRC_0", "DST_0", "W_0", "IN_C0", "OUT_C0"};
+static const char *const arg_names[] = {"ROWS",  "BLOCKS", "PHASE_0", "QD_0",  "QD_N",  "QH_0", "QH_N",
+                                        "QW_0",  "QW_END", "OB_0",    "OB_N",  "G_N",   "C_0",  "C_N",
+                                        "SRC_0", "DST_0",  "W_0",     "IN_C0", "OUT_C0"};
 static const char *const in_names[] = {"IN_N", "IN_C", "IN_D", "IN_H"}; // where they are arguments, after those
 
 static upconv_status add_packing(upc_cooking_q *c)
@@ -140,7 +141,8 @@ static void weights_window(const upc_split *split, const upc_box *box, upc_windo
     window->count = UPC_MAX(window->count, factors_of(c, box).count / (int64_t)split->weight_bytes);
 }
 
-static void bind(const upc_cooking_q *c, const upc_box *box, const upc_window *in, const upc_window *out, upc_step *step)
+static void bind(const upc_cooking_q *c, const upc_box *box, const upc_window *in, const upc_window *out,
+                 upc_step *step)
 {
     const upc_window weights = weights_of(c, box), factors = factors_of(c, box);
     const upc_split *split = &c->split;
@@ -160,12 +162,14 @@ static void bind(const upc_cooking_q *c, const upc_box *box, const upc_window *i
     step->bind_count = UPC_COUNT(all);
 }
 
-static upconv_status emit(void *to, const upc_box *box, const upc_window *in, const upc_window *out, const upc_window *seen)
+static upconv_status emit(void *to, const upc_box *box, const upc_window *in, const upc_window *out,
+                          const upc_window *seen)
 {
     (void)seen;
     upc_cooking_q *c = to;
     const upc_problem *p = c->problem;
-    const int64_t blocks = upc_ceil_div(p->ocg, c->how.oc), taps = p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel;
+    const int64_t blocks = upc_ceil_div(p->ocg, c->how.oc),
+                  taps = p->axis[0].kernel * p->axis[1].kernel * p->axis[2].kernel;
     const upc_window weights = weights_of(c, box);
     int64_t items[3];
     upc_split_grid(&c->split, box, items);
@@ -194,8 +198,8 @@ static upconv_status emit(void *to, const upc_box *box, const upc_window *in, co
     return status ? status : upc_recipe_step(c->recipe, &step);
 }
 
-upconv_status upc_cook_q_begin(upc_cooking_q *c, const upc_problem *problem, const upc_facts *facts, const upc_request *request,
-                               upc_recipe *recipe)
+upconv_status upc_cook_q_begin(upc_cooking_q *c, const upc_problem *problem, const upc_facts *facts,
+                               const upc_request *request, upc_recipe *recipe)
 {
     c->problem = problem;
     c->request = request;

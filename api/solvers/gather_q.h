@@ -49,8 +49,8 @@ typedef struct upc_cooking_q {
 
 // Taps, the split but for its tile and work-group, and where weights and factors are: weights given at execution at the beginning of the
 // workspace, and the factors by themselves in the plan. upc_cook_q_finish is due whatever this returns.
-upconv_status upc_cook_q_begin(upc_cooking_q *c, const upc_problem *problem, const upc_facts *facts, const upc_request *request,
-                               upc_recipe *recipe);
+upconv_status upc_cook_q_begin(upc_cooking_q *c, const upc_problem *problem, const upc_facts *facts,
+                               const upc_request *request, upc_recipe *recipe);
 void upc_cook_q_finish(upc_cooking_q *c);
 // The geometry, in the program's parameters and the table, the names of the arguments, and the steps that pack weights given at execution.
 // The program has been begun.
@@ -66,8 +66,9 @@ typedef struct upc_packing_q {
 } upc_packing_q;
 // upc_pack_cook for quantised weights; its entries in the table are UPC_PACK_Q_ENTRIES.
 enum { UPC_PACK_Q_ENTRIES = UPC_PACK_ENTRIES + 3 };
-upconv_status upc_pack_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps, const int32_t taps_at[3],
-                              const upc_packing_q *packing, const upc_request *request, upc_recipe *recipe);
+upconv_status upc_pack_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_taps *taps,
+                              const int32_t taps_at[3], const upc_packing_q *packing, const upc_request *request,
+                              upc_recipe *recipe);
 
 // The least and the most that an output may be, with the activation, before the output's zero point.
 void upc_q_clamp(const upc_problem *problem, int32_t clamp[2]);

@@ -53,7 +53,8 @@ static bool is_dense(const upc_problem *problem, bool in)
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)
 {
     if (!facts->gemm) {
-        snprintf(sentence, UPC_SENTENCE, "there is no CLBlast here (OpenCL only; opened at run time, and through the same libOpenCL)");
+        snprintf(sentence, UPC_SENTENCE,
+                 "there is no CLBlast here (OpenCL only; opened at run time, and through the same libOpenCL)");
         return sentence;
     }
     if (upc_gather_refuse(problem, true, sentence))
@@ -71,8 +72,9 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
     };
     for (size_t i = 0; i < UPC_COUNT(whole); i++)
         if (whole[i].elements > room_of(facts)) {
-            snprintf(sentence, UPC_SENTENCE, "%s have %lld bytes, beyond a binding of %llu, and are not cut", whole[i].what,
-                     (long long)whole[i].elements * 4, (unsigned long long)facts->info.limits.binding_bytes);
+            snprintf(sentence, UPC_SENTENCE, "%s have %lld bytes, beyond a binding of %llu, and are not cut",
+                     whole[i].what, (long long)whole[i].elements * 4,
+                     (unsigned long long)facts->info.limits.binding_bytes);
             return sentence;
         }
     return NULL;
@@ -261,7 +263,8 @@ static const char *too_large(const cooking *c, const box *b, const int64_t count
         return "the grid";
     }
     *must = false;
-    return (double)(b->cn * c->taps) * (double)area * (double)c->problem->icg > (double)limits->dispatch_macs ? "time" : NULL;
+    return (double)(b->cn * c->taps) * (double)area * (double)c->problem->icg > (double)limits->dispatch_macs ? "time"
+                                                                                                              : NULL;
 }
 
 static upconv_status run(cooking *c, const box *whole)
@@ -281,11 +284,14 @@ static upconv_status run(cooking *c, const box *whole)
         return status ? status : run(c, &half);
     }
     if (why && must)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s cannot be cut below the limits (%lld bytes of products, %llu a binding, "
-                        "%u groups)", why, (long long)c->col_most * 4,
-                        (unsigned long long)c->facts->info.limits.binding_bytes, c->facts->info.limits.group_count);
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "%s cannot be cut below the limits (%lld bytes of products, %llu a binding, "
+                        "%u groups)",
+                        why, (long long)c->col_most * 4, (unsigned long long)c->facts->info.limits.binding_bytes,
+                        c->facts->info.limits.group_count);
     if (c->recipe->step_count > MAX_STEPS)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d steps", MAX_STEPS);
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d steps",
+                        MAX_STEPS);
     const upconv_status status = products_add(c, whole, region, count);
     return status ? status : gather_add(c, whole, region, count);
 }
@@ -381,9 +387,11 @@ static upconv_status reorder_add(cooking *c, const upc_request *request)
     for (int i = 0; i < 3; i++) {
         const int64_t all = upc_ceil_div(items[i], local[i]);
         if (all > c->facts->info.limits.group_count || (int64_t)(bytes / 4) > c->room)
-            return upc_fail(UPCONV_ERROR_UNSUPPORTED, "weights given at execution, %llu bytes, are reordered at once: beyond "
-                            "this device's %llu bytes a binding or %u groups", (unsigned long long)bytes,
-                            (unsigned long long)c->facts->info.limits.binding_bytes, c->facts->info.limits.group_count);
+            return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                            "weights given at execution, %llu bytes, are reordered at once: beyond "
+                            "this device's %llu bytes a binding or %u groups",
+                            (unsigned long long)bytes, (unsigned long long)c->facts->info.limits.binding_bytes,
+                            c->facts->info.limits.group_count);
         step.groups[i] = (uint32_t)all;
     }
     const upconv_status status = upc_recipe_program(c->recipe, &program, &step.program);

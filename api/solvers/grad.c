@@ -11,9 +11,11 @@ void upc_grad_row(const upc_facts *facts, uint32_t local[3])
 enum { MOST_STEPS = 4096 };
 
 // Items along each axis of a dispatch: whole rows as long as the device may be kept busy for so long.
-static void choose_most(const upc_facts *facts, const upc_program_desc *program, const int64_t items[3], double macs, int64_t most[3])
+static void choose_most(const upc_facts *facts, const upc_program_desc *program, const int64_t items[3], double macs,
+                        int64_t most[3])
 {
-    double left = (double)facts->info.limits.dispatch_macs / UPC_MAX(macs / ((double)items[0] * (double)items[1] * (double)items[2]), 1);
+    double left = (double)facts->info.limits.dispatch_macs /
+                  UPC_MAX(macs / ((double)items[0] * (double)items[1] * (double)items[2]), 1);
     for (int a = 0; a < 3; a++) {
         const int64_t local = program->local[a], grid = (int64_t)facts->info.limits.group_count * local;
         const int64_t now = UPC_MAX((int64_t)UPC_MIN(left, 1e9), 1), whole = UPC_MAX(now / local * local, 1);
@@ -29,8 +31,8 @@ void upc_grad_grid_args(upc_program_desc *program)
         upc_program_arg(program, names[i]);
 }
 
-upconv_status upc_grad_grid(const upc_facts *facts, const upc_program_desc *program, const int64_t items[3], double macs,
-                            const upc_step *like, upc_recipe *recipe)
+upconv_status upc_grad_grid(const upc_facts *facts, const upc_program_desc *program, const int64_t items[3],
+                            double macs, const upc_step *like, upc_recipe *recipe)
 {
     int64_t most[3], at[3];
     choose_most(facts, program, items, macs, most);
@@ -48,8 +50,8 @@ upconv_status upc_grad_grid(const upc_facts *facts, const upc_program_desc *prog
                     step.groups[a] = (uint32_t)upc_ceil_div(now, program->local[a]);
                 }
                 if (recipe->step_count >= MOST_STEPS)
-                    return upc_fail(UPCONV_ERROR_UNSUPPORTED, "the limits would cut this problem into more than %d dispatches",
-                                    MOST_STEPS);
+                    return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                                    "the limits would cut this problem into more than %d dispatches", MOST_STEPS);
                 status = upc_recipe_step(recipe, &step);
                 step.barrier = false;
             }

@@ -15,8 +15,8 @@ void upc_grad_grid_args(upc_program_desc *program);
 
 // Adds the steps of such a program for a grid of items that make `macs` multiply-adds between them, as many as the device's limits ask
 // for. They are like `like`, which says what is bound and the arguments behind those six.
-upconv_status upc_grad_grid(const upc_facts *facts, const upc_program_desc *program, const int64_t items[3], double macs,
-                            const upc_step *like, upc_recipe *recipe);
+upconv_status upc_grad_grid(const upc_facts *facts, const upc_program_desc *program, const int64_t items[3],
+                            double macs, const upc_step *like, upc_recipe *recipe);
 
 // Elements and bytes of one binding that a window may surely cover, wherever it begins.
 static inline int64_t upc_grad_room(const upc_facts *facts)

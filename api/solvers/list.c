@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const upc_solver upc_solver_phase, upc_solver_lanes, upc_solver_wide, upc_solver_rows, upc_solver_strided, upc_solver_splitk, upc_solver_direct,
-    upc_solver_gemm, upc_solver_winograd, upc_solver_reference, upc_solver_sample, upc_solver_runs, upc_solver_combs, upc_solver_squares, upc_solver_panels, upc_solver_outer, upc_solver_sums,
+extern const upc_solver upc_solver_phase, upc_solver_lanes, upc_solver_wide, upc_solver_rows, upc_solver_strided,
+    upc_solver_splitk, upc_solver_direct, upc_solver_gemm, upc_solver_winograd, upc_solver_reference, upc_solver_sample,
+    upc_solver_runs, upc_solver_combs, upc_solver_squares, upc_solver_panels, upc_solver_outer, upc_solver_sums,
     upc_solver_pool, upc_solver_unpool, upc_solver_owners, upc_solver_phase_q, upc_solver_wide_q,
     upc_solver_reference_q, upc_solver_shuffle;
 
@@ -39,12 +40,14 @@ const upc_solver *const upc_solvers[] = {
 };
 const int upc_solver_count = UPC_COUNT(upc_solvers);
 
-const char *upc_solver_refuse(const upc_solver *solver, const upc_problem *problem, const upc_facts *facts, char *sentence)
+const char *upc_solver_refuse(const upc_solver *solver, const upc_problem *problem, const upc_facts *facts,
+                              char *sentence)
 {
     if (upc_solver_takes(solver, problem))
         return solver->refuse(problem, facts, sentence);
     if (solver->quantised != upc_type_quantised(problem->type))
-        snprintf(sentence, UPC_SENTENCE, "it does %s", solver->quantised ? "quantised types only" : "no quantised types");
+        snprintf(sentence, UPC_SENTENCE, "it does %s",
+                 solver->quantised ? "quantised types only" : "no quantised types");
     else
         snprintf(sentence, UPC_SENTENCE, "it does no %s", upc_op_of(problem->op)->name);
     return sentence;

@@ -45,10 +45,11 @@ static const char *refuse_shape(const upc_problem *p, const upc_config *config, 
 {
     const int32_t *value = config->value;
     if (value[ROWS] * value[COLUMNS] > MOST_SUMS)
-        snprintf(sentence, UPC_SENTENCE, "%d x %d vectors of sums are more than the %d that an item may have", value[ROWS],
-                 value[COLUMNS], MOST_SUMS);
+        snprintf(sentence, UPC_SENTENCE, "%d x %d vectors of sums are more than the %d that an item may have",
+                 value[ROWS], value[COLUMNS], MOST_SUMS);
     else if (value[TAPS] && taps_of(p) * value[ROWS] * value[COLUMNS] * value[WIDTH] * 4 > MOST_KEPT)
-        snprintf(sentence, UPC_SENTENCE, "%lld taps of %d x %d vectors of sums are more than the %d bytes that an item may keep",
+        snprintf(sentence, UPC_SENTENCE,
+                 "%lld taps of %d x %d vectors of sums are more than the %d bytes that an item may keep",
                  (long long)taps_of(p), value[ROWS], value[COLUMNS], MOST_KEPT);
     else if (!value[COPY] && (value[LANES] == UPC_PANEL_GROUPS || p->type != UPCONV_F32))
         snprintf(sentence, UPC_SENTENCE, "rows that are vectors, or not f32, must be copied");
@@ -70,7 +71,8 @@ static const char *refuse_places(const upc_problem *p, const upc_facts *facts, c
     if (places > MOST_PLACES || starts > MOST_PLACES || (2 * places + starts + 256) * 4 > (double)upc_grad_room(facts))
         snprintf(sentence, UPC_SENTENCE, "%.0f places are more than a table may list", places);
     else if (facts->loop_rounds && places > facts->loop_rounds)
-        snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u", places, facts->loop_rounds);
+        snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u", places,
+                 facts->loop_rounds);
     else
         return NULL;
     return sentence;
@@ -78,12 +80,15 @@ static const char *refuse_places(const upc_problem *p, const upc_facts *facts, c
 
 static const char *refuse_rounds(const upc_problem *p, const upc_facts *facts, const upc_panel *l, char *sentence)
 {
-    const double line = (double)UPC_MIN(p->axis[2].in, UPC_PANEL_SEGMENT) + 2, put = (double)(l->shape.rows * l->shape.columns);
-    const double rounds = (l->shape.all_taps ? (double)l->taps : 1) * ((double)l->each * line + put * (double)l->shape.width) +
-                          UPC_PANEL_RUN * (double)l->shape.width;
+    const double line = (double)UPC_MIN(p->axis[2].in, UPC_PANEL_SEGMENT) + 2,
+                 put = (double)(l->shape.rows * l->shape.columns);
+    const double rounds =
+        (l->shape.all_taps ? (double)l->taps : 1) * ((double)l->each * line + put * (double)l->shape.width) +
+        UPC_PANEL_RUN * (double)l->shape.width;
     if (!facts->loop_rounds || rounds <= facts->loop_rounds)
         return NULL;
-    snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u", rounds, facts->loop_rounds);
+    snprintf(sentence, UPC_SENTENCE, "its loops would make up to %.0f rounds; the device makes %u", rounds,
+             facts->loop_rounds);
     return sentence;
 }
 
@@ -137,7 +142,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     if (!upc_panel_lay(problem, &s, &l))
         return 1e12;
     const double all = (double)upc_filter_elements(problem), r = (double)s.rows, n = (double)s.columns;
-    const double tiles = (double)(l.outers * l.tiles), items = tiles * (double)(l.blocks * (s.all_taps ? 1 : l.taps) * l.shares);
+    const double tiles = (double)(l.outers * l.tiles),
+                 items = tiles * (double)(l.blocks * (s.all_taps ? 1 : l.taps) * l.shares);
     const double made = tiles * (double)(l.blocks * l.taps) * r * n * (double)s.width; // with those beyond the last channels
     const double macs = upc_gather_macs(problem) * made / all;
     if (upc_gather_processor(facts))
@@ -145,7 +151,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     if (facts->family != UPC_FAMILY_CPU || facts->info.backend != UPCONV_BACKEND_OPENCL) // made for others
         return macs / 1e3 + 100;
     const double loads = s.lanes == UPC_PANEL_GROUPS ? r + n : r / 2 + n;
-    const double round = UPC_MAX(UPC_MAX(r * n, loads), r * n > 2 ? 4 : 1) * upc_vector_spills(facts, s.width, r * n) + 1.5;
+    const double round =
+        UPC_MAX(UPC_MAX(r * n, loads), r * n > 2 ? 4 : 1) * upc_vector_spills(facts, s.width, r * n) + 1.5;
     const double rounds = macs / (r * n * (double)s.width * items), taps = s.all_taps ? (double)l.taps : 1;
     // rows in place are lines far apart, of which a cache holds few at once; woven ones came out slower nevertheless
     const double apart = s.copy && s.lanes != UPC_PANEL_GROUPS ? 1.2 : s.rows > ROWS_IN_PLACE ? 2 : 1;
@@ -153,15 +160,20 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const int64_t in_place = s.copy ? 0 : 4 * (s.lanes == UPC_PANEL_IN ? &problem->out : &problem->in)->elements;
     const double bytes = (double)(l.column.bytes + l.row.bytes) + (double)in_place, share = bytes / (double)l.shares;
     const double read = (n + (s.copy ? UPC_MIN(r / (double)s.width + 1, 2) : r / 8)) * 64;
-    const double own = (double)(l.each * UPC_MIN(problem->axis[2].in, UPC_PANEL_SEGMENT)) * (r + n * (double)s.width) * 4;
+    const double own =
+        (double)(l.each * UPC_MIN(problem->axis[2].in, UPC_PANEL_SEGMENT)) * (r + n * (double)s.width) * 4;
     const double reading = s.all_taps && own < 24 << 10 ? read / 64 : share < 512 << 10 ? read / 24 : share < 8 << 20 ? read / 12 : read / 5;
     const double parts = l.shares > 1 ? (double)l.shares * all * 4 : 0;
     // of an element, in PyTorch's order, where input channels lie a page or more apart
     const bool out = s.lanes == UPC_PANEL_OUT;
-    const double store = !s.all_taps ? (out ? 2 : 5) : zips(&s, &l) && (out || l.taps == s.width) ? (out ? 0.5 : 0.8) : 1.5;
+    const double store = !s.all_taps                                  ? (out ? 2 : 5)
+                         : zips(&s, &l) && (out || l.taps == s.width) ? (out ? 0.5 : 0.8)
+                                                                      : 1.5;
     const upc_vector_work work = {
         .items = items,
-        .cycles = 100 + taps * (20 + (config->value[PLACES] ? 0 : (double)l.each * 25) + r * n * (double)s.width * store) + rounds * UPC_MAX(round * apart, reading),
+        .cycles = 100 +
+                  taps * (20 + (config->value[PLACES] ? 0 : (double)l.each * 25) + r * n * (double)s.width * store) +
+                  rounds * UPC_MAX(round * apart, reading),
         .read_bytes = bytes + parts * (parts > 1 << 20 ? 16 : 4),
         .staged_bytes = 2 * ((double)l.column.bytes + (s.copy ? (double)l.row.bytes : 0)),
     };
@@ -181,7 +193,8 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     config->value[CHUNK] = chunks[UPC_COUNT(chunks) - 1];
     config->value[GROUP_X] = upc_vector_group(facts, 8);
     upc_config best = *config;
-    const bool lists = !upc_gather_processor(facts) && problem->axis[2].in <= SHORT && places_of(problem) <= MOST_PLACES;
+    const bool lists =
+        !upc_gather_processor(facts) && problem->axis[2].in <= SHORT && places_of(problem) <= MOST_PLACES;
     for (size_t i = 0; i < ALL; i++) {
         const size_t of_shape = i % SHAPES, rest = i / SHAPES;
         upc_config tried = *config;
@@ -223,14 +236,16 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
 // ---------------------------------------------------------------------------------------------------------------- recipe
 
 // Adds a share's places of a tap to the table: where each lies in the rows and in the columns.
-static upconv_status list_share(const upc_problem *p, const upc_panel *l, const int64_t tap[3], int64_t share, upc_recipe *recipe)
+static upconv_status list_share(const upc_problem *p, const upc_panel *l, const int64_t tap[3], int64_t share,
+                                upc_recipe *recipe)
 {
     const bool turned = l->shape.lanes == UPC_PANEL_IN;
     const upc_woven *of_in = turned ? &l->column : &l->row, *of_out = turned ? &l->row : &l->column;
     const int64_t end = UPC_MIN((share + 1) * l->each, l->units);
     for (int64_t u = share * l->each; u < end; u++) {
         const int64_t line = u / l->segments, image = line / p->axis[1].in / p->axis[0].in;
-        const int64_t first = u % l->segments * UPC_PANEL_SEGMENT, last = UPC_MIN(first + UPC_PANEL_SEGMENT, p->axis[2].in);
+        const int64_t first = u % l->segments * UPC_PANEL_SEGMENT,
+                      last = UPC_MIN(first + UPC_PANEL_SEGMENT, p->axis[2].in);
         int64_t at[3] = {line / p->axis[1].in % p->axis[0].in, line % p->axis[1].in, first};
         for (; at[2] < last; at[2]++) {
             int64_t in = image * of_in->image, out = image * of_out->image;
@@ -271,8 +286,8 @@ static upconv_status list_places(const upc_problem *p, const upc_panel *l, upc_r
 }
 
 // The kernel's program.
-static upconv_status describe(const upc_problem *p, const upc_panel *l, const upc_filter_strides *f, const upc_config *config,
-                              upc_recipe *recipe, upc_program_desc *program)
+static upconv_status describe(const upc_problem *p, const upc_panel *l, const upc_filter_strides *f,
+                              const upc_config *config, upc_recipe *recipe, upc_program_desc *program)
 {
     const upc_panel_shape *s = &l->shape;
     const bool turned = s->lanes == UPC_PANEL_IN, groups = s->lanes == UPC_PANEL_GROUPS;
@@ -307,7 +322,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     shape_of(config, &shape);
     upc_panel_lay(problem, &shape, &panel);
     upc_filter_strides_get(problem, request->order, &filter);
-    const int64_t items[3] = {panel.blocks * (shape.all_taps ? 1 : panel.taps), panel.outers * panel.tiles, panel.shares};
+    const int64_t items[3] = {panel.blocks * (shape.all_taps ? 1 : panel.taps), panel.outers * panel.tiles,
+                              panel.shares};
     const upconv_status status = describe(problem, &panel, &filter, config, recipe, &program);
     return status ? status : upc_panel_cook(problem, facts, &panel, &program, items, recipe);
 }

@@ -34,15 +34,16 @@ typedef struct upc_panel {
 bool upc_panel_lay(const upc_problem *problem, const upc_panel_shape *shape, upc_panel *panel);
 
 // The numbers that kernels of this kind know of a problem and its layout, to their program.
-upconv_status upc_panel_numbers(const upc_problem *problem, const upc_panel *panel, const upc_filter_strides *filter, upc_recipe *recipe,
-                                upc_program_desc *program);
+upconv_status upc_panel_numbers(const upc_problem *problem, const upc_panel *panel, const upc_filter_strides *filter,
+                                upc_recipe *recipe, upc_program_desc *program);
 
 // All steps: weaves the tensors into the workspace, adds up a grid of items of the program, and the shares.
-upconv_status upc_panel_cook(const upc_problem *problem, const upc_facts *facts, const upc_panel *panel, const upc_program_desc *program,
-                             const int64_t items[3], upc_recipe *recipe);
+upconv_status upc_panel_cook(const upc_problem *problem, const upc_facts *facts, const upc_panel *panel,
+                             const upc_program_desc *program, const int64_t items[3], upc_recipe *recipe);
 
 // NULL, or why the copies and shares do not fit the device's indices, bindings or free workspace.
-const char *upc_panel_refuse_size(const upc_problem *problem, const upc_facts *facts, const upc_panel *panel, char *sentence);
+const char *upc_panel_refuse_size(const upc_problem *problem, const upc_facts *facts, const upc_panel *panel,
+                                  char *sentence);
 // NULL, or why positions are beyond 32 bits.
 const char *upc_panel_refuse_far(const upc_problem *problem, char *sentence);
 

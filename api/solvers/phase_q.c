@@ -74,7 +74,8 @@ static const char *refuse_dot(const upc_problem *problem)
         return "four input channels of a group do not lie side by side";
     const double terms = (double)problem->icg * (double)problem->axis[0].kernel * (double)problem->axis[1].kernel *
                          (double)problem->axis[2].kernel;
-    if (upc_quant_wide(problem) && terms * (double)(upc_quant_most_in(problem) * upc_quant_most_weight(problem)) >= 0x1p31)
+    if (upc_quant_wide(problem) &&
+        terms * (double)(upc_quant_most_in(problem) * upc_quant_most_weight(problem)) >= 0x1p31)
         return "sums of 64 bits may be beyond the 32 bits in which products of four bytes are added up";
     return NULL;
 }
@@ -108,7 +109,8 @@ static uint32_t room(const upc_facts *facts, const upc_config *config)
 {
     if (config->value[DOT] && facts->family == UPC_FAMILY_ADRENO)
         return facts->sum_scalars * 2;
-    return facts->family == UPC_FAMILY_V3D || facts->family == UPC_FAMILY_MALI ? facts->sum_scalars / 2 : facts->sum_scalars;
+    return facts->family == UPC_FAMILY_V3D || facts->family == UPC_FAMILY_MALI ? facts->sum_scalars / 2
+                                                                               : facts->sum_scalars;
 }
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
@@ -200,8 +202,8 @@ static void describe_program(upc_cooking_q *c, const upc_phase_q *how, const upc
     upc_program_param(&c->program, "W_ZERO", UPC_PARAM_DEFINE, how->w_zero);
 }
 
-static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config, const upc_request *request,
-                          upc_recipe *recipe)
+static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
 {
     upc_phase_q how;
     upc_phase_q_fill(problem, config->value[OC], (upc_dot)config->value[DOT], request->weights_type, &how);
@@ -225,8 +227,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     return status;
 }
 
-static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config, const upconv_plan_params *params,
-                          void *packed)
+static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config,
+                          const upconv_plan_params *params, void *packed)
 {
     return upc_phase_q_pack(env, problem, config->value[OC], (upc_dot)config->value[DOT], params, packed);
 }

@@ -64,7 +64,8 @@ static void pack_tap_dot(const packing *p, int64_t from, int64_t to, int64_t cha
         uint32_t sum = 0;
         for (int64_t i = 0; i < p->problem->icg; i++) {
             const int64_t at = from + i * p->from.in + o * p->from.out;
-            const int32_t w = o < channels ? upc_quant_load(p->params->weights, p->params->weights_type, at) + move : how->w_zero;
+            const int32_t w =
+                o < channels ? upc_quant_load(p->params->weights, p->params->weights_type, at) + move : how->w_zero;
             bytes[(how->oc + i / 4 * how->oc + o) * 4 + i % 4] = (uint8_t)w;
             sum += (uint32_t)(w - how->w_zero);
         }
@@ -93,8 +94,8 @@ upconv_status upc_phase_q_pack(const upc_env *env, const upc_problem *problem, i
     for (int64_t b = 0; b < problem->groups * blocks; b++)
         for (int64_t k = 0; k < all; k++) {
             const int64_t at[3] = {k / (kh * kw), k / kw % kh, k % kw}, c = b % blocks * oc;
-            const int64_t from = b / blocks * p.from.group + c * p.from.out + at[0] * p.from.tap[0] + at[1] * p.from.tap[1] +
-                                 at[2] * p.from.tap[2];
+            const int64_t from = b / blocks * p.from.group + c * p.from.out + at[0] * p.from.tap[0] +
+                                 at[1] * p.from.tap[1] + at[2] * p.from.tap[2];
             const int64_t to = (b * all + upc_taps_position(&taps, problem, at)) * tap;
             (dot ? pack_tap_dot : pack_tap)(&p, from, to, UPC_MIN(problem->ocg - c, oc));
         }

@@ -152,7 +152,8 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
         return refuse_strips(problem, facts, config->value[STRIP], sentence);
     if (alone && !config->value[STRIP])
         return refuse_lines(problem, facts, sentence);
-    snprintf(sentence, UPC_SENTENCE, "items that make strips, or lines, are alone in their work-group, and have no run");
+    snprintf(sentence, UPC_SENTENCE,
+             "items that make strips, or lines, are alone in their work-group, and have no run");
     return sentence;
 }
 
@@ -289,8 +290,9 @@ static const char *const arg_names[] = {"N_N",  "C_N",    "N_0",   "C_0",   "OD_
                                         "OW_0", "OW_N",   "LINES", "KD_0",  "KD_END", "KH_0",  "KH_END",
                                         "KW_0", "KW_END", "SRC_0", "DST_0", "FIRST",  "IN_C0", "OUT_C0"};
 
-static const char *const strip_names[] = {"X_N",  "LINES", "Z_N",   "BLOCKS", "C_N",   "N_0",    "C_0", "OD_0", "OH_0",  "OH_N",
-                                          "OW_0", "OW_N",  "SRC_0", "DST_0",  "IN_C0", "OUT_C0", "RUN", "ROWS", "Q_MOST"};
+static const char *const strip_names[] = {"X_N",   "LINES",  "Z_N",  "BLOCKS", "C_N",   "N_0",   "C_0",
+                                          "OD_0",  "OH_0",   "OH_N", "OW_0",   "OW_N",  "SRC_0", "DST_0",
+                                          "IN_C0", "OUT_C0", "RUN",  "ROWS",   "Q_MOST"};
 
 static void strip_values(const cooking *c, const upc_slab *slab, int64_t in_start, int64_t out_start, int32_t *args)
 {
@@ -450,7 +452,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
                           const upc_request *request, upc_recipe *recipe)
 {
     (void)request;
-    cooking c = {.config = config, .recipe = recipe, .in = problem->in, .out = problem->out, .line = config->value[STRIP]};
+    cooking c = {
+        .config = config, .recipe = recipe, .in = problem->in, .out = problem->out, .line = config->value[STRIP]};
     c.fours = !c.line && fours(problem);
     c.units = facts->info.compute_units;
     c.lines = config->value[LINES];

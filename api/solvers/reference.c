@@ -11,7 +11,8 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
     (void)sentence;
     if (problem->sum_type != UPCONV_F32)
         return "its sums are of double precision, not f16";
-    return facts->info.backend == UPCONV_BACKEND_CPU ? NULL : "it runs on the host, and this device's memory is its own";
+    return facts->info.backend == UPCONV_BACKEND_CPU ? NULL
+                                                     : "it runs on the host, and this device's memory is its own";
 }
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
@@ -257,7 +258,8 @@ double upc_host_reference_point(const upc_host_arg *arg, const void *const *poin
     const float *bias = pointers[2], *slopes = pointers[3];
     upc_filter_strides strides;
     upc_filter_strides_get(p, arg->order, &strides);
-    const float *taps = (const float *)pointers[1] + strides.first + group * strides.group + channel % p->ocg * strides.out;
+    const float *taps =
+        (const float *)pointers[1] + strides.first + group * strides.group + channel % p->ocg * strides.out;
     double sum = bias[channel];
     for (int64_t k = 0; k < d->kernel * h->kernel * w->kernel; k++) {
         const int64_t kd = k / (h->kernel * w->kernel), kh = k / w->kernel % h->kernel, kw = k % w->kernel;

@@ -8,7 +8,8 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
 {
     (void)problem;
     (void)sentence;
-    return facts->info.backend == UPCONV_BACKEND_CPU ? NULL : "it runs on the host, and this device's memory is its own";
+    return facts->info.backend == UPCONV_BACKEND_CPU ? NULL
+                                                     : "it runs on the host, and this device's memory is its own";
 }
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
@@ -65,7 +66,8 @@ static upconv_status cook(const upc_problem *problem, const upc_facts *facts, co
     return UPCONV_OK;
 }
 
-static void pack_weights(const upc_problem *problem, const void *weights, upconv_type type, upconv_filter_order order, int16_t *to)
+static void pack_weights(const upc_problem *problem, const void *weights, upconv_type type, upconv_filter_order order,
+                         int16_t *to)
 {
     upc_filter_strides s;
     upc_filter_strides_get(problem, order, &s);
@@ -87,8 +89,8 @@ void upc_quantised_pack(const upc_problem *problem, const upconv_plan_params *pa
                      (int16_t *)((char *)packed + upc_quantised_factor_bytes(problem)));
 }
 
-static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config, const upconv_plan_params *params,
-                          void *packed)
+static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config,
+                          const upconv_plan_params *params, void *packed)
 {
     (void)env;
     (void)config;
@@ -120,7 +122,8 @@ static int64_t tap_sum(const rows *r, int64_t from, int64_t channel, const int16
     const bool blocks = p->in.pack > 1; // then `channel`, the first of the group, need not begin one
     int64_t sum = 0;
     for (int64_t i = 0; i < p->icg; i++) {
-        const int64_t at = blocks ? from + upc_tensor_at(&p->in, 0, channel + i, 0, 0, 0) : from + (channel + i) * p->in.channel;
+        const int64_t at =
+            blocks ? from + upc_tensor_at(&p->in, 0, channel + i, 0, 0, 0) : from + (channel + i) * p->in.channel;
         sum += (int64_t)(upc_quant_load(r->input, p->type, at) - zero) * weights[i];
     }
     return sum;
@@ -132,7 +135,8 @@ static int64_t point(const rows *r, int64_t image, int64_t channel, const int64_
     const upc_axis *a = p->axis;
     const int64_t taps = a[0].kernel * a[1].kernel * a[2].kernel, first = channel / p->ocg * p->icg;
     const int16_t *weights = r->weights + channel * taps * p->icg;
-    uint64_t sum = r->arg->bias_int64 ? (uint64_t)((const int64_t *)r->bias)[channel] : (uint64_t)((const int32_t *)r->bias)[channel];
+    uint64_t sum = r->arg->bias_int64 ? (uint64_t)((const int64_t *)r->bias)[channel]
+                                      : (uint64_t)((const int32_t *)r->bias)[channel];
     for (int64_t k = 0; k < taps; k++) {
         const int64_t id = upc_axis_source(&a[0], out[0], k / (a[1].kernel * a[2].kernel));
         const int64_t ih = id < 0 ? -1 : upc_axis_source(&a[1], out[1], k / a[2].kernel % a[1].kernel);
@@ -146,7 +150,8 @@ static int64_t point(const rows *r, int64_t image, int64_t channel, const int64_
 static int32_t made(const rows *r, int64_t image, int64_t channel, const int64_t out[3])
 {
     const upc_problem *p = r->arg->problem;
-    const int64_t y = (int64_t)upc_requantise(p->quant.requant, point(r, image, channel, out), &r->factors[channel]) + p->quant.out_zero;
+    const int64_t y = (int64_t)upc_requantise(p->quant.requant, point(r, image, channel, out), &r->factors[channel]) +
+                      p->quant.out_zero;
     return (int32_t)UPC_MIN(UPC_MAX(y, r->range[0]), r->range[1]);
 }
 
@@ -174,7 +179,8 @@ static void make_row(void *data, int64_t index, int thread)
     const int64_t c = index / lines / planes % channels, image = index / lines / planes / channels;
     int64_t out[3] = {index / lines % planes, index % lines, 0};
     for (; out[2] < p->axis[2].out; out[2]++)
-        upc_quant_store(r->output, p->type, upc_tensor_at(&p->out, image, c, out[0], out[1], out[2]), made(r, image, c, out));
+        upc_quant_store(r->output, p->type, upc_tensor_at(&p->out, image, c, out[0], out[1], out[2]),
+                        made(r, image, c, out));
 }
 
 upconv_status upc_host_quantised(const upc_env *env, const void *data, void *const *pointers)

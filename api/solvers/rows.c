@@ -56,7 +56,8 @@ static void measure_rows(const upc_problem *problem, const upc_config *config, r
 }
 
 // What items of u0 .. u0 + un - 1 read of a row.
-static void read_of_row(const upc_problem *problem, const rows *r, int64_t u0, int64_t un, int64_t *first, int64_t *last)
+static void read_of_row(const upc_problem *problem, const rows *r, int64_t u0, int64_t un, int64_t *first,
+                        int64_t *last)
 {
     const int64_t least = r->stride == 1 ? -(r->slots - 1) * problem->axis[2].dilation : r->lead - (r->slots - 1);
     *first = u0 + r->shift + least;
@@ -151,21 +152,22 @@ static void grid(const upc_problem *problem, const upc_config *config, const str
     items[2] = images * (config->value[ORDER] ? lines : blocks);
 }
 
-static bool grid_fits(const upc_problem *problem, const upc_facts *facts, const upc_config *config, const strip *s, bool staged)
+static bool grid_fits(const upc_problem *problem, const upc_facts *facts, const upc_config *config, const strip *s,
+                      bool staged)
 {
     const int64_t most = facts->info.limits.group_count, large = INT32_MAX / 64;
     int64_t items[3];
     grid(problem, config, s, items);
-    if (upc_ceil_div(items[0], config->value[GROUP_X]) > most || items[1] > most || items[2] > most || items[0] > large ||
-        items[1] > large || items[2] > large)
+    if (upc_ceil_div(items[0], config->value[GROUP_X]) > most || items[1] > most || items[2] > most ||
+        items[0] > large || items[1] > large || items[2] > large)
         return false;
     if (!staged)
         return true;
     int64_t extent[3];
     for (int a = 0; a < 3; a++)
         extent[a] = s->stage.front[a] + problem->axis[a].in + s->stage.back[a];
-    return extent[0] * extent[1] <= UPC_MIN(most, large) && s->nn * problem->groups * problem->icg <= UPC_MIN(most, large) &&
-           extent[2] <= UPC_MIN(most, large);
+    return extent[0] * extent[1] <= UPC_MIN(most, large) &&
+           s->nn * problem->groups * problem->icg <= UPC_MIN(most, large) && extent[2] <= UPC_MIN(most, large);
 }
 
 static const char *legal(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
@@ -184,7 +186,8 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     }
     if (r.stride * config->value[VECTORS] * config->value[CHANNELS] > 32 ||
         r.slots * r.stride * config->value[VECTORS] * config->value[CHANNELS] > 160) {
-        snprintf(sentence, UPC_SENTENCE, "%d x %d x %lld vectors of sums, %lld slots each, are too much code for one item",
+        snprintf(sentence, UPC_SENTENCE,
+                 "%d x %d x %lld vectors of sums, %lld slots each, are too much code for one item",
                  config->value[VECTORS], config->value[CHANNELS], (long long)r.stride, (long long)r.slots);
         return sentence;
     }
@@ -197,17 +200,20 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     uint64_t table = TABLE_ENTRIES + UPC_PACK_ENTRIES;
     for (int a = 0; a < 3; a++)
         table += 3 * (uint64_t)upc_taps_stride(&problem->axis[a]);
-    if (bias > room || table * 4 > room || upc_input_bytes(problem) > room || upc_output_bytes(problem) > room || packed > UPC_MIN(piece, INT32_MAX) ||
-        (r.staged && s.stage.bytes > piece) || problem->in.elements > INT32_MAX || problem->out.elements > INT32_MAX ||
-        upc_problem_macs(problem) > (double)limits->dispatch_macs || !grid_fits(problem, facts, config, &s, r.staged)) {
-        snprintf(sentence, UPC_SENTENCE, "it is beyond one dispatch: bindings of %llu bytes, %u groups, %llu multiply-adds",
+    if (bias > room || table * 4 > room || upc_input_bytes(problem) > room || upc_output_bytes(problem) > room ||
+        packed > UPC_MIN(piece, INT32_MAX) || (r.staged && s.stage.bytes > piece) || problem->in.elements > INT32_MAX ||
+        problem->out.elements > INT32_MAX || upc_problem_macs(problem) > (double)limits->dispatch_macs ||
+        !grid_fits(problem, facts, config, &s, r.staged)) {
+        snprintf(sentence, UPC_SENTENCE,
+                 "it is beyond one dispatch: bindings of %llu bytes, %u groups, %llu multiply-adds",
                  (unsigned long long)room, limits->group_count, (unsigned long long)limits->dispatch_macs);
         return sentence;
     }
     const double rounds = (double)(problem->axis[0].kernel * problem->axis[1].kernel) * (double)(problem->icg + 3) +
                           (double)(r.tile * r.stride * config->value[CHANNELS]);
     if (facts->loop_rounds && rounds > facts->loop_rounds) {
-        snprintf(sentence, UPC_SENTENCE, "its loops would make %.0f rounds; the device makes %u", rounds, facts->loop_rounds);
+        snprintf(sentence, UPC_SENTENCE, "its loops would make %.0f rounds; the device makes %u", rounds,
+                 facts->loop_rounds);
         return sentence;
     }
     return NULL;
@@ -222,8 +228,9 @@ static double processor_us(const upc_problem *problem, const upc_config *config,
     const upc_axis *axis = problem->axis;
     const double p = config->value[VECTORS], c = config->value[CHANNELS], k = (double)axis[2].kernel;
     const double phases = (double)(upc_taps_stride(&axis[0]) * upc_taps_stride(&axis[1]));
-    const double groups = (double)upc_ceil_div(upc_ceil_div(r->units, r->tile), 8) * (double)(axis[0].out * axis[1].out) *
-                          (double)(problem->batch * problem->groups * upc_ceil_div(problem->ocg, config->value[CHANNELS]));
+    const double groups =
+        (double)upc_ceil_div(upc_ceil_div(r->units, r->tile), 8) * (double)(axis[0].out * axis[1].out) *
+        (double)(problem->batch * problem->groups * upc_ceil_div(problem->ocg, config->value[CHANNELS]));
     const double lines = (double)(axis[0].kernel * axis[1].kernel) / phases * (double)problem->icg;
     const double line = 40 + 7.7 * p * (double)r->slots + 9.1 * c * k + 0.85 * p * c * k;
     const double copy = r->staged ? 34 * (double)upc_input_elements(problem) : 0;
@@ -304,9 +311,12 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
     config.value[WIDTH] = config.value[VECTORS] = config.value[CHANNELS] = 1;
     rows r;
     measure_rows(problem, &config, &r);
-    if (w->stride > MAX_STRIDE || r.slots > MAX_SLOTS || r.slots < 1 || (w->stride > 1 && w->dilation > 1) || w->in == 1) {
-        snprintf(sentence, UPC_SENTENCE, "along w it takes strides up to %d, %d taps a phase, dilation only at stride 1, and more than "
-                 "one position", MAX_STRIDE, MAX_SLOTS);
+    if (w->stride > MAX_STRIDE || r.slots > MAX_SLOTS || r.slots < 1 || (w->stride > 1 && w->dilation > 1) ||
+        w->in == 1) {
+        snprintf(sentence, UPC_SENTENCE,
+                 "along w it takes strides up to %d, %d taps a phase, dilation only at stride 1, and more than "
+                 "one position",
+                 MAX_STRIDE, MAX_SLOTS);
         return sentence;
     }
     guess(problem, facts, &config);
@@ -337,9 +347,10 @@ static int32_t clamp32(int64_t value) { return value > INT32_MAX ? 0 : (int32_t)
 // What a kernel reads is an int.
 static upconv_status check32(const char *name, int64_t value)
 {
-    return value == (int32_t)value ? UPCONV_OK
-                                   : upc_fail(UPCONV_ERROR_UNSUPPORTED, "rows: %s comes to %lld; kernels count in 32 bits", name,
-                                              (long long)value);
+    return value == (int32_t)value
+               ? UPCONV_OK
+               : upc_fail(UPCONV_ERROR_UNSUPPORTED, "rows: %s comes to %lld; kernels count in 32 bits", name,
+                          (long long)value);
 }
 
 static upconv_status table(cooking *c)

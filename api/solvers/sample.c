@@ -87,7 +87,8 @@ static double cost_us(const upc_problem *p, const upc_facts *facts, const upc_co
         taps *= p->axis[a].out == 1 ? 1 : upc_sample_taps(p);
     if (config->value[STRIP])
         return bytes / 1e4 + 5;
-    return bytes / 1e4 + taps * (double)upc_output_elements(p) / 2e3 / upc_gather_busy(facts, (double)upc_output_elements(p)) + 5;
+    return bytes / 1e4 +
+           taps * (double)upc_output_elements(p) / 2e3 / upc_gather_busy(facts, (double)upc_output_elements(p)) + 5;
 }
 
 // --------------------------------------------------------------------------------------------------------------- boxes
@@ -215,7 +216,8 @@ static enum cut choose(const cooking *c, const box *b, const window *in, const w
     static const enum cut inmost[] = {CUT_N, CUT_D, CUT_H, CUT_W, CUT_C, CUT_NONE};
     // channels of the input that are far apart: one block's at a time
     static const enum cut far[] = {CUT_N, CUT_C, CUT_PHASES, CUT_D, CUT_H, CUT_W, CUT_NONE};
-    static const enum cut for_x[] = {CUT_W, CUT_C, CUT_NONE}, for_y[] = {CUT_D, CUT_H, CUT_NONE}, for_z[] = {CUT_N, CUT_C, CUT_NONE};
+    static const enum cut for_x[] = {CUT_W, CUT_C, CUT_NONE}, for_y[] = {CUT_D, CUT_H, CUT_NONE},
+                          for_z[] = {CUT_N, CUT_C, CUT_NONE};
     const upconv_limits *limits = &c->facts->info.limits;
     const int64_t room = (int64_t)limits->binding_bytes - (int64_t)c->facts->info.offset_alignment;
     const int64_t most = UPC_MIN(room / (int64_t)upc_type_bytes(c->p->type), INT32_MAX);
@@ -291,7 +293,8 @@ static upconv_status run(cooking *c, const box *b)
     windows(c, b, &in, &out);
     const enum cut cut = choose(c, b, &in, &out, &why);
     if (cut == CUT_NONE && why)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "%s cannot be cut below this device's limit (%llu bytes a binding, %u groups)", why,
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "%s cannot be cut below this device's limit (%llu bytes a binding, %u groups)", why,
                         (unsigned long long)c->facts->info.limits.binding_bytes, c->facts->info.limits.group_count);
     if (cut == CUT_NONE)
         return emit(c, b, &in, &out);
@@ -322,8 +325,8 @@ static upconv_status emit(cooking *c, const box *b, const window *in, const wind
     int64_t items[3], channels[2];
     grid(c, b, items);
     in_channels(c, b, channels);
-    const int64_t starts[4] = {start_of(&c->in, b, channels[0], in), start_of(&c->out, b, b->c0, out), channels[0] % c->in.pack,
-                               b->c0 % c->out.pack};
+    const int64_t starts[4] = {start_of(&c->in, b, channels[0], in), start_of(&c->out, b, b->c0, out),
+                               channels[0] % c->in.pack, b->c0 % c->out.pack};
     int64_t values[UPC_STRIPS_ARGS] = {
         items[0], items[1], items[2], b->on[2], b->on[1], upc_ceil_div(b->cn, c->vec), b->o[0], b->o[1], b->o[2],
         b->step[0], b->step[1], b->step[2], channels[0] - upc_sample_channel(p, b->c0), p->ocg - b->c0,
@@ -455,8 +458,8 @@ static void use_fours(const upc_problem *p, bool in, upc_tensor *tensor)
     }
 }
 
-static upconv_status cook(const upc_problem *p, const upc_facts *facts, const upc_config *config, const upc_request *request,
-                          upc_recipe *recipe)
+static upconv_status cook(const upc_problem *p, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
 {
     if (facts->info.backend == UPCONV_BACKEND_CPU)
         return upc_host_cook("sample", p, request, 0, recipe);
@@ -470,7 +473,8 @@ static upconv_status cook(const upc_problem *p, const upc_facts *facts, const up
     }
     c.out_vec = c.out.pack == 4;
     // a shuffle's four channels lie side by side in the input only where blocks of channels are whole vectors
-    c.in_vec = c.out_vec && c.in.pack == 4 && (p->op != UPCONV_PIXEL_SHUFFLE || (p->channel_order == UPCONV_DCR && p->ocg % 4 == 0));
+    c.in_vec = c.out_vec && c.in.pack == 4 &&
+               (p->op != UPCONV_PIXEL_SHUFFLE || (p->channel_order == UPCONV_DCR && p->ocg % 4 == 0));
     c.inner = inner(&c.out);
     c.vec = c.strips.line ? upc_strips_step(&c.strips) : c.out_vec ? 4 : 1;
     for (int a = 0; a < 3 && !status; a++)

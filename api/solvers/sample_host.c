@@ -28,7 +28,8 @@ static double sum_of(const upc_problem *p, const void *input, int64_t image, int
             weight *= taps[a] == 1 ? 1 : at[a]->weight[tap[a]];
             from[a] = upc_sample_position(&p->axis[a], at[a]->first, tap[a]);
         }
-        sum += weight * (double)upc_host_load(input, p->type, upc_tensor_at(&p->in, image, channel, from[0], from[1], from[2]));
+        sum += weight *
+               (double)upc_host_load(input, p->type, upc_tensor_at(&p->in, image, channel, from[0], from[1], from[2]));
     }
     return sum;
 }
@@ -89,5 +90,6 @@ double upc_host_sample_point(const upc_host_arg *arg, const void *const *pointer
     for (int a = 0; a < 3; a++)
         upc_sample_get(p, a, at[2 + a], &samples[a]);
     const upc_sample *const where[3] = {&samples[0], &samples[1], &samples[2]};
-    return finished(p, pointers, at[1], sum_of(p, pointers[UPC_HOST_INPUT], at[0], at[1], where, taps), upc_output_at(p, at));
+    return finished(p, pointers, at[1], sum_of(p, pointers[UPC_HOST_INPUT], at[0], at[1], where, taps),
+                    upc_output_at(p, at));
 }

@@ -52,7 +52,8 @@ void upc_stage_fill(upc_stage *stage, const upc_problem *problem)
     tensor->channel = tensor->axis[0] * extent(stage, problem, 0);
     tensor->image = tensor->channel * (problem->groups * stage->icg / pack);
     tensor->elements = tensor->image * problem->batch;
-    stage->origin = stage->front[0] * tensor->axis[0] + stage->front[1] * tensor->axis[1] + stage->front[2] * tensor->axis[2];
+    stage->origin =
+        stage->front[0] * tensor->axis[0] + stage->front[1] * tensor->axis[1] + stage->front[2] * tensor->axis[2];
     stage->bytes = (uint64_t)tensor->elements * upc_type_bytes(stage->type);
 }
 
@@ -75,7 +76,8 @@ static int64_t run_of(const upc_stage *stage, const upc_problem *problem, const 
     return facts->family == UPC_FAMILY_CPU ? extent(stage, problem, 2) : 1;
 }
 
-static void grid(const upc_stage *stage, const upc_problem *problem, const upc_facts *facts, int64_t items[3], uint32_t local[3])
+static void grid(const upc_stage *stage, const upc_problem *problem, const upc_facts *facts, int64_t items[3],
+                 uint32_t local[3])
 {
     items[0] = upc_ceil_div(extent(stage, problem, 2), run_of(stage, problem, facts));
     items[1] = extent(stage, problem, 0) * extent(stage, problem, 1);
@@ -96,18 +98,22 @@ const char *upc_stage_refuse(const upc_stage *stage, const upc_problem *problem,
     uint32_t local[3];
     grid(stage, problem, facts, items, local);
     if (stage->bytes > upc_workspace_default(problem)) {
-        snprintf(sentence, UPC_SENTENCE, "a copy of the input would take %llu bytes of workspace; %llu are free for use",
+        snprintf(sentence, UPC_SENTENCE,
+                 "a copy of the input would take %llu bytes of workspace; %llu are free for use",
                  (unsigned long long)stage->bytes, (unsigned long long)upc_workspace_default(problem));
         return sentence;
     }
-    if ((int64_t)stage->bytes > room || in > room || stage->bytes > limits->alloc_bytes || problem->in.elements > INT32_MAX) {
-        snprintf(sentence, UPC_SENTENCE, "the input (%lld bytes) and its copy (%llu) must each fit a binding of %lld bytes",
-                 (long long)in, (unsigned long long)stage->bytes, (long long)room);
+    if ((int64_t)stage->bytes > room || in > room || stage->bytes > limits->alloc_bytes ||
+        problem->in.elements > INT32_MAX) {
+        snprintf(sentence, UPC_SENTENCE,
+                 "the input (%lld bytes) and its copy (%llu) must each fit a binding of %lld bytes", (long long)in,
+                 (unsigned long long)stage->bytes, (long long)room);
         return sentence;
     }
     for (int i = 0; i < 3; i++)
         if (upc_ceil_div(items[i], local[i]) > limits->group_count || items[i] > INT32_MAX / 64) {
-            snprintf(sentence, UPC_SENTENCE, "copying the input takes %lld items on one axis of a dispatch; the device has %u groups",
+            snprintf(sentence, UPC_SENTENCE,
+                     "copying the input takes %lld items on one axis of a dispatch; the device has %u groups",
                      (long long)items[i], limits->group_count);
             return sentence;
         }

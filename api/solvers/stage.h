@@ -24,7 +24,8 @@ void upc_stage_surround(upc_stage *stage, const upc_problem *problem, const upc_
 // Fills in what follows from what is asked for. bytes is UINT64_MAX, and distances are 0, where they are beyond 64 bits.
 void upc_stage_fill(upc_stage *stage, const upc_problem *problem);
 // NULL: the copy can be made in one dispatch, and within the workspace that needs no asking. Else a sentence.
-const char *upc_stage_refuse(const upc_stage *stage, const upc_problem *problem, const upc_facts *facts, char *sentence);
+const char *upc_stage_refuse(const upc_stage *stage, const upc_problem *problem, const upc_facts *facts,
+                             char *sentence);
 // Adds the step, which writes the workspace from byte `at`. The next step needs a barrier.
 upconv_status upc_stage_cook(const upc_stage *stage, const upc_problem *problem, const upc_facts *facts, uint64_t at,
                              upc_recipe *recipe);

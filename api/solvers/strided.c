@@ -48,7 +48,8 @@ static void stage_of(const upc_problem *problem, const upc_config *config, upc_s
 
 // Without a copy an item must find all it reads within its row, and no dispatch may be cut, which could leave less than
 // a tile.
-static const char *refuse_plain(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
+static const char *refuse_plain(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                                char *sentence)
 {
     const upc_axis *w = &problem->axis[2];
     const upconv_limits *limits = &facts->info.limits;
@@ -57,11 +58,14 @@ static const char *refuse_plain(const upc_problem *problem, const upc_facts *fac
     int64_t least, most;
     reach_of(w, w->out, &least, &most);
     if (!upc_vector_dense(problem) || least < 0 || most > w->in - 1 || w->out < tile_of(config))
-        snprintf(sentence, UPC_SENTENCE, "without a copy, positions must lie side by side, no tap beyond them, and %lld outputs in a row",
+        snprintf(sentence, UPC_SENTENCE,
+                 "without a copy, positions must lie side by side, no tap beyond them, and %lld outputs in a row",
                  (long long)tile_of(config));
-    else if (upc_input_bytes(problem) > room || upc_output_bytes(problem) > room || upc_taps_packed_bytes(problem, &packing) > room ||
+    else if (upc_input_bytes(problem) > room || upc_output_bytes(problem) > room ||
+             upc_taps_packed_bytes(problem, &packing) > room ||
              upc_problem_macs(problem) > (double)limits->dispatch_macs || w->out > limits->group_count)
-        snprintf(sentence, UPC_SENTENCE, "without a copy, it must be one dispatch: tensors of at most %llu bytes, %llu multiply-adds",
+        snprintf(sentence, UPC_SENTENCE,
+                 "without a copy, it must be one dispatch: tensors of at most %llu bytes, %llu multiply-adds",
                  (unsigned long long)room, (unsigned long long)limits->dispatch_macs);
     else
         return NULL;
@@ -78,12 +82,13 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
         return refusal;
     const int64_t sums = (int64_t)value[VECTORS] * value[CHANNELS];
     if (sums > MAX_SUMS || sums * problem->axis[2].kernel > MAX_CODE) {
-        snprintf(sentence, UPC_SENTENCE, "%d x %d vectors of sums, %lld taps each, are too much code for one item", value[VECTORS],
-                 value[CHANNELS], (long long)problem->axis[2].kernel);
+        snprintf(sentence, UPC_SENTENCE, "%d x %d vectors of sums, %lld taps each, are too much code for one item",
+                 value[VECTORS], value[CHANNELS], (long long)problem->axis[2].kernel);
         return sentence;
     }
     if (value[CHANNELS] < 4 && problem->ocg > value[CHANNELS]) {
-        snprintf(sentence, UPC_SENTENCE, "fewer than four channels must be all of a group; it has %lld", (long long)problem->ocg);
+        snprintf(sentence, UPC_SENTENCE, "fewer than four channels must be all of a group; it has %lld",
+                 (long long)problem->ocg);
         return sentence;
     }
     if (!value[STAGE])
@@ -155,7 +160,8 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
     if (refusal)
         return refusal;
     if ((w->step != 2 && w->step != 4) || w->kernel > MAX_TAPS || w->dilation > INT16_MAX) {
-        snprintf(sentence, UPC_SENTENCE, "along w it takes strides of 2 and 4, %d taps, and dilations up to %d", MAX_TAPS, INT16_MAX);
+        snprintf(sentence, UPC_SENTENCE, "along w it takes strides of 2 and 4, %d taps, and dilations up to %d",
+                 MAX_TAPS, INT16_MAX);
         return sentence;
     }
     upc_config config;

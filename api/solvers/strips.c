@@ -141,7 +141,8 @@ static int64_t start_of(const upc_strips *strips, const upc_problem *p, const up
     return w->at[base + i].first - base / strips->zip;
 }
 
-static upconv_status zip_table(const upc_strips *strips, const upc_problem *p, const upc_sample_axis *w, upc_recipe *recipe)
+static upconv_status zip_table(const upc_strips *strips, const upc_problem *p, const upc_sample_axis *w,
+                               upc_recipe *recipe)
 {
     upconv_status status = UPCONV_OK;
     for (int i = 0; i < strips->zip && !status; i++)
@@ -174,7 +175,8 @@ void upc_strips_plan(upc_strips *strips, const upc_problem *p, const upc_sample_
         strips->starts[i] = (int32_t)start_of(strips, p, w, strips->zip_0, i);
 }
 
-upconv_status upc_strips_table(const upc_strips *strips, const upc_problem *p, const upc_sample_axis *w, upc_recipe *recipe)
+upconv_status upc_strips_table(const upc_strips *strips, const upc_problem *p, const upc_sample_axis *w,
+                               upc_recipe *recipe)
 {
     const int64_t out = p->axis[2].out;
     upconv_status status = UPCONV_OK;
@@ -219,8 +221,8 @@ const char *const upc_strips_args[UPC_STRIPS_ARGS] = {
     "RUN", "ROWS", "C_N", "Q_MOST", "ZIP_AT",
 };
 
-void upc_strips_values(const upc_strips *strips, const upc_problem *p, const upc_sample_box *box, const int64_t starts[4],
-                       int64_t values[UPC_STRIPS_ARGS])
+void upc_strips_values(const upc_strips *strips, const upc_problem *p, const upc_sample_box *box,
+                       const int64_t starts[4], int64_t values[UPC_STRIPS_ARGS])
 {
     int64_t items[3];
     upc_strips_grid(strips, box, items);
@@ -235,8 +237,10 @@ void upc_strips_values(const upc_strips *strips, const upc_problem *p, const upc
 void upc_strips_describe(const upc_strips *strips, upc_program_desc *program)
 {
     const upc_number defines[] = {
-        {"LINE", strips->line}, {"ROW", strips->line * 2}, {"VEC", strips->vec}, {"Q", strips->q}, {"INNER", strips->inner},
-        {"ZIP", strips->zip}, {"START_0", strips->starts[0]}, {"START_1", strips->starts[1]},
+        {"LINE", strips->line},         {"ROW", strips->line * 2},
+        {"VEC", strips->vec},           {"Q", strips->q},
+        {"INNER", strips->inner},       {"ZIP", strips->zip},
+        {"START_0", strips->starts[0]}, {"START_1", strips->starts[1]},
         {"START_2", strips->starts[2]}, {"START_3", strips->starts[3]},
         {"KEPT_N", strips->kept},
     };

@@ -51,14 +51,15 @@ int64_t upc_strips_step(const upc_strips *strips);
 // Completes *strips with what the samples of w say.
 void upc_strips_plan(upc_strips *strips, const upc_problem *problem, const upc_sample_axis *w);
 // Appends the lists for w to the recipe's table; that of the pattern begins at upc_strips_zip_at there.
-upconv_status upc_strips_table(const upc_strips *strips, const upc_problem *problem, const upc_sample_axis *w, upc_recipe *recipe);
+upconv_status upc_strips_table(const upc_strips *strips, const upc_problem *problem, const upc_sample_axis *w,
+                               upc_recipe *recipe);
 int64_t upc_strips_zip_at(const upc_problem *problem, int taps);
 void upc_strips_grid(const upc_strips *strips, const upc_sample_box *box, int64_t items[3]);
 
 // Beside what all programs of the solver have.
 extern const char *const upc_strips_args[UPC_STRIPS_ARGS];
-void upc_strips_values(const upc_strips *strips, const upc_problem *problem, const upc_sample_box *box, const int64_t starts[4],
-                       int64_t values[UPC_STRIPS_ARGS]);
+void upc_strips_values(const upc_strips *strips, const upc_problem *problem, const upc_sample_box *box,
+                       const int64_t starts[4], int64_t values[UPC_STRIPS_ARGS]);
 void upc_strips_describe(const upc_strips *strips, upc_program_desc *program);
 
 #endif

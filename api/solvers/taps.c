@@ -75,7 +75,8 @@ upconv_status upc_taps_init(upc_taps *taps, const upc_env *env, const upc_proble
             upc_taps_finish(taps);
             return upc_no_memory((size_t)axis->stride * sizeof *axis->residue);
         }
-        fill_residues(axis, problem->axis[i].kernel, dilation, problem->axis[i].pad - upc_axis_origin(&problem->axis[i]));
+        fill_residues(axis, problem->axis[i].kernel, dilation,
+                      problem->axis[i].pad - upc_axis_origin(&problem->axis[i]));
     }
     return UPCONV_OK;
 }

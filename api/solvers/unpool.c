@@ -69,8 +69,9 @@ static upconv_status fixed_numbers(const upc_unpool *u, upc_program_desc *progra
     };
     const upc_cells *c = &u->cells;
     const upc_number cells[] = {
-        {"CELL_D", c->first[0]},  {"CELL_H", c->first[1]},  {"CELL_W", c->first[2]},     {"CELLS_D", c->count[0]},  {"CELLS_H", c->count[1]},
-        {"CELLS_W", c->count[2]}, {"FLAG_C", c->channels}, {"FLAG_GROUPS", c->groups}, {"FLAG_PARTS", c->parts}, {"RUN", c->run},
+        {"CELL_D", c->first[0]},  {"CELL_H", c->first[1]},  {"CELL_W", c->first[2]}, {"CELLS_D", c->count[0]},
+        {"CELLS_H", c->count[1]}, {"CELLS_W", c->count[2]}, {"FLAG_C", c->channels}, {"FLAG_GROUPS", c->groups},
+        {"FLAG_PARTS", c->parts}, {"RUN", c->run},
     };
     const bool there = u->recipe->table_count && !u->spec; // the list stands there already
     for (size_t i = 0; i < UPC_COUNT(fixed) && there; i++)
@@ -176,7 +177,8 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
 }
 
 // NULL, or why no item can keep lines.
-static const char *refuse_ring(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
+static const char *refuse_ring(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                               char *sentence)
 {
     const char *refusal = upc_strips_refuse(problem, facts, sentence);
     if (refusal)
@@ -185,7 +187,8 @@ static const char *refuse_ring(const upc_problem *problem, const upc_facts *fact
     const int64_t q = config->value[CHANNELS];
     if ((form == UPC_STRIPS_PLANES && q != 1) || (form == UPC_STRIPS_BLOCKS && q != 4) || config->value[GROUP_X] != 1 ||
         config->value[RING] < 2 * q * problem->axis[2].out) {
-        snprintf(sentence, UPC_SENTENCE, "a ring is of two lines or more, of channels that lie side by side, for one item");
+        snprintf(sentence, UPC_SENTENCE,
+                 "a ring is of two lines or more, of channels that lie side by side, for one item");
         return sentence;
     }
     return NULL;
@@ -199,7 +202,8 @@ static bool guess_ring(const upc_problem *problem, const upc_facts *facts, upc_c
     const int64_t units = UPC_MAX(facts->info.compute_units, 1);
     for (int32_t q = form == UPC_STRIPS_PLANES ? 1 : form == UPC_STRIPS_BLOCKS ? 4 : 32; q; q = form == UPC_STRIPS_PIXELS && q > 4 ? q / 2 : 0) {
         // wide runs of channels, but each processor its own; far apart, they cost more than a ring saves
-        if (form == UPC_STRIPS_PIXELS && (2 * q < problem->icg || (q > 4 && problem->batch * upc_ceil_div(problem->icg, q) < units)))
+        if (form == UPC_STRIPS_PIXELS &&
+            (2 * q < problem->icg || (q > 4 && problem->batch * upc_ceil_div(problem->icg, q) < units)))
             continue;
         const int64_t lines = UPC_MAX(problem->axis[1].kernel, 2), wanted = lines * q * problem->axis[2].out;
         config->value[CHANNELS] = q;
@@ -337,7 +341,8 @@ static upconv_status emit(upc_slabs *slabs, const upc_slab *slab)
     c->unpool.part = lines_of_part(c, slab);
     const uint32_t table = c->unpool.guarded ? 4 : 3;
     const upconv_status status = upc_unpool_step(&c->unpool, slab, 0, table + 1, &step);
-    step.barrier = c->unpool.guarded || slab->first[UPC_SLAB_BY] || slab->first[UPC_SLAB_BY + 1] || slab->first[UPC_SLAB_BY + 2];
+    step.barrier =
+        c->unpool.guarded || slab->first[UPC_SLAB_BY] || slab->first[UPC_SLAB_BY + 1] || slab->first[UPC_SLAB_BY + 2];
     grid(c, slab, items);
     for (int i = 0; i < 3; i++)
         step.groups[i] = (uint32_t)upc_ceil_div(items[i], c->unpool.local[i]);

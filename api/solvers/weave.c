@@ -75,13 +75,15 @@ const char *upc_panel_refuse_size(const upc_problem *p, const upc_facts *facts, 
     const uint64_t largest = UPC_MAX(UPC_MAX(l->column.bytes, l->row.bytes), UPC_MAX(parts, given));
     if (largest > room || l->bytes > facts->info.limits.alloc_bytes || p->in.elements > INT32_MAX / 4 ||
         p->out.elements > INT32_MAX / 4 || largest / 4 > INT32_MAX / 4)
-        snprintf(sentence, UPC_SENTENCE, "tensors, their copies and shares (%llu bytes) must each fit a binding of %llu bytes",
+        snprintf(sentence, UPC_SENTENCE,
+                 "tensors, their copies and shares (%llu bytes) must each fit a binding of %llu bytes",
                  (unsigned long long)largest, (unsigned long long)room);
     else if (l->bytes > upc_workspace_default(p))
         snprintf(sentence, UPC_SENTENCE, "it would take %llu bytes of workspace; %llu are free for use",
                  (unsigned long long)l->bytes, (unsigned long long)upc_workspace_default(p));
     else if (l->shares > MOST_SHARES)
-        snprintf(sentence, UPC_SENTENCE, "it would add up in %lld shares; %d are the most", (long long)l->shares, MOST_SHARES);
+        snprintf(sentence, UPC_SENTENCE, "it would add up in %lld shares; %d are the most", (long long)l->shares,
+                 MOST_SHARES);
     else
         return NULL;
     return sentence;
@@ -115,8 +117,8 @@ static void join_lines(const upc_tensor *tensor, int64_t size[3], int64_t step[3
         }
 }
 
-static upconv_status weave(const upc_problem *p, const upc_facts *facts, const upc_panel *l, const upc_woven *woven, bool gradient,
-                           upc_recipe *recipe)
+static upconv_status weave(const upc_problem *p, const upc_facts *facts, const upc_panel *l, const upc_woven *woven,
+                           bool gradient, upc_recipe *recipe)
 {
     const upc_tensor *t = gradient ? &p->out : &p->in;
     const bool groups = l->shape.lanes == UPC_PANEL_GROUPS;
@@ -151,18 +153,20 @@ static upconv_status weave(const upc_problem *p, const upc_facts *facts, const u
     for (int i = 0; i < 3; i++) {
         const int64_t count = upc_ceil_div(items[i], local[i]);
         if (count > most)
-            return upc_fail(UPCONV_ERROR_UNSUPPORTED, "a copy would take %lld work-groups on an axis; the device has %lld",
-                            (long long)count, (long long)most);
+            return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                            "a copy would take %lld work-groups on an axis; the device has %lld", (long long)count,
+                            (long long)most);
         step.groups[i] = (uint32_t)count;
     }
-    step.bind[0] = (upc_bind){gradient ? UPC_OUTPUT_GRAD : UPC_INPUT, 0, (uint64_t)t->elements * upc_type_bytes(p->type)};
+    step.bind[0] =
+        (upc_bind){gradient ? UPC_OUTPUT_GRAD : UPC_INPUT, 0, (uint64_t)t->elements * upc_type_bytes(p->type)};
     step.bind[1] = (upc_bind){UPC_WORKSPACE, woven->at, woven->bytes};
     const upconv_status status = upc_recipe_program(recipe, &program, &step.program);
     return status ? status : upc_recipe_step(recipe, &step);
 }
 
-upconv_status upc_panel_numbers(const upc_problem *p, const upc_panel *l, const upc_filter_strides *f, upc_recipe *recipe,
-                                upc_program_desc *program)
+upconv_status upc_panel_numbers(const upc_problem *p, const upc_panel *l, const upc_filter_strides *f,
+                                upc_recipe *recipe, upc_program_desc *program)
 {
     const upc_panel_shape *s = &l->shape;
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
@@ -185,8 +189,8 @@ upconv_status upc_panel_numbers(const upc_problem *p, const upc_panel *l, const 
     return upc_program_fixed(recipe, program, fixed, UPC_COUNT(fixed), false);
 }
 
-upconv_status upc_panel_cook(const upc_problem *p, const upc_facts *facts, const upc_panel *l, const upc_program_desc *program,
-                             const int64_t items[3], upc_recipe *recipe)
+upconv_status upc_panel_cook(const upc_problem *p, const upc_facts *facts, const upc_panel *l,
+                             const upc_program_desc *program, const int64_t items[3], upc_recipe *recipe)
 {
     const bool turned = l->shape.lanes == UPC_PANEL_IN, parts = l->shares > 1;
     const upc_tensor *given = turned ? &p->out : &p->in;

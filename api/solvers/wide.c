@@ -28,7 +28,8 @@ static void stage_of(const upc_problem *problem, const upc_config *config, upc_s
 }
 
 // Without a copy an item must find all it reads within its row, and no dispatch may be cut, which could leave less than a tile.
-static const char *refuse_plain(const upc_problem *problem, const upc_facts *facts, const upc_config *config, char *sentence)
+static const char *refuse_plain(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                                char *sentence)
 {
     const upc_axis *w = &problem->axis[2];
     int64_t front[3], back[3];
@@ -38,8 +39,8 @@ static const char *refuse_plain(const upc_problem *problem, const upc_facts *fac
         return sentence;
     }
     if (w->out / upc_taps_stride(w) < config->value[TILE]) {
-        snprintf(sentence, UPC_SENTENCE, "without a copy, a row needs %d positions a phase; it has %lld", config->value[TILE],
-                 (long long)(w->out / upc_taps_stride(w)));
+        snprintf(sentence, UPC_SENTENCE, "without a copy, a row needs %d positions a phase; it has %lld",
+                 config->value[TILE], (long long)(w->out / upc_taps_stride(w)));
         return sentence;
     }
     const upconv_limits *limits = &facts->info.limits;
@@ -48,9 +49,11 @@ static const char *refuse_plain(const upc_problem *problem, const upc_facts *fac
     // dispatches that take long are cut between images, blocks, lines and phases before they are cut within a row
     const double row = (double)w->out * (double)(problem->axis[0].kernel * problem->axis[1].kernel * w->kernel) *
                        (double)problem->icg * (double)block(config);
-    if (upc_input_bytes(problem) > room || upc_output_bytes(problem) > room || upc_taps_packed_bytes(problem, &packing) > room ||
-        row > (double)limits->dispatch_macs || upc_ceil_div(w->out, (int64_t)config->value[TILE]) > limits->group_count) {
-        snprintf(sentence, UPC_SENTENCE, "without a copy, rows must be whole: tensors of at most %llu bytes, %llu multiply-adds",
+    if (upc_input_bytes(problem) > room || upc_output_bytes(problem) > room ||
+        upc_taps_packed_bytes(problem, &packing) > room || row > (double)limits->dispatch_macs ||
+        upc_ceil_div(w->out, (int64_t)config->value[TILE]) > limits->group_count) {
+        snprintf(sentence, UPC_SENTENCE,
+                 "without a copy, rows must be whole: tensors of at most %llu bytes, %llu multiply-adds",
                  (unsigned long long)room, (unsigned long long)limits->dispatch_macs);
         return sentence;
     }
@@ -90,7 +93,8 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const double lines = UPC_MAX(rows / phases, 1) * (double)problem->batch;
     const double rounds = taps / phases * (double)problem->icg;
     // loads of weights come from the second cache, an item's sums wait for one another where they are few
-    const double round = UPC_MAX(UPC_MAX(tile * n, 2 * n + tile / 2), 4) * upc_vector_spills(facts, config->value[WIDTH], tile * n);
+    const double round =
+        UPC_MAX(UPC_MAX(tile * n, 2 * n + tile / 2), 4) * upc_vector_spills(facts, config->value[WIDTH], tile * n);
     const double apart = (double)upc_output_elements(problem) * 4 > 1 << 20 ? config->value[ORDER] ? 3 : 6 : 1.5;
     const upc_vector_work work = {
         .items = (double)problem->batch * blocks * rows * (double)upc_ceil_div(in_row, (int64_t)tile),

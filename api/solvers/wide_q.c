@@ -66,9 +66,11 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     if (refusal)
         return refusal;
     if (config->value[BYTES] && !bytes_possible(problem))
-        return "words of four channels are for inputs of 8 bits, sums of 32, and weights whose zero point leaves them signed bytes";
+        return "words of four channels are for inputs of 8 bits, sums of 32, and weights whose zero point leaves them "
+               "signed bytes";
     if (how.tile * how.vectors > MOST_SUMS) {
-        snprintf(sentence, UPC_SENTENCE, "%lld x %lld vectors of sums are above %d", (long long)how.tile, (long long)how.vectors, MOST_SUMS);
+        snprintf(sentence, UPC_SENTENCE, "%lld x %lld vectors of sums are above %d", (long long)how.tile,
+                 (long long)how.vectors, MOST_SUMS);
         return sentence;
     }
     if (how.bytes > UPC_MIN((uint64_t)1 << 30, facts->info.limits.alloc_bytes)) {
@@ -77,12 +79,14 @@ static const char *legal(const upc_problem *problem, const upc_facts *facts, con
     }
     upc_strips_q strips;
     if (how.stage && !upc_strips_q_plan(problem, facts, &how, &strips)) {
-        snprintf(sentence, UPC_SENTENCE, "no strip of a copy of the input fits %llu bytes of workspace and the device's limits",
+        snprintf(sentence, UPC_SENTENCE,
+                 "no strip of a copy of the input fits %llu bytes of workspace and the device's limits",
                  (unsigned long long)upc_workspace_default(problem));
         return sentence;
     }
     if (!how.stage && upc_wide_q_own(&how) * 4 > OWN_COPY) {
-        snprintf(sentence, UPC_SENTENCE, "an item's own copy of %lld words is above %d bytes", (long long)upc_wide_q_own(&how), OWN_COPY);
+        snprintf(sentence, UPC_SENTENCE, "an item's own copy of %lld words is above %d bytes",
+                 (long long)upc_wide_q_own(&how), OWN_COPY);
         return sentence;
     }
     return NULL;
@@ -126,8 +130,9 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
     const upc_vector_work work = {
         .items = items,
         .cycles = phases * phase_cycles(problem, facts, &how, taps / phases * (double)how.words * slow) + own,
-        .read_bytes = (double)upc_output_elements(problem) + (how.order ? in + (weights > 384 << 10 ? weights * lines : weights)
-                                                                         : weights + (in > 384 << 10 ? in * passes : in)),
+        .read_bytes =
+            (double)upc_output_elements(problem) + (how.order ? in + (weights > 384 << 10 ? weights * lines : weights)
+                                                              : weights + (in > 384 << 10 ? in * passes : in)),
         .staged_bytes = how.stage ? 2.5 * (double)upc_input_elements(problem) : 0,
     };
     return upc_vector_us(facts, &work);
@@ -190,8 +195,8 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
     upc_quant_limits(problem->type, limits);
     const int64_t zero = problem->quant.in_zero;
     if (limits[1] - zero > INT16_MAX || limits[0] - zero < INT16_MIN) {
-        snprintf(sentence, UPC_SENTENCE, "inputs from %lld to %lld without their zero point are beyond 16 bits", (long long)(limits[0] - zero),
-                 (long long)(limits[1] - zero));
+        snprintf(sentence, UPC_SENTENCE, "inputs from %lld to %lld without their zero point are beyond 16 bits",
+                 (long long)(limits[0] - zero), (long long)(limits[1] - zero));
         return sentence;
     }
     if (problem->in.elements > INT32_MAX || problem->out.elements > INT32_MAX)
@@ -202,8 +207,8 @@ static const char *refuse(const upc_problem *problem, const upc_facts *facts, ch
     return legal(problem, facts, &config, sentence);
 }
 
-static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config, const upc_request *request,
-                          upc_recipe *recipe)
+static upconv_status cook(const upc_problem *problem, const upc_facts *facts, const upc_config *config,
+                          const upc_request *request, upc_recipe *recipe)
 {
     const upc_wide_q how = how_of(problem, config, request->weights_type);
     return upc_wide_q_cook(problem, facts, &how, request, recipe);
@@ -214,8 +219,8 @@ static int64_t block(const upc_config *config)
     return (int64_t)config->value[VECTORS] * (config->value[ALONG] ? 1 : config->value[WIDTH]);
 }
 
-static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config, const upconv_plan_params *params,
-                          void *packed)
+static upconv_status pack(const upc_env *env, const upc_problem *problem, const upc_config *config,
+                          const upconv_plan_params *params, void *packed)
 {
     const upc_wide_q how = how_of(problem, config, params->weights_type);
     return upc_wide_q_pack(env, problem, &how, params, packed);

@@ -28,11 +28,11 @@ bool upc_wide_q_bytes(const upc_problem *problem, upconv_type weights_type);
 void upc_wide_q_fill(const upc_problem *problem, upc_wide_q *how);
 
 // HOST_MEMORY only.
-upconv_status upc_wide_q_pack(const upc_env *env, const upc_problem *problem, const upc_wide_q *how, const upconv_plan_params *params,
-                              void *packed);
+upconv_status upc_wide_q_pack(const upc_env *env, const upc_problem *problem, const upc_wide_q *how,
+                              const upconv_plan_params *params, void *packed);
 
-upconv_status upc_wide_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how, const upc_request *request,
-                              upc_recipe *recipe);
+upconv_status upc_wide_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how,
+                              const upc_request *request, upc_recipe *recipe);
 
 // Words of an item's own copy.
 int64_t upc_wide_q_own(const upc_wide_q *how);
@@ -60,10 +60,10 @@ typedef struct upc_strip_q {
 // false: not even one line fits, or it would take too many strips.
 bool upc_strips_q_plan(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how, upc_strips_q *strips);
 // The strip that begins at image n0 (axis -1) or at position `at` of image n0.
-void upc_strips_q_at(const upc_problem *problem, const upc_wide_q *how, const upc_strips_q *strips, int64_t n0, int64_t at,
-                     upc_strip_q *strip);
+void upc_strips_q_at(const upc_problem *problem, const upc_wide_q *how, const upc_strips_q *strips, int64_t n0,
+                     int64_t at, upc_strip_q *strip);
 // Adds the step that makes a strip's copy, in the workspace from byte `at` on, a multiple of 256.
-upconv_status upc_strip_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how, const upc_strip_q *strip,
-                               uint64_t at, upc_recipe *recipe);
+upconv_status upc_strip_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how,
+                               const upc_strip_q *strip, uint64_t at, upc_recipe *recipe);
 
 #endif

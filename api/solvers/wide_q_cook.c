@@ -64,7 +64,8 @@ static void read_strip(upc_cooking_q *c, const upc_wide_q *how, const upc_strip_
 static upconv_status cook_strips(upc_cooking_q *c, const upc_wide_q *how, const upc_strips_q *strips)
 {
     const int64_t images = strips->axis < 0 ? strips->count : 1;
-    const int64_t from = strips->axis < 0 ? 0 : strips->q0[strips->axis], all = strips->axis < 0 ? 1 : strips->qn[strips->axis];
+    const int64_t from = strips->axis < 0 ? 0 : strips->q0[strips->axis],
+                  all = strips->axis < 0 ? 1 : strips->qn[strips->axis];
     const int64_t step = strips->axis < 0 ? 1 : strips->count;
     upconv_status status = UPCONV_OK;
     for (int64_t n = 0; n < c->problem->batch; n += images)
@@ -89,12 +90,13 @@ static void prepare_split(upc_cooking_q *c, const upc_wide_q *how)
     split->out_step = split->out.pack;
     split->local[0] = how->group;
     if (how->spec && !how->stage) // items that are over soon
-        split->local[1] = UPC_MIN(LINES, UPC_MAX(UPC_MIN(c->facts.group_axis[1], c->facts.info.limits.group_size / how->group), 1));
+        split->local[1] =
+            UPC_MIN(LINES, UPC_MAX(UPC_MIN(c->facts.group_axis[1], c->facts.info.limits.group_size / how->group), 1));
     split->around = true;
 }
 
-upconv_status upc_wide_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how, const upc_request *request,
-                              upc_recipe *recipe)
+upconv_status upc_wide_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how,
+                              const upc_request *request, upc_recipe *recipe)
 {
     upc_strips_q strips;
     upc_cooking_q c = {.how = {.oc = how->oc, .inputs = how->words, .weight_unit = 1, .weight_bits = 16, .spec = how->spec,

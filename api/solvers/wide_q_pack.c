@@ -62,7 +62,9 @@ static void pack_quads(const packing *p, int64_t from, int64_t to, int64_t chann
     memset(row, 0, (size_t)(p->how->rows * oc) * sizeof *row);
     for (int64_t i = 0; i < p->problem->icg; i++)
         for (int64_t o = 0; o < channels; o++) {
-            const int32_t w = upc_quant_load(p->params->weights, p->params->weights_type, from + i * p->from.in + o * p->from.out) - zero;
+            const int32_t w =
+                upc_quant_load(p->params->weights, p->params->weights_type, from + i * p->from.in + o * p->from.out) -
+                zero;
             words[(i / 4 * oc + o) * 4 + i % 4] = (int8_t)w;
             row[o] -= (uint32_t)(w * zero_in);
         }
@@ -71,7 +73,8 @@ static void pack_quads(const packing *p, int64_t from, int64_t to, int64_t chann
 // [group][block][3][oc]
 static upconv_status pack_factors(const packing *p, const upc_env *env, int32_t *to)
 {
-    const int64_t ocg = p->problem->ocg, oc = p->how->oc, blocks = upc_ceil_div(ocg, oc), all = p->problem->groups * ocg;
+    const int64_t ocg = p->problem->ocg, oc = p->how->oc, blocks = upc_ceil_div(ocg, oc),
+                  all = p->problem->groups * ocg;
     upc_factor *factors = upc_alloc_array(env, (uint64_t)all, sizeof *factors);
     if (!factors)
         return upc_no_memory((uint64_t)all * sizeof *factors);
@@ -86,8 +89,8 @@ static upconv_status pack_factors(const packing *p, const upc_env *env, int32_t 
     return UPCONV_OK;
 }
 
-upconv_status upc_wide_q_pack(const upc_env *env, const upc_problem *problem, const upc_wide_q *how, const upconv_plan_params *params,
-                              void *packed)
+upconv_status upc_wide_q_pack(const upc_env *env, const upc_problem *problem, const upc_wide_q *how,
+                              const upconv_plan_params *params, void *packed)
 {
     upc_taps taps;
     packing p = {.problem = problem, .how = how, .params = params, .to = packed};
@@ -102,8 +105,8 @@ upconv_status upc_wide_q_pack(const upc_env *env, const upc_problem *problem, co
     for (int64_t b = 0; b < problem->groups * blocks; b++)
         for (int64_t k = 0; k < all; k++) {
             const int64_t at[3] = {k / (kh * kw), k / kw % kh, k % kw}, c = b % blocks * how->oc;
-            const int64_t from = b / blocks * p.from.group + c * p.from.out + at[0] * p.from.tap[0] + at[1] * p.from.tap[1] +
-                                 at[2] * p.from.tap[2];
+            const int64_t from = b / blocks * p.from.group + c * p.from.out + at[0] * p.from.tap[0] +
+                                 at[1] * p.from.tap[1] + at[2] * p.from.tap[2];
             (how->quads ? pack_quads : pack_tap)(&p, from, (b * all + upc_taps_position(&taps, problem, at)) * tap,
                                                  UPC_MIN(problem->ocg - c, how->oc));
         }

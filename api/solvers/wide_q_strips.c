@@ -53,8 +53,8 @@ static void lay_out(const upc_problem *problem, const upc_wide_q *how, int anywh
     s->bytes = words > 0x1p40 ? UINT64_MAX : (uint64_t)t->elements * 4;
 }
 
-void upc_strips_q_at(const upc_problem *problem, const upc_wide_q *how, const upc_strips_q *strips, int64_t n0, int64_t at,
-                     upc_strip_q *strip)
+void upc_strips_q_at(const upc_problem *problem, const upc_wide_q *how, const upc_strips_q *strips, int64_t n0,
+                     int64_t at, upc_strip_q *strip)
 {
     *strip = (upc_strip_q){.n0 = n0, .nn = strips->axis < 0 ? UPC_MIN(strips->count, problem->batch - n0) : 1};
     memcpy(strip->q0, strips->q0, sizeof strip->q0);
@@ -80,17 +80,19 @@ static void grid(const upc_problem *problem, const upc_wide_q *how, const upc_st
 static bool fits(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how, const upc_strip_q *s)
 {
     const upconv_limits *limits = &facts->info.limits;
-    const uint64_t room = UPC_MIN(limits->binding_bytes - UPC_MIN(facts->info.offset_alignment, limits->binding_bytes), 1 << 30);
+    const uint64_t room =
+        UPC_MIN(limits->binding_bytes - UPC_MIN(facts->info.offset_alignment, limits->binding_bytes), 1 << 30);
     int64_t items[3];
     if (s->bytes > upc_workspace_default(problem) || s->bytes > UPC_MIN(room, limits->alloc_bytes))
         return false;
     grid(problem, how, s, items);
-    return items[1] <= UPC_MIN(limits->group_count, INT32_MAX / 64) && items[2] <= UPC_MIN(limits->group_count, INT32_MAX / 64);
+    return items[1] <= UPC_MIN(limits->group_count, INT32_MAX / 64) &&
+           items[2] <= UPC_MIN(limits->group_count, INT32_MAX / 64);
 }
 
 // The most that fits on the strips' axis, in steps of `step`; 0: nothing does.
-static int64_t fitting(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how, const upc_strips_q *strips,
-                       int64_t all, int64_t step)
+static int64_t fitting(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how,
+                       const upc_strips_q *strips, int64_t all, int64_t step)
 {
     int64_t low = 0, high = upc_ceil_div(all, step);
     while (low < high) {
@@ -125,13 +127,14 @@ bool upc_strips_q_plan(const upc_problem *problem, const upc_facts *facts, const
         const int64_t all = strips->axis < 0 ? problem->batch : strips->qn[strips->axis];
         strips->count = fitting(problem, facts, how, strips, all, strips->axis == 2 ? how->span : 1);
         if (strips->count > 0)
-            return upc_ceil_div(all, strips->count) <= MAX_STRIPS / (strips->axis < 0 ? 1 : UPC_MIN(problem->batch, MAX_STRIPS));
+            return upc_ceil_div(all, strips->count) <=
+                   MAX_STRIPS / (strips->axis < 0 ? 1 : UPC_MIN(problem->batch, MAX_STRIPS));
     }
     return false;
 }
 
-upconv_status upc_strip_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how, const upc_strip_q *s,
-                               uint64_t at, upc_recipe *recipe)
+upconv_status upc_strip_q_cook(const upc_problem *problem, const upc_facts *facts, const upc_wide_q *how,
+                               const upc_strip_q *s, uint64_t at, upc_recipe *recipe)
 {
     const upc_tensor *in = &problem->in;
     const upc_axis *axis = problem->axis;

@@ -45,8 +45,8 @@ static void gather(const job *j, int64_t group, int64_t block, int64_t phase, in
             memset(to, 0, sizeof(lines));
             if (kd >= axis[0].kernel || kh >= axis[1].kernel || kw >= axis[2].kernel)
                 continue;
-            const float *from = j->weights + j->from.first + group * j->from.group + i * j->from.in + first * j->from.out +
-                                kd * j->from.tap[0] + kh * j->from.tap[1] + kw * j->from.tap[2];
+            const float *from = j->weights + j->from.first + group * j->from.group + i * j->from.in +
+                                first * j->from.out + kd * j->from.tap[0] + kh * j->from.tap[1] + kw * j->from.tap[2];
             for (int64_t o = 0; o < count; o++)
                 to[o] = (double)from[o * j->from.out];
         }

@@ -111,7 +111,8 @@ static upconv_status make_buffers(upc_bed *bed)
 // The definition's pointers.
 static void point_to(const upc_bed *bed, void *output, void *pointers[UPC_HOST_POINTERS])
 {
-    void *const all[UPC_HOST_POINTERS] = {bed->input, bed->weights, bed->bias, bed->bias, output, bed->residual, bed->indices};
+    void *const all[UPC_HOST_POINTERS] = {bed->input, bed->weights,  bed->bias,   bed->bias,
+                                          output,     bed->residual, bed->indices};
     memcpy(pointers, all, sizeof all);
     if (bed->quantised) {
         pointers[UPC_HOST_FACTORS] = bed->packed;
@@ -136,7 +137,8 @@ static void sample(upc_bed *bed)
         const int64_t where[5] = {o / ow / oh / od / channels, o / ow / oh / od % channels, o / ow / oh % od,
                                   o / ow % oh, o % ow};
         memcpy(bed->where[i], where, sizeof where);
-        bed->sample[i] = bed->quantised ? upc_quantised_point(&arg, from, where) : upc_reference_point(&arg, from, where);
+        bed->sample[i] =
+            bed->quantised ? upc_quantised_point(&arg, from, where) : upc_reference_point(&arg, from, where);
         at = at * 6364136223846793005u + 1442695040888963407u;
     }
 }

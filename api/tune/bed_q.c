@@ -43,7 +43,8 @@ void upc_bed_quantised_params(const double *scale, upconv_plan_params *params)
     params->scale_count = 1;
 }
 
-upconv_status upc_bed_pack(const upc_problem *problem, const upc_env *env, const upconv_plan_params *params, void **packed)
+upconv_status upc_bed_pack(const upc_problem *problem, const upc_env *env, const upconv_plan_params *params,
+                           void **packed)
 {
     const uint64_t bytes = upc_quantised_packed_bytes(problem);
     if (!(*packed = upc_alloc(env, bytes)))

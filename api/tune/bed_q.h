@@ -11,6 +11,7 @@ double upc_bed_requant_scale(const upc_problem *problem);
 // The rest of what plans need beside weights; *scale must outlive the params.
 void upc_bed_quantised_params(const double *scale, upconv_plan_params *params);
 // Weights and factors as the definition reads them: memory to upc_free. HOST_MEMORY.
-upconv_status upc_bed_pack(const upc_problem *problem, const upc_env *env, const upconv_plan_params *params, void **packed);
+upconv_status upc_bed_pack(const upc_problem *problem, const upc_env *env, const upconv_plan_params *params,
+                           void **packed);
 
 #endif

@@ -251,7 +251,8 @@ static int awkward_for(const live *l, const upc_candidate *candidate, upc_proble
     const upconv_plan_params frozen = {.weights = ""}; // only whether there are any is asked
     char sentence[UPC_SENTENCE];
     for (int i = 0; i < AWKWARD; i++)
-        if (upc_awkward(&l->problem, i, problem) && !solver->refuse(problem, upc_facts_for(l->context, problem), sentence) &&
+        if (upc_awkward(&l->problem, i, problem) &&
+            !solver->refuse(problem, upc_facts_for(l->context, problem), sentence) &&
             !solver->legal(problem, upc_facts_for(l->context, problem), &candidate->config, sentence) &&
             !upc_config_refuse(l->context, problem, &frozen, solver, &candidate->config, sentence))
             return i;
@@ -356,7 +357,8 @@ static upconv_status cook(live *l, const upc_proposal *proposal, upc_outcome *ou
     const upc_request request = upc_request_of(&l->problem, &l->params.plan);
     upc_recipe recipe;
     upc_recipe_init(&recipe, env);
-    upconv_status status = solver->cook(&l->problem, upc_facts_for(l->context, &l->problem), &candidate->config, &request, &recipe);
+    upconv_status status =
+        solver->cook(&l->problem, upc_facts_for(l->context, &l->problem), &candidate->config, &request, &recipe);
     const int64_t block =
         solver->block ? solver->block(&candidate->config) : 0; // host functions have it beside the recipe
     const uint64_t hash = upc_hash(&block, sizeof block, upc_recipe_hash(&recipe) ^ (uint64_t)candidate->solver);

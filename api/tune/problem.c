@@ -84,7 +84,8 @@ static void describe(job *j)
     if (upc_op_of(p->op)->result != UPC_RESULT_TENSOR)
         others += (double)upc_output_elements(&result);
     summary->flops = 2 * upc_problem_needed_macs(p);
-    summary->bytes = (inputs + outputs + (double)upc_weights_elements(p)) * (double)upc_type_bytes(p->type) + others * 4;
+    summary->bytes =
+        (inputs + outputs + (double)upc_weights_elements(p)) * (double)upc_type_bytes(p->type) + others * 4;
     const double gflops = p->sum_type == UPCONV_F16 && peaks->f16_gflops > 0 ? peaks->f16_gflops : peaks->f32_gflops;
     if (gflops > 0 && peaks->copy_gbytes > 0)
         summary->roofline_us = UPC_MAX(summary->flops / gflops, summary->bytes / peaks->copy_gbytes) / 1e3;
@@ -395,7 +396,8 @@ static upconv_status correct_records(job *j)
     upconv_status status = UPCONV_OK;
     if (p->replay || p->dry_run || p->verify_only || !(j->summary->default_us > 0))
         return UPCONV_OK;
-    const int count = upc_tuning_list(run->context->tuning, &j->problem, upc_facts_for(run->context, &j->problem), found, SEEDS);
+    const int count =
+        upc_tuning_list(run->context->tuning, &j->problem, upc_facts_for(run->context, &j->problem), found, SEEDS);
     for (int i = 0; i < count && !status; i++) {
         upc_candidate candidate = {.config = found[i].config};
         while (candidate.solver < j->space.solver_count && j->space.solver[candidate.solver].solver != found[i].solver)

@@ -17,14 +17,15 @@ static bool live_legal(const upc_space *space, const upc_candidate *candidate)
 {
     const live *l = space->user;
     char sentence[UPC_SENTENCE];
-    return !space->solver[candidate->solver].solver->legal(l->problem, upc_facts_for(l->context, l->problem), &candidate->config,
-                                                           sentence);
+    return !space->solver[candidate->solver].solver->legal(l->problem, upc_facts_for(l->context, l->problem),
+                                                           &candidate->config, sentence);
 }
 
 static double live_predict(const upc_space *space, const upc_candidate *candidate)
 {
     const live *l = space->user;
-    return space->solver[candidate->solver].solver->cost_us(l->problem, upc_facts_for(l->context, l->problem), &candidate->config);
+    return space->solver[candidate->solver].solver->cost_us(l->problem, upc_facts_for(l->context, l->problem),
+                                                            &candidate->config);
 }
 
 static upconv_status add_solver(upc_space *space, const upc_solver *solver)

@@ -141,9 +141,10 @@ static bool indices_right(const upc_bed *bed, const unsigned char *bytes, char r
             *hash = (*hash ^ (uint32_t)found) * 0x9e3779b97f4a7c15u;
             if (!bed->trusted || found == bed->indices[at])
                 continue;
-            snprintf(reason, UPC_SENTENCE, "the index at image %lld, channel %lld, position %lld, %lld, %lld is %d; it must be %d",
-                     (long long)r.at[0], (long long)r.at[1], (long long)r.at[2], (long long)r.at[3], (long long)w, found,
-                     bed->indices[at]);
+            snprintf(reason, UPC_SENTENCE,
+                     "the index at image %lld, channel %lld, position %lld, %lld, %lld is %d; it must be %d",
+                     (long long)r.at[0], (long long)r.at[1], (long long)r.at[2], (long long)r.at[3], (long long)w,
+                     found, bed->indices[at]);
             return false;
         }
     if (all(canary, bytes, bed->guard) && all(canary, indices + upc_indices_bytes(p), bed->guard))
@@ -152,7 +153,8 @@ static bool indices_right(const upc_bed *bed, const unsigned char *bytes, char r
     return false;
 }
 
-static bool look(const upc_bed *bed, const unsigned char *bytes, unsigned char poison, char reason[UPC_SENTENCE], uint64_t *hash)
+static bool look(const upc_bed *bed, const unsigned char *bytes, unsigned char poison, char reason[UPC_SENTENCE],
+                 uint64_t *hash)
 {
     const uint64_t count = upc_output_bytes(&bed->shape);
     const unsigned char *out = bytes + bed->guard;
@@ -251,7 +253,8 @@ static const struct {
 static int32_t awkward_out(upconv_op op, const upc_axis *axis, int64_t in)
 {
     const int64_t more = in - axis->in;
-    int64_t out = axis->out + (op == UPCONV_MAX_POOL ? upc_floor_div(more, axis->stride) : upc_floor_div(more * axis->stride, axis->step));
+    int64_t out = axis->out + (op == UPCONV_MAX_POOL ? upc_floor_div(more, axis->stride)
+                                                     : upc_floor_div(more * axis->stride, axis->step));
     if (op == UPCONV_RESIZE)
         out = in * axis->out / axis->in;
     return (int32_t)UPC_MIN(UPC_MAX(out, 1), INT32_MAX);
@@ -274,7 +277,8 @@ bool upc_awkward(const upc_problem *problem, int index, upc_problem *awkward)
     given.batch = shapes[index].batch;
     // depthwise problems have their channels as groups
     given.groups = depthwise ? icg : problem->groups > 1 ? shapes[index].groups : 1;
-    given.in_channels = op->channels == UPC_CHANNELS_BLOCKS ? (int32_t)blocks * ocg : given.groups * (depthwise ? 1 : icg);
+    given.in_channels =
+        op->channels == UPC_CHANNELS_BLOCKS ? (int32_t)blocks * ocg : given.groups * (depthwise ? 1 : icg);
     given.out_channels = given.groups * (depthwise ? (int32_t)UPC_MIN(problem->ocg, 2) : ocg);
     if (op->channels != UPC_CHANNELS_FREE)
         given.out_channels = 0;

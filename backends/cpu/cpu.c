@@ -103,8 +103,8 @@ static upconv_status memory_create(upc_device *device, uint64_t bytes, upc_memor
 {
     const uint64_t most = device->facts.info.limits.alloc_bytes;
     if (bytes > most || bytes > SIZE_MAX - ALIGNMENT)
-        return upc_fail(UPCONV_ERROR_GPU_MEMORY, "%llu bytes are more than the machine's %llu", (unsigned long long)bytes,
-                        (unsigned long long)most);
+        return upc_fail(UPCONV_ERROR_GPU_MEMORY, "%llu bytes are more than the machine's %llu",
+                        (unsigned long long)bytes, (unsigned long long)most);
     cpu_memory *own = upc_alloc(device->env, sizeof *own);
     // straight from the allocator: clearing gigabytes that are written anyway would touch every page twice
     void *block = own ? device->env->allocator.alloc(device->env->allocator.user, (size_t)bytes + ALIGNMENT) : NULL;

@@ -82,7 +82,8 @@ upconv_status upc_cl_event_wait(upc_cl_device *device, cl_event event, int64_t t
         if (state < 0)
             return upc_cl_fail(device, state, UPCONV_ERROR_DEVICE_LOST, "a command ended with an error");
         if (timeout_ns <= 0 || waited >= (uint64_t)timeout_ns)
-            return upc_fail(UPCONV_ERROR_TIMEOUT, "an OpenCL command has not ended after %.3f s", (double)waited * 1e-9);
+            return upc_fail(UPCONV_ERROR_TIMEOUT, "an OpenCL command has not ended after %.3f s",
+                            (double)waited * 1e-9);
         upc_cl_nap(waited);
     }
 }
@@ -103,8 +104,8 @@ static bool list_has(const device_list *list, cl_device_id id)
 }
 
 // Appends the usable devices of one platform that are of `type`.
-static upconv_status platform_devices(const upc_env *env, const upc_cl *cl, cl_platform_id platform, cl_device_type type,
-                                      device_list *list, upc_text *why)
+static upconv_status platform_devices(const upc_env *env, const upc_cl *cl, cl_platform_id platform,
+                                      cl_device_type type, device_list *list, upc_text *why)
 {
     cl_uint count = 0;
     if (cl->GetDeviceIDs(platform, type, 0, NULL, &count) != CL_SUCCESS || count == 0)

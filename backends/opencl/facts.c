@@ -245,8 +245,8 @@ static bool byte_dots(const upc_cl *cl, const upc_cl_where *where, cl_device_typ
 #if defined(__x86_64__) && defined(__GNUC__)
     char name[TEXT_SIZE];
     platform_text(cl, where->platform, CL_PLATFORM_NAME, name, sizeof name);
-    return (type & CL_DEVICE_TYPE_CPU) && !strcmp(name, "Portable Computing Language") && __builtin_cpu_supports("avx512vnni") &&
-           __builtin_cpu_supports("avx512vl");
+    return (type & CL_DEVICE_TYPE_CPU) && !strcmp(name, "Portable Computing Language") &&
+           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl");
 #else
     (void)cl;
     (void)where;

@@ -94,9 +94,10 @@ static upconv_status product_fail(upc_cl_device *device, int code, const upc_gem
 {
     for (size_t i = 0; i < UPC_COUNT(errors); i++)
         if (errors[i].code == code)
-            return upc_fail(UPCONV_ERROR_COMPILE, "CLBlast: a product of %u x %u x %u: %s (%d)", gemm->m, gemm->n, gemm->k,
-                            errors[i].text, code);
-    return upc_cl_fail(device, code, UPCONV_ERROR_COMPILE, "CLBlast: a product of %u x %u x %u", gemm->m, gemm->n, gemm->k);
+            return upc_fail(UPCONV_ERROR_COMPILE, "CLBlast: a product of %u x %u x %u: %s (%d)", gemm->m, gemm->n,
+                            gemm->k, errors[i].text, code);
+    return upc_cl_fail(device, code, UPCONV_ERROR_COMPILE, "CLBlast: a product of %u x %u x %u", gemm->m, gemm->n,
+                       gemm->k);
 }
 
 // CLBlast waits for nothing but its own kernels, so what it has to wait for must stop the queue.
@@ -121,8 +122,8 @@ upconv_status upc_cl_product(upc_cl_device *device, cl_command_queue queue, cons
     // Rows are columns to it, and the factors change places: said this way, the layouts of our matrices are those of its fastest
     // kernel, and nothing is transposed first.
     const int code = device->blas.sgemm(
-        COLUMN_MAJOR, gemm->b_transposed ? TRANSPOSED : PLAIN, gemm->a_transposed ? TRANSPOSED : PLAIN, gemm->n, gemm->m,
-        gemm->k, 1.0f, b->object, (size_t)b->base / 2, gemm->ldb, a->object, (size_t)a->base / 2, gemm->lda,
+        COLUMN_MAJOR, gemm->b_transposed ? TRANSPOSED : PLAIN, gemm->a_transposed ? TRANSPOSED : PLAIN, gemm->n,
+        gemm->m, gemm->k, 1.0f, b->object, (size_t)b->base / 2, gemm->ldb, a->object, (size_t)a->base / 2, gemm->lda,
         gemm->accumulate ? 1.0f : 0.0f, c->object, (size_t)c->base / 2, gemm->ldc, &queue, event);
     return code == 0 ? UPCONV_OK : product_fail(device, code, gemm);
 }

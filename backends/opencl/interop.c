@@ -8,7 +8,8 @@ upconv_status upconv_cl_context_create(const upconv_cl_params *mine, const upcon
                                        upconv_context **context)
 {
     if (!mine || !context)
-        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL; upconv_cl_context_create needs it", mine ? "context" : "mine");
+        return upc_fail(UPCONV_ERROR_INVALID, "%s is NULL; upconv_cl_context_create needs it",
+                        mine ? "context" : "mine");
     upconv_cl_params lent;
     upconv_status status = upc_params_copy(&lent, sizeof lent, mine, sizeof lent, "upconv_cl_params");
     if (status != UPCONV_OK)
@@ -74,7 +75,8 @@ static upconv_status wave_close(enqueue *work)
         end = work->wave[0];
     } else {
         const upc_cl_waits over = work->wave_count ? (upc_cl_waits){work->wave_count, work->wave} : work->gate;
-        const cl_int error = cl->EnqueueMarkerWithWaitList(work->queue, over.count, over.count ? over.events : NULL, &end);
+        const cl_int error =
+            cl->EnqueueMarkerWithWaitList(work->queue, over.count, over.count ? over.events : NULL, &end);
         if (error != CL_SUCCESS)
             return upc_cl_fail(work->device, error, UPCONV_ERROR_GPU_MEMORY, "enqueueing a marker");
         events_release(cl, work->wave, work->wave_count);

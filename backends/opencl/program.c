@@ -91,10 +91,12 @@ static upconv_status local_check(upc_cl_device *device, const upc_program_source
     }
     if (legal && items <= facts->info.limits.group_size)
         return UPCONV_OK;
-    return upc_fail(UPCONV_ERROR_COMPILE, "the kernel %s has work-groups of %u x %u x %u items; %s has at most %u, and at "
-                    "most %u x %u x %u by axis", source->name, (unsigned)source->local[0], (unsigned)source->local[1],
-                    (unsigned)source->local[2], facts->info.name, (unsigned)facts->info.limits.group_size,
-                    (unsigned)facts->group_axis[0], (unsigned)facts->group_axis[1], (unsigned)facts->group_axis[2]);
+    return upc_fail(UPCONV_ERROR_COMPILE,
+                    "the kernel %s has work-groups of %u x %u x %u items; %s has at most %u, and at "
+                    "most %u x %u x %u by axis",
+                    source->name, (unsigned)source->local[0], (unsigned)source->local[1], (unsigned)source->local[2],
+                    facts->info.name, (unsigned)facts->info.limits.group_size, (unsigned)facts->group_axis[0],
+                    (unsigned)facts->group_axis[1], (unsigned)facts->group_axis[2]);
 }
 
 // What enqueueing will rely on.
@@ -112,8 +114,9 @@ static upconv_status kernel_check(upc_cl_device *device, cl_kernel kernel, const
     if (cl->GetKernelWorkGroupInfo(kernel, device->where.device, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL) ==
             CL_SUCCESS &&
         most > 0 && items > most)
-        return upc_fail(UPCONV_ERROR_COMPILE, "the kernel %s runs with at most %zu items in a work-group on %s, not %zu",
-                        source->name, most, device->base.facts.info.name, items);
+        return upc_fail(UPCONV_ERROR_COMPILE,
+                        "the kernel %s runs with at most %zu items in a work-group on %s, not %zu", source->name, most,
+                        device->base.facts.info.name, items);
     return UPCONV_OK;
 }
 
@@ -163,8 +166,8 @@ static upconv_status program_load(upc_cl_device *device, const void *bytes, size
     const upc_cl *cl = &device->cl;
     const unsigned char *binary = bytes;
     cl_int error = CL_SUCCESS, verdict = CL_SUCCESS;
-    cl_program program = cl->CreateProgramWithBinary(device->context, 1, &device->where.device, &size, &binary, &verdict,
-                                                     &error);
+    cl_program program =
+        cl->CreateProgramWithBinary(device->context, 1, &device->where.device, &size, &binary, &verdict, &error);
     if (!program || error != CL_SUCCESS || verdict != CL_SUCCESS) {
         if (program)
             cl->ReleaseProgram(program);

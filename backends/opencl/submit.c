@@ -192,8 +192,10 @@ static upconv_status retire(upc_cl_device *device)
     }
     if (state >= 0)
         return UPCONV_OK;
-    return upc_fail(upc_cl_stick(device, UPCONV_ERROR_DEVICE_LOST), "submission %llu ended with an error of the driver: %s "
-                    "(%d)", (unsigned long long)failed, upc_cl_error_name(state), (int)state);
+    return upc_fail(upc_cl_stick(device, UPCONV_ERROR_DEVICE_LOST),
+                    "submission %llu ended with an error of the driver: %s "
+                    "(%d)",
+                    (unsigned long long)failed, upc_cl_error_name(state), (int)state);
 }
 
 // ------------------------------------------------------------------------------------------------------------- submit
@@ -232,7 +234,8 @@ static upconv_status slot_enqueue(upc_cl_device *device, upc_cl_slot *slot, cons
     if (error != CL_SUCCESS && status == UPCONV_OK) {
         // Nobody can say now whether what was enqueued will ever run.
         upc_cl_stick(device, UPCONV_ERROR_DEVICE_LOST);
-        status = upc_fail(UPCONV_ERROR_DEVICE_LOST, "flushing the queue: %s (%d)", upc_cl_error_name(error), (int)error);
+        status =
+            upc_fail(UPCONV_ERROR_DEVICE_LOST, "flushing the queue: %s (%d)", upc_cl_error_name(error), (int)error);
     }
     return status;
 }

@@ -255,9 +255,10 @@ static void fill_dot(upc_vk_physical *physical, const VkPhysicalDeviceShaderInte
     if (!physical->integer_dot)
         return;
     facts->dot_takes = 1u << UPC_DOT_SIGNED | 1u << UPC_DOT_UNSIGNED | 1u << UPC_DOT_MIXED;
-    facts->dot_fast = (uint8_t)((dot->integerDotProduct4x8BitPackedSignedAccelerated ? 1u << UPC_DOT_SIGNED : 0) |
-                                (dot->integerDotProduct4x8BitPackedUnsignedAccelerated ? 1u << UPC_DOT_UNSIGNED : 0) |
-                                (dot->integerDotProduct4x8BitPackedMixedSignednessAccelerated ? 1u << UPC_DOT_MIXED : 0));
+    facts->dot_fast =
+        (uint8_t)((dot->integerDotProduct4x8BitPackedSignedAccelerated ? 1u << UPC_DOT_SIGNED : 0) |
+                  (dot->integerDotProduct4x8BitPackedUnsignedAccelerated ? 1u << UPC_DOT_UNSIGNED : 0) |
+                  (dot->integerDotProduct4x8BitPackedMixedSignednessAccelerated ? 1u << UPC_DOT_MIXED : 0));
     facts->info.int8_dot = facts->dot_fast != 0;
 }
 

@@ -106,13 +106,14 @@ static const struct {
 };
 
 // A view of whole texels over a window, which the job destroys.
-static upconv_status make_view(upc_vk_device *device, upc_vk_job *job, uint8_t kind, const VkDescriptorBufferInfo *window,
-                               VkBufferView *view)
+static upconv_status make_view(upc_vk_device *device, upc_vk_job *job, uint8_t kind,
+                               const VkDescriptorBufferInfo *window, VkBufferView *view)
 {
     const uint64_t bytes = upc_round_up(window->range, texels[kind].bytes);
     const uint32_t most = device->physical.properties.limits.maxTexelBufferElements;
     if (window->offset % texels[kind].bytes || bytes / texels[kind].bytes > most)
-        return upc_fail(UPCONV_ERROR_UNSUPPORTED, "a texel buffer of %llu bytes at byte %llu: the device takes %u elements of %u bytes",
+        return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                        "a texel buffer of %llu bytes at byte %llu: the device takes %u elements of %u bytes",
                         (unsigned long long)bytes, (unsigned long long)window->offset, (unsigned)most,
                         (unsigned)texels[kind].bytes);
     if (!upc_grow(device->base.env, (void **)&job->views, &job->view_capacity, job->view_count + 1, sizeof *job->views))
@@ -159,9 +160,11 @@ static upconv_status bind(upc_vk_device *device, upc_vk_job *job, const upc_laun
                             "binding %u has no buffer, and the work asks for no workspace", (unsigned)i);
         const uint64_t start = bound->offset - rest, end = window_end(device, memory, bound->offset + bound->range);
         if (!end)
-            return upc_fail(UPCONV_ERROR_UNSUPPORTED, "binding %u ends at byte %llu of an imported buffer of %llu; the device reaches "
-                            "16-bit elements by whole words of 4 bytes, so the buffer must go on to a multiple of 4", (unsigned)i,
-                            (unsigned long long)(bound->offset + bound->range), (unsigned long long)memory->base.bytes);
+            return upc_fail(UPCONV_ERROR_UNSUPPORTED,
+                            "binding %u ends at byte %llu of an imported buffer of %llu; the device reaches "
+                            "16-bit elements by whole words of 4 bytes, so the buffer must go on to a multiple of 4",
+                            (unsigned)i, (unsigned long long)(bound->offset + bound->range),
+                            (unsigned long long)memory->base.bytes);
         if (!texel && end - start > limits->maxStorageBufferRange)
             return upc_fail(UPCONV_ERROR_UNSUPPORTED, "binding %u covers %llu bytes; the device binds %u", (unsigned)i,
                             (unsigned long long)(end - start), (unsigned)limits->maxStorageBufferRange);

@@ -451,7 +451,8 @@ static const char *other_type(const mapping *map)
 static bool inputs_known(corpus_case *item)
 {
     for (int i = 0; i < item->input_count; i++)
-        if (!name_among(item->inputs[i].name, INPUT_NAMES " " WEIGHT_NAMES " " BIAS_NAMES " " SIZE_NAMES " " SCALE_NAMES))
+        if (!name_among(item->inputs[i].name,
+                        INPUT_NAMES " " WEIGHT_NAMES " " BIAS_NAMES " " SIZE_NAMES " " SCALE_NAMES))
             return case_wrong(item, "unknown input %s", item->inputs[i].name);
     return true;
 }

@@ -166,7 +166,8 @@ bool case_execute(corpus_case *item, const mapping *map, const case_runner *runn
     char data_layout[NPY_MAX_RANK + 1], weights_layout[NPY_MAX_RANK + 1], iok_layout[NPY_MAX_RANK + 1] = "IO";
     library_layout(map->in_layout, data_layout);
     strcat(iok_layout, &"DHW"[3 - map->dims]);
-    upconv_plan_params params = {.struct_size = sizeof params, .solver = solver_of(map, runner), .weights_type = runner->type};
+    upconv_plan_params params = {
+        .struct_size = sizeof params, .solver = solver_of(map, runner), .weights_type = runner->type};
     const bool weighted = map->weights != NULL;
     params.order = weighted ? filter_layout(map, weights_layout) : UPCONV_FILTER_IOK;
     params.bias = map->bias ? map->bias->array.data : NULL;

@@ -61,7 +61,8 @@ static bool type_of(corpus_case *item, const corpus_tensor *tensor, upconv_type 
 
 static bool scheme_of(corpus_case *item, upconv_requant *scheme)
 {
-    static const char *const names[UPCONV_REQUANT_COUNT] = {"double_rounding", "single_rounding", "int64_reduced", "real"};
+    static const char *const names[UPCONV_REQUANT_COUNT] = {"double_rounding", "single_rounding", "int64_reduced",
+                                                            "real"};
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(requantization(item), "scheme"));
     for (int i = 0; name && i < UPCONV_REQUANT_COUNT; i++)
         if (!strcmp(names[i], name)) {
@@ -84,7 +85,8 @@ static bool range_of(corpus_case *item, upconv_problem *p, const corpus_tensor *
     if (p->act != UPCONV_ACT_CLAMP || !cJSON_IsNumber(scale))
         return case_wrong(item, "its activation is no clamp, or the output has no scale");
     p->act = UPCONV_ACT_NONE;
-    return !upconv_requant_range(p->type, (float)scale->valuedouble, p->out_zero, p->act_param[0], p->act_param[1], p->out_range) ||
+    return !upconv_requant_range(p->type, (float)scale->valuedouble, p->out_zero, p->act_param[0], p->act_param[1],
+                                 p->out_range) ||
            case_wrong(item, "refused: %s", upconv_last_error());
 }
 
@@ -97,7 +99,8 @@ bool quantised_map(corpus_case *item, mapping *map)
         !zero_point(item, map->input, &p->in_zero) || !zero_point(item, map->weights, &p->weights_zero) ||
         !zero_point(item, map->output, &p->out_zero))
         return false;
-    return out == p->type ? range_of(item, p, map->output) : case_wrong(item, "input and output are of different types");
+    return out == p->type ? range_of(item, p, map->output)
+                          : case_wrong(item, "input and output are of different types");
 }
 
 // ------------------------------------------------------------------------------------------------------------- execution
@@ -115,10 +118,12 @@ static bool real_scales(corpus_case *item, const mapping *map, scales *s)
     const cJSON *weights = quantization(item, map->weights, "scale");
     const bool product = cJSON_GetObjectItemCaseSensitive(requantization(item), "scale_product") != NULL;
     s->count = cJSON_GetArraySize(weights);
-    if (!cJSON_IsArray(in) || !cJSON_IsArray(out) || s->count < 1 || !(s->real = malloc(sizeof *s->real * (size_t)s->count)))
+    if (!cJSON_IsArray(in) || !cJSON_IsArray(out) || s->count < 1 ||
+        !(s->real = malloc(sizeof *s->real * (size_t)s->count)))
         return case_wrong(item, "a tensor has no scale");
     for (int i = 0; i < s->count; i++) {
-        const float x = (float)cJSON_GetArrayItem(in, 0)->valuedouble, y = (float)cJSON_GetArrayItem(out, 0)->valuedouble;
+        const float x = (float)cJSON_GetArrayItem(in, 0)->valuedouble,
+                    y = (float)cJSON_GetArrayItem(out, 0)->valuedouble;
         const float w = (float)cJSON_GetArrayItem(weights, i)->valuedouble, both = x * w;
         s->real[i] = (product ? (double)both : (double)x * (double)w) / (double)y;
     }
@@ -170,7 +175,8 @@ static size_t corpus_place(const laying *l, uint64_t logical)
 static void lay(void *user, int64_t at, uint64_t logical)
 {
     const laying *l = user;
-    memcpy(l->memory + (size_t)at * l->item, (const char *)l->tensor->array.data + corpus_place(l, logical) * l->item, l->item);
+    memcpy(l->memory + (size_t)at * l->item, (const char *)l->tensor->array.data + corpus_place(l, logical) * l->item,
+           l->item);
 }
 
 static void compare(void *user, int64_t at, uint64_t logical)
@@ -179,12 +185,14 @@ static void compare(void *user, int64_t at, uint64_t logical)
     // channels that fill up a last block of four may be written as anything
     const size_t pack = l->p->out_layout == UPCONV_NC4HW4 ? 4 : 1, block = (size_t)at / pack * pack;
     memset(l->marks + block * l->item, 1, pack * l->item);
-    if (memcmp(l->memory + (size_t)at * l->item, (const char *)l->tensor->array.data + corpus_place(l, logical) * l->item, l->item) &&
+    if (memcmp(l->memory + (size_t)at * l->item,
+               (const char *)l->tensor->array.data + corpus_place(l, logical) * l->item, l->item) &&
         !l->wrong++)
         l->first = logical;
 }
 
-static bool complete(corpus_case *item, const mapping *map, const case_runner *runner, upconv_problem *p, upconv_sizes *sizes)
+static bool complete(corpus_case *item, const mapping *map, const case_runner *runner, upconv_problem *p,
+                     upconv_sizes *sizes)
 {
     char text[1024], again[1024];
     upconv_problem given = map->problem;
@@ -198,12 +206,13 @@ static bool complete(corpus_case *item, const mapping *map, const case_runner *r
         case_gaps(p, true, &p->in_pitch);
         case_gaps(p, false, &p->out_pitch);
     }
-    return (!strcmp(text, again) && !upconv_problem_sizes(p, sizes)) || case_wrong(item, "%s reads back as %s", text, again);
+    return (!strcmp(text, again) && !upconv_problem_sizes(p, sizes)) ||
+           case_wrong(item, "%s reads back as %s", text, again);
 }
 
 // With gaps, weights and bias come at execution.
-static bool run(corpus_case *item, const laying *in, laying *out, const upconv_plan_params *given, const case_runner *runner,
-                uint64_t out_bytes)
+static bool run(corpus_case *item, const laying *in, laying *out, const upconv_plan_params *given,
+                const case_runner *runner, uint64_t out_bytes)
 {
     upconv_plan_params params = *given;
     upconv_io io = {.struct_size = sizeof io};
@@ -229,8 +238,8 @@ static bool run(corpus_case *item, const laying *in, laying *out, const upconv_p
         return false;
     test_each_place(out->p, false, compare, out);
     if (out->wrong)
-        return case_wrong(item, "%llu elements differ, the first is number %llu in NCHW order", (unsigned long long)out->wrong,
-                          (unsigned long long)out->first);
+        return case_wrong(item, "%llu elements differ, the first is number %llu in NCHW order",
+                          (unsigned long long)out->wrong, (unsigned long long)out->first);
     for (uint64_t i = 0; i < out_bytes + BEHIND; i++)
         if (!out->marks[i] && out->memory[i] != canary)
             return case_wrong(item, "byte %llu, which is of no element, was written", (unsigned long long)i);

@@ -62,12 +62,14 @@ static bool map_pytorch(corpus_case *item, const sampling *operation, mapping *m
     for (int i = 0; i < sized; i++)
         sizes[i] = (int32_t)size[i];
     return upconv_problem_pytorch_resize(&map->problem, mode, sized ? sizes : NULL, scaled ? scale : NULL,
-                                         is_true(item, "align_corners"), is_true(item, "recompute_scale_factor")) == UPCONV_OK ||
+                                         is_true(item, "align_corners"),
+                                         is_true(item, "recompute_scale_factor")) == UPCONV_OK ||
            refused(item);
 }
 
 // Spatial entries of a list that ONNX gives for all axes, or for those in `axes`; otherwise: for the others.
-static bool onnx_list(corpus_case *item, const mapping *map, const char *input, double otherwise, double values[3], bool *there)
+static bool onnx_list(corpus_case *item, const mapping *map, const char *input, double otherwise, double values[3],
+                      bool *there)
 {
     double list[8];
     int32_t axes[8];
@@ -124,7 +126,8 @@ static bool map_tflite(corpus_case *item, const sampling *operation, mapping *ma
     for (int i = 0; i < map->dims; i++)
         sizes[i] = (int32_t)size[i];
     return upconv_problem_tflite_resize(&map->problem, !strcmp(operation->name, "RESIZE_BILINEAR"), sizes,
-                                        is_true(item, "align_corners"), is_true(item, "half_pixel_centers")) == UPCONV_OK ||
+                                        is_true(item, "align_corners"),
+                                        is_true(item, "half_pixel_centers")) == UPCONV_OK ||
            refused(item);
 }
 
@@ -132,7 +135,8 @@ static bool map_shuffle(corpus_case *item, const sampling *operation, mapping *m
 {
     const char *mode;
     double block[3];
-    if (!attribute_text(item, "mode", operation->channels_last || !strcmp(operation->dialect, "onnx") ? "DCR" : "CRD", &mode))
+    if (!attribute_text(item, "mode", operation->channels_last || !strcmp(operation->dialect, "onnx") ? "DCR" : "CRD",
+                        &mode))
         return false;
     if (!numbers(item, "blocksize", map->dims, block) && !numbers(item, "block_size", map->dims, block) &&
         !numbers(item, "upscale_factor", map->dims, block))
@@ -149,7 +153,8 @@ static bool map_shuffle(corpus_case *item, const sampling *operation, mapping *m
     "keep_aspect_ratio_policy antialias extrapolation_value" // the last is of tf_crop_and_resize, which is refused
 
 static const sampling operations[] = {
-    {"pytorch", "interpolate", "mode size scale_factor align_corners recompute_scale_factor antialias", false, false, map_pytorch},
+    {"pytorch", "interpolate", "mode size scale_factor align_corners recompute_scale_factor antialias", false, false,
+     map_pytorch},
     {"onnx", "Resize", ONNX, false, false, map_onnx},
     {"onnx", "Upsample", "mode", false, false, map_onnx},
     {"tflite", "RESIZE_BILINEAR", "align_corners half_pixel_centers", true, true, map_tflite},
