@@ -244,16 +244,15 @@ for backend in "${backends[@]}"; do
     for kind in "--type f16 --layout nchw" "--type f16 --layout nc4hw4 --gaps" "--type f16 --layout nhwc" "--layout nhwc --gaps" \
         "--layout nc4hw4"; do
         name="conformance: $backend phase $kind"
-        # OpenCL's programs take a second each to build, and differ from Vulkan's in little but the words
-        if [ "$backend" = opencl ] && ! $full && [ "$kind" != "--layout nhwc --gaps" ]; then
-            skip "$name" "only with --full"
-            continue
-        fi
+        # OpenCL's programs take a second each to build
+        slow=()
+        [ "$backend" = opencl ] && ! $full && slow=("${unoptimised[@]}")
         if [ -z "$shared" ] || [ ! -d "$shared/conformance" ]; then
             skip "$name" "no conformance folder (--shared)"
         else
             # shellcheck disable=SC2086
-            tested build "$name" build/tests/conformance --corpus "$shared/conformance" --backend "$backend" --solver phase $kind
+            tested build "$name" "${slow[@]}" build/tests/conformance --corpus "$shared/conformance" --backend "$backend" \
+                --solver phase $kind
         fi
     done
 done
@@ -270,26 +269,18 @@ else
         mobile=(--run "$shared/mobile-compilers/run" --gpu "$gpu" --program build/tests/mobile_check)
         layers=(--problems "$shared/workloads/layers.txt")
         tested build "mobile: $gpu sees a spill" python3 "$here/mobile.py" "${mobile[@]}" --control
-        # their sisters with the same compiler, Mali-G610 and V3D 7.1, go through it every time
-        if ! $full && [[ $gpu =~ ^(mali-g310|v3d-4.2)$ ]]; then
-            skip "mobile: $gpu" "only with --full"
-            skip "mobile goals: $gpu" "only with --full"
-            skip "mobile tune: $gpu" "only with --full"
-            continue
-        fi
         # every operation on each; of the layers a quarter, others on the next in the list, which mostly is its sister
         # shellcheck disable=SC2046
         tested build "mobile: $gpu" python3 "$here/mobile.py" "${mobile[@]}" "${layers[@]}" \
             $($full && echo --large || echo --part $part)
         part=$((part + 1))
-        # one of each family
-        if ! $full && [[ ! $gpu =~ ^(adreno-660|adreno-740|mali-g52|mali-g610|v3d-7.1)$ ]]; then
-            skip "mobile goals: $gpu" "only with --full"
+        tested build "mobile goals: $gpu" python3 "$here/mobile_goals.py" "${mobile[@]}" "${layers[@]}" \
+            --docs "$here/../docs/performance.md"
+        # one of each family, or a sister with the same compiler
+        if ! $full && [[ $gpu =~ ^(mali-g310|v3d-4.2)$ ]]; then
             skip "mobile tune: $gpu" "only with --full"
             continue
         fi
-        tested build "mobile goals: $gpu" python3 "$here/mobile_goals.py" "${mobile[@]}" "${layers[@]}" \
-            --docs "$here/../docs/performance.md"
         # shellcheck disable=SC2046
         tested build "mobile tune: $gpu" python3 "$here/mobile_tune.py" "${mobile[@]}" --tool build/tools/upconv \
             $($full && echo --full)
