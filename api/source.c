@@ -1,5 +1,6 @@
-// Puts a program's source text together: the language's shell, what the recipe says of the names in the body, the epilogue,
-// and the body itself, from the copy in the library or from the folder that UPCONV_SHADERS names.
+// Puts a program's source text together: the language's shell, what the recipe says of the names in the body, the
+// epilogue, its own part and the body itself, from the copy in the library or from the folder that UPCONV_SHADERS
+// names.
 #include "internal.h"
 
 #include <stdio.h>
@@ -111,10 +112,23 @@ static void add_defines(bool glsl, const upc_facts *facts, const upc_program_des
         upc_string_add(text, "#define UPC_TABLE_BASE BASE(%u)\n", program->binding_count - 1);
 }
 
+// Of a kernel that has one, what stands before the body in a file of its own; NULL: it has none.
+static const char *part_of(const char *kernel)
+{
+    static const struct {
+        const char *kernel, *part;
+    } parts[] = {{"wide_q", "vectors_q.part"}};
+    for (size_t i = 0; i < UPC_COUNT(parts); i++)
+        if (!strcmp(parts[i].kernel, kernel))
+            return parts[i].part;
+    return NULL;
+}
+
 upconv_status upc_source_assemble(const upc_env *env, upconv_backend backend, const upc_facts *facts,
                                   const upc_program_desc *program, upc_string *text)
 {
     const bool glsl = backend == UPCONV_BACKEND_VULKAN;
+    const char *part = part_of(program->kernel);
     char body[128];
     snprintf(body, sizeof body, "%s.kernel", program->kernel);
     if (glsl)
@@ -129,6 +143,11 @@ upconv_status upc_source_assemble(const upc_env *env, upconv_backend backend, co
         add_cl_params(program, text);
     if ((status = add_file(env, "common.part", text)))
         return status;
+    if (part) {
+        upc_string_add(text, "#line 1\n");
+        if ((status = add_file(env, part, text)))
+            return status;
+    }
     upc_string_add(text, "#line 1\n");
     if ((status = add_file(env, body, text)))
         return status;
