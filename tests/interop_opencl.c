@@ -1,8 +1,7 @@
 // upconv on an app's own OpenCL context: the app owns context, device, queues, buffers and events; upconv enqueues its plans
 // there, or shares the app's queue.
+#include "opencl_app.h"
 #include "pooled.h"
-
-#include <upconv/upconv_opencl.h>
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -18,118 +17,7 @@
 
 enum { IN_FLIGHT = 4, GUARD = 64, THREADS = 4 };
 
-typedef struct app {
-    cl_device_id device;
-    cl_context context;
-    cl_command_queue in_order, out_of_order;
-    upconv_context *upconv;
-} app;
-
-typedef struct app_buffer {
-    cl_mem buffer;
-    size_t bytes;
-    upconv_buffer *imported;
-} app_buffer;
-
-// ------------------------------------------------------------------------------------------------------- the app's side
-
-static bool open_device(app *a)
-{
-    cl_platform_id platforms[8];
-    cl_uint count = 0;
-    cl_int error = CL_SUCCESS;
-    if (clGetPlatformIDs(8, platforms, &count))
-        return false;
-    for (cl_uint i = 0; i < count && i < 8 && !a->device; i++)
-        if (clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 1, &a->device, NULL))
-            a->device = NULL;
-    if (!a->device || !(a->context = clCreateContext(NULL, 1, &a->device, NULL, NULL, &error)))
-        return false;
-    a->in_order = clCreateCommandQueue(a->context, a->device, 0, &error);
-    a->out_of_order =
-        clCreateCommandQueue(a->context, a->device, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &error);
-    return a->in_order && a->out_of_order;
-}
-
-static void close_device(app *a)
-{
-    clReleaseCommandQueue(a->in_order);
-    clReleaseCommandQueue(a->out_of_order);
-    clReleaseContext(a->context);
-    *a = (app){0};
-}
-
-static void buffer_write(const app *a, const app_buffer *b, size_t at, const void *from, size_t bytes)
-{
-    CL(clEnqueueWriteBuffer(a->in_order, b->buffer, CL_TRUE, at, bytes, from, 0, NULL, NULL));
-}
-
-static unsigned char *buffer_read(const app *a, const app_buffer *b)
-{
-    unsigned char *bytes = malloc(b->bytes);
-    assert_non_null(bytes);
-    CL(clEnqueueReadBuffer(a->in_order, b->buffer, CL_TRUE, 0, b->bytes, bytes, 0, NULL, NULL));
-    return bytes;
-}
-
-static app_buffer make_buffer(const app *a, size_t bytes)
-{
-    app_buffer b = {.bytes = bytes};
-    cl_int error;
-    b.buffer = clCreateBuffer(a->context, CL_MEM_READ_WRITE, bytes, NULL, &error);
-    assert_non_null(b.buffer);
-    unsigned char *poison = malloc(bytes);
-    assert_non_null(poison);
-    memset(poison, 0xff, bytes); // NaNs
-    buffer_write(a, &b, 0, poison, bytes);
-    free(poison);
-    OK(upconv_cl_buffer_import(a->upconv, b.buffer, &b.imported));
-    return b;
-}
-
-static void free_buffer(app_buffer *b)
-{
-    upconv_buffer_destroy(b->imported);
-    if (b->buffer)
-        clReleaseMemObject(b->buffer);
-    *b = (app_buffer){0};
-}
-
-// An event that the test sets, to hold work back.
-static cl_event make_gate(const app *a)
-{
-    cl_int error;
-    cl_event gate = clCreateUserEvent(a->context, &error);
-    assert_non_null(gate);
-    return gate;
-}
-
-static void open_gate(cl_event gate)
-{
-    CL(clSetUserEventStatus(gate, CL_COMPLETE));
-    clReleaseEvent(gate);
-}
-
-static void await(cl_event event)
-{
-    CL(clWaitForEvents(1, &event));
-    clReleaseEvent(event);
-}
-
-static cl_int state_of(cl_event event)
-{
-    cl_int state = 0;
-    CL(clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL));
-    return state;
-}
-
 // ------------------------------------------------------------------------------------------------------------- fixtures
-
-static upconv_status lend(app *a, cl_command_queue queue, const upconv_context_params *params)
-{
-    const upconv_cl_params mine = {sizeof mine, a->context, a->device, queue};
-    return upconv_cl_context_create(&mine, params, &a->upconv);
-}
 
 static int open_app(void **state)
 {
@@ -140,9 +28,9 @@ static int open_app(void **state)
         print_message("SKIPPED interop_opencl: %s\n", why);
         return 0;
     }
-    if (!open_device(&a))
+    if (!app_open_device(&a))
         return -1;
-    if (lend(&a, NULL, NULL)) {
+    if (app_lend(&a, NULL, NULL)) {
         print_error("%s\n", upconv_last_error());
         return -1;
     }
@@ -155,7 +43,7 @@ static int close_app(void **state)
     app *a = *state;
     if (a) {
         upconv_context_destroy(a->upconv);
-        close_device(a);
+        app_close_device(a);
     }
     return 0;
 }
@@ -200,15 +88,15 @@ static void prepare(const app *a, prepared *p, const char *notation, const char 
     OK(upconv_plan_info_get(p->plan, &p->info));
     assert_int_equal(p->info.backend, UPCONV_BACKEND_OPENCL);
     assert_string_equal(p->info.solver, solver);
-    p->input = make_buffer(a, (size_t)p->test.sizes.input_bytes + GUARD);
-    p->output = make_buffer(a, (size_t)p->test.sizes.output_bytes + 2 * GUARD);
-    buffer_write(a, &p->input, 4, p->test.input, (size_t)p->test.sizes.input_bytes);
+    p->input = app_make_buffer(a, (size_t)p->test.sizes.input_bytes + GUARD);
+    p->output = app_make_buffer(a, (size_t)p->test.sizes.output_bytes + 2 * GUARD);
+    app_write(a, &p->input, 4, p->test.input, (size_t)p->test.sizes.input_bytes);
     p->io = (upconv_io){sizeof p->io};
     p->io.at[UPCONV_INPUT] = (upconv_binding){.buffer = p->input.imported, .offset = 4};
     p->io.at[UPCONV_OUTPUT] = (upconv_binding){.buffer = p->output.imported, .offset = GUARD};
     if (!frozen) {
-        p->weights = make_buffer(a, (size_t)p->test.sizes.weights_bytes + GUARD);
-        buffer_write(a, &p->weights, 12, p->test.weights, (size_t)p->test.sizes.weights_bytes);
+        p->weights = app_make_buffer(a, (size_t)p->test.sizes.weights_bytes + GUARD);
+        app_write(a, &p->weights, 12, p->test.weights, (size_t)p->test.sizes.weights_bytes);
         p->io.at[UPCONV_WEIGHTS] = (upconv_binding){.buffer = p->weights.imported, .offset = 12};
     }
 }
@@ -216,9 +104,9 @@ static void prepare(const app *a, prepared *p, const char *notation, const char 
 static void release(prepared *p)
 {
     upconv_plan_destroy(p->plan);
-    free_buffer(&p->input);
-    free_buffer(&p->output);
-    free_buffer(&p->weights);
+    app_free_buffer(&p->input);
+    app_free_buffer(&p->output);
+    app_free_buffer(&p->weights);
     test_case_finish(&p->test);
 }
 
@@ -241,7 +129,7 @@ static float *cpu_output(const test_case *test, const float *input)
 // The output is exactly the CPU's, and no byte beside it has changed.
 static void expect_bytes(const app *a, const app_buffer *output, const void *expected, size_t bytes)
 {
-    unsigned char *got = buffer_read(a, output);
+    unsigned char *got = app_read(a, output);
     assert_memory_equal(got + GUARD, expected, bytes);
     for (size_t i = 0; i < output->bytes; i++)
         if ((i < GUARD || i >= GUARD + bytes) && got[i] != 0xff)
@@ -302,14 +190,14 @@ static void test_events(void **state)
         if (!can(a, cases[i / 2].solver))
             continue;
         prepare(a, &p, cases[i / 2].notation, cases[i / 2].solver, cases[i / 2].frozen);
-        cl_event gates[2] = {make_gate(a), make_gate(a)}, end = NULL;
+        cl_event gates[2] = {app_make_gate(a), app_make_gate(a)}, end = NULL;
         OK(upconv_cl_enqueue(p.plan, queue, &p.io, 2, gates, &end));
         assert_non_null(end);
         CL(clFlush(queue));
-        open_gate(gates[0]);
-        assert_true(state_of(end) > CL_COMPLETE);
-        open_gate(gates[1]);
-        await(end);
+        app_open_gate(gates[0]);
+        assert_true(app_state_of(end) > CL_COMPLETE);
+        app_open_gate(gates[1]);
+        app_await(end);
         expect_output(a, &p, &p.output);
         release(&p);
     }
@@ -321,7 +209,7 @@ static void test_many_steps(void **state)
     app small = *app_of(state);
     const upconv_limits limits = {.group_count = 2, .binding_bytes = 4096};
     const upconv_context_params params = {sizeof params, .limits = &limits};
-    OK(lend(&small, NULL, &params));
+    OK(app_lend(&small, NULL, &params));
     const cl_command_queue queues[2] = {small.in_order, small.out_of_order};
     static const char *const solvers[] = {"phase", "direct", "gemm"};
     for (int i = 0; i < 6; i++) {
@@ -333,7 +221,7 @@ static void test_many_steps(void **state)
         cl_event end = NULL;
         OK(upconv_cl_enqueue(p.plan, queues[i & 1], &p.io, 0, NULL, &end));
         CL(clFlush(queues[i & 1]));
-        await(end);
+        app_await(end);
         expect_output(&small, &p, &p.output);
         release(&p);
     }
@@ -355,7 +243,7 @@ static void test_chain(void **state)
         OK(upconv_cl_enqueue(first.plan, queues[i], &first.io, 0, NULL, i ? &middle : NULL));
         OK(upconv_cl_enqueue(second.plan, queues[i], &second.io, i ? 1 : 0, i ? &middle : NULL, &end));
         CL(clFlush(queues[i]));
-        await(end);
+        app_await(end);
         if (middle)
             clReleaseEvent(middle);
         expect_bytes(a, &first.output, between, (size_t)first.test.sizes.output_bytes);
@@ -386,15 +274,15 @@ static void indices_between(const app *a, cl_command_queue queue, const char *po
     app_buffer buffers[4];
     upconv_binding at[4];
     for (int i = 0; i < 4; i++) {
-        buffers[i] = make_buffer(a, bytes[i] + 2 * GUARD);
+        buffers[i] = app_make_buffer(a, bytes[i] + 2 * GUARD);
         at[i] = (upconv_binding){.buffer = buffers[i].imported, .offset = GUARD};
     }
-    buffer_write(a, &buffers[0], GUARD, p.input, bytes[0]);
+    app_write(a, &buffers[0], GUARD, p.input, bytes[0]);
     upconv_io first = {sizeof first}, second = {sizeof second};
     first.at[UPCONV_INPUT] = at[0], first.at[UPCONV_OUTPUT] = second.at[UPCONV_INPUT] = at[1];
     first.at[UPCONV_INDICES] = second.at[UPCONV_INDICES] = at[2], second.at[UPCONV_OUTPUT] = at[3];
 
-    cl_event gate = make_gate(a), middle = NULL, end = NULL;
+    cl_event gate = app_make_gate(a), middle = NULL, end = NULL;
     upconv_io without = first;
     without.at[UPCONV_INDICES] = (upconv_binding){0};
     assert_int_equal(upconv_cl_enqueue(plans[0], queue, &without, 0, NULL, &end), UPCONV_ERROR_INVALID);
@@ -404,13 +292,13 @@ static void indices_between(const app *a, cl_command_queue queue, const char *po
     OK(upconv_cl_enqueue(plans[0], queue, &first, 1, &gate, &middle));
     OK(upconv_cl_enqueue(plans[1], queue, &second, 1, &middle, &end));
     CL(clFlush(queue));
-    open_gate(gate);
-    await(end);
+    app_open_gate(gate);
+    app_await(end);
     clReleaseEvent(middle);
     const void *const expected[4] = {p.input, p.pooled, p.indices, p.unpooled};
     for (int i = 0; i < 4; i++) {
         expect_bytes(a, &buffers[i], expected[i], bytes[i]);
-        free_buffer(&buffers[i]);
+        app_free_buffer(&buffers[i]);
     }
     upconv_plan_destroy(plans[0]);
     upconv_plan_destroy(plans[1]);
@@ -436,25 +324,25 @@ static void test_in_flight(void **state)
     prepare(a, &p, "ic6oc5_ih12oh24kh4sh2ph1", "phase", false);
     assert_true(p.info.workspace_bytes > 0); // the packed weights
     for (int round = 0; round < 2; round++) {
-        gate = make_gate(a);
+        gate = app_make_gate(a);
         for (int i = 0; i < IN_FLIGHT; i++) {
-            outputs[i] = make_buffer(a, p.output.bytes);
+            outputs[i] = app_make_buffer(a, p.output.bytes);
             p.io.at[UPCONV_OUTPUT].buffer = outputs[i].imported;
             workspaces[i] = (app_buffer){0};
             if (round) {
-                workspaces[i] = make_buffer(a, (size_t)p.info.workspace_bytes + 256);
+                workspaces[i] = app_make_buffer(a, (size_t)p.info.workspace_bytes + 256);
                 p.io.at[UPCONV_WORKSPACE] = (upconv_binding){.buffer = workspaces[i].imported, .offset = 256};
             }
             OK(upconv_cl_enqueue(p.plan, a->out_of_order, &p.io, 1, &gate, &ends[i]));
         }
         CL(clFlush(a->out_of_order));
-        open_gate(gate);
+        app_open_gate(gate);
         for (int i = 0; i < IN_FLIGHT; i++)
-            await(ends[i]);
+            app_await(ends[i]);
         for (int i = 0; i < IN_FLIGHT; i++) {
             expect_output(a, &p, &outputs[i]);
-            free_buffer(&outputs[i]);
-            free_buffer(&workspaces[i]);
+            app_free_buffer(&outputs[i]);
+            app_free_buffer(&workspaces[i]);
         }
     }
     release(&p);
@@ -466,7 +354,7 @@ static void test_destroyed_early(void **state)
     const app *a = app_of(state);
     prepared p;
     prepare(a, &p, "ic6oc5_ih12oh24kh4sh2ph1", "phase", false);
-    cl_event gate = make_gate(a), end = NULL;
+    cl_event gate = app_make_gate(a), end = NULL;
     OK(upconv_cl_enqueue(p.plan, a->out_of_order, &p.io, 1, &gate, &end));
     CL(clFlush(a->out_of_order));
     upconv_plan_destroy(p.plan);
@@ -475,8 +363,8 @@ static void test_destroyed_early(void **state)
     upconv_buffer_destroy(p.weights.imported);
     p.plan = NULL;
     p.input.imported = p.output.imported = p.weights.imported = NULL;
-    open_gate(gate);
-    await(end);
+    app_open_gate(gate);
+    app_await(end);
     expect_output(a, &p, &p.output);
     release(&p);
 }
@@ -514,7 +402,7 @@ static void test_threads(void **state)
     pthread_t threads[THREADS];
     prepare(a, &p, "ic6oc5_ih12oh24kh4sh2ph1", "phase", false);
     for (int i = 0; i < THREADS; i++)
-        workers[i] = (worker){a, &p, make_buffer(a, p.output.bytes), false};
+        workers[i] = (worker){a, &p, app_make_buffer(a, p.output.bytes), false};
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, enqueue_often, &workers[i]), 0);
     for (int i = 0; i < THREADS; i++)
@@ -522,7 +410,7 @@ static void test_threads(void **state)
     for (int i = 0; i < THREADS; i++) {
         assert_false(workers[i].failed);
         expect_output(a, &p, &workers[i].output);
-        free_buffer(&workers[i].output);
+        app_free_buffer(&workers[i].output);
     }
     release(&p);
 }
@@ -533,7 +421,7 @@ static void test_threads(void **state)
 static void test_lent_queue(void **state)
 {
     app lent = *app_of(state);
-    OK(lend(&lent, lent.in_order, NULL));
+    OK(app_lend(&lent, lent.in_order, NULL));
     upconv_device_info device = {sizeof device};
     OK(upconv_context_device(lent.upconv, &device));
     assert_int_equal(device.timestamps, 0); // the app's queue does not profile
@@ -562,7 +450,7 @@ static void test_lent_queue(void **state)
 static void test_contexts_refused(void **state)
 {
     app *a = app_of(state), other = {0};
-    assert_true(open_device(&other));
+    assert_true(app_open_device(&other));
     upconv_context *made = NULL;
     const upconv_cl_params bad[] = {
         {sizeof bad[0], NULL, a->device, NULL},
@@ -576,13 +464,13 @@ static void test_contexts_refused(void **state)
     }
     assert_int_equal(upconv_cl_context_create(NULL, NULL, &made), UPCONV_ERROR_INVALID);
     assert_int_equal(upconv_cl_context_create(&bad[0], NULL, NULL), UPCONV_ERROR_INVALID);
-    close_device(&other);
+    app_close_device(&other);
 }
 
 static void test_imports_refused(void **state)
 {
     app *a = app_of(state), other = {0};
-    assert_true(open_device(&other));
+    assert_true(app_open_device(&other));
     cl_int error;
     upconv_buffer *imported = NULL;
     cl_mem foreign = clCreateBuffer(other.context, CL_MEM_READ_WRITE, 64, NULL, &error);
@@ -599,20 +487,20 @@ static void test_imports_refused(void **state)
     assert_int_equal(upconv_cl_buffer_import(cpu, foreign, &imported), UPCONV_ERROR_INVALID);
     upconv_context_destroy(cpu);
     assert_null(imported);
-    app_buffer own = make_buffer(a, 256);
+    app_buffer own = app_make_buffer(a, 256);
     void *pointer = NULL;
     assert_int_equal(upconv_buffer_map(own.imported, UPCONV_MAP_READ, &pointer), UPCONV_ERROR_INVALID);
-    free_buffer(&own);
+    app_free_buffer(&own);
     if (image)
         clReleaseMemObject(image);
     clReleaseMemObject(foreign);
-    close_device(&other);
+    app_close_device(&other);
 }
 
 static void test_enqueues_refused(void **state)
 {
     app *a = app_of(state), other = {0};
-    assert_true(open_device(&other));
+    assert_true(app_open_device(&other));
     prepared p;
     prepare(a, &p, "ic5oc7_ih9oh18kh4sh2ph1", "phase", true);
     cl_event end = NULL;
@@ -626,7 +514,7 @@ static void test_enqueues_refused(void **state)
     assert_int_equal(upconv_cl_enqueue(p.plan, other.in_order, &p.io, 0, NULL, &end), UPCONV_ERROR_INVALID);
     assert_null(end);
     release(&p);
-    close_device(&other);
+    app_close_device(&other);
 }
 
 int main(void)
