@@ -121,6 +121,7 @@
 #define KEEPV(array, i, v)    UPC_CAT(vstore, VEC)(v, 0, (array) + (i));
 #define INT_LOADV(b, i)       UPC_CAT(vload, VEC)(0, (b) + (i))
 #define WHERE_LESS(x, y, a, b) ((x) < (y) ? (a) : (b))
+#define WHERE_SAME(x, y, a, b) ((x) == (y) ? (a) : (b))
 // Arrays of an item's own, and one from element i of another on; their elements: one, four, VEC; and four from anywhere in src.
 #define ARRAY(type, name, n)  type name[n] __attribute__((aligned(64)));
 #define MINE(type, name, array, i) type *const name = (array) + (i);
@@ -154,8 +155,10 @@ typedef float upc_floats __attribute__((vector_size(VEC * 4)));
 typedef int upc_ints __attribute__((vector_size(VEC * 4)));
 #define UPC_AS(type, x)       __builtin_astype(x, type)
 #define SRC_PICKV(b, i, at)   UPC_AS(realv, UPC_PERMUTE(UPC_AS(upc_floats, (realv)SRC_PEEKV(b, i)), UPC_AS(upc_ints, at)))
+#define PICKV(v, at)          UPC_AS(realv, UPC_PERMUTE(UPC_AS(upc_floats, v), UPC_AS(upc_ints, at)))
 #else
 #define SRC_PICKV(b, i, at)   SRC_GATHERV(b, i, at)
+#define PICKV(v, at)          shuffle(v, UPC_CAT(as_uint, VEC)(at))
 #endif
 // Entries of the table side by side: as many as a vector has elements; a quarter of that, each four times.
 #define TABV(i)               UPC_CAT(vload, VEC)(0, upc_table + UPC_TABLE_BASE + (i))

@@ -49,6 +49,23 @@ static void draw_zeros(test_random *random, upconv_problem *p)
     }
 }
 
+// More outputs of an input than usual: 25 and more in a plane, up to 17 along a line.
+static void draw_many(test_random *random, upconv_problem *p)
+{
+    static const int few[] = {1, 1, 2, 3, 4, 4, 5, 8, 16}, factors[] = {5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17};
+    p->out_channels = p->in_channels = PICK(random, few);
+    for (int a = 0; a < p->dims; a++) {
+        if (p->dims == 1)
+            p->stride[a] = PICK(random, factors);
+        else if (a >= p->dims - 2)
+            p->stride[a] = test_between(random, 4, 8);
+        else
+            p->stride[a] = test_between(random, 1, 2);
+        p->out[a] = p->in[a] * p->stride[a];
+        p->in_channels *= p->stride[a];
+    }
+}
+
 static void draw_shuffle(test_random *random, upconv_problem *p)
 {
     p->out_channels = PICK(random, channels);
@@ -60,6 +77,8 @@ static void draw_shuffle(test_random *random, upconv_problem *p)
         p->out[a] = p->in[a] * p->stride[a];
         p->in_channels *= p->stride[a];
     }
+    if (test_chance(random, 25))
+        draw_many(random, p);
     if (test_chance(random, 40)) { // lines of whole vectors
         const int w = p->dims - 1;
         p->in[w] = test_between(random, 16, 75);

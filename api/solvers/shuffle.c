@@ -14,66 +14,74 @@ static const upc_knob knobs[] = {
     [ITEM] = {"item", item_values, UPC_COUNT(item_values)}, // outputs that an item makes, about
 };
 
-enum { ZIPPED, DEALT, WHOLE, KEPT, MOVED };
-enum { KEEP = 256, MOST_KEPT = 2048, MOST_ZIP = 4, MOST_LINES = 16, SMALL = 64 };
+enum { ZIPPED, DEALT, WHOLE, KEPT, MOVED, SPREAD };
+enum { KEEP = 256, MOST_KEPT = 2048, MOST_ZIP = 16, MOST_LINES = 16, SMALL = 64 };
 
 typedef struct shape {
     int kind, q;
     int64_t r;        // outputs of an input
     int64_t parts;    // channels or blocks that items divide among them
     int64_t outputs;  // that one of these makes of an input position
-    int64_t segment;  // KEPT: positions that are put together at a time
+    int64_t segment;  // KEPT and SPREAD: positions that are put together at a time
     int32_t vec;
     bool crd, by_pixel; // KEPT: each pixel is dealt out by itself, not all of a segment in one go
 } shape;
+
+// Whether vectors are dealt out in steps of two and three.
+static bool in_steps(int64_t r) { return r <= 4 || r == 6 || r == 8 || r == 9 || r == 12 || r == 16; }
 
 static shape shape_of(const upc_problem *p, const upc_facts *facts)
 {
     const upc_axis *axis = p->axis;
     shape s = {.vec = upc_vector_guess(facts), .r = p->icg / p->ocg, .crd = p->channel_order == UPCONV_CRD, .q = 1, .segment = 1};
+    const bool steps = in_steps(s.r);
     if (p->in_layout == UPCONV_NHWC) {
         // of one channel both orders are the same, and vectors hold several positions
-        const bool dealt = p->ocg == 1 || (p->ocg == 4 && s.crd);
+        s.crd &= p->ocg > 1;
+        const bool dealt = (p->ocg == 1 && steps) || (p->ocg == 4 && s.crd);
         const bool moved = !s.crd && axis[2].stride * p->ocg >= s.vec && p->act != UPCONV_ACT_PRELU;
         s.kind = dealt ? DEALT : p->ocg % s.vec == 0 ? WHOLE : moved ? MOVED : KEPT;
         s.q = dealt ? (int)p->ocg : 1;
-        s.crd |= p->ocg == 1;
+        s.crd |= dealt;
         s.parts = 1;
         s.outputs = p->icg;
         s.by_pixel = p->ocg * 2 >= s.vec;
         s.segment = UPC_MAX(KEEP / (axis[2].stride * p->ocg), 1);
         if (s.crd && !s.by_pixel) // whole vectors of each output
             s.segment = upc_ceil_div(s.segment, s.vec) * s.vec;
+        if (s.crd && !steps) {
+            s.kind = SPREAD;
+            s.q = (int)p->ocg;
+        }
         return s;
     }
     s.q = p->in_layout == UPCONV_NC4HW4 ? 4 : 1;
-    s.kind = s.q == 4 && s.crd ? DEALT : ZIPPED;
+    s.kind = s.q == 4 && s.crd ? (steps ? DEALT : SPREAD) : ZIPPED;
+    if (s.kind == SPREAD)
+        s.segment = UPC_MAX(KEEP / (axis[2].stride * s.q), 1);
     s.parts = upc_ceil_div(p->ocg, s.q);
     s.outputs = s.r * s.q;
     return s;
 }
 
-// Whether vectors are dealt out in steps of two and three.
-static bool in_steps(int64_t r) { return r <= 4 || r == 6 || r == 8 || r == 9 || r == 12 || r == 16; }
-
 static const char *why_not(const upc_problem *p, const shape *s)
 {
-    const bool pixels = p->in_layout == UPCONV_NHWC, dealing = s->crd && (s->kind != ZIPPED);
+    const bool pixels = p->in_layout == UPCONV_NHWC, dealing = s->crd && s->kind != ZIPPED && s->kind != SPREAD;
+    const bool zips = s->kind == ZIPPED || s->kind == DEALT;
     if (p->in_layout != p->out_layout)
         return "it needs input and output that lie alike";
-    if (p->axis[2].stride > MOST_ZIP)
-        return "it puts up to 4 outputs side by side";
+    if (zips && p->axis[2].stride > MOST_ZIP)
+        return "it zips up to 16 outputs side by side";
     if (p->axis[0].stride * p->axis[1].stride > MOST_LINES)
         return "it makes up to 16 lines of outputs of one of inputs";
     if (upc_epilogue_of(p).act > 1)
         return "it has activations made of straight pieces only";
-    if (dealing && !in_steps(s->r))
-        return "it deals out 1 to 4, 6, 8, 9, 12 or 16 outputs an input";
     if (p->in_layout == UPCONV_NC4HW4 && !s->crd && p->ocg % 4)
         return "blocks of four hold channels of several outputs";
     if (pixels && (p->out.axis[2] != p->ocg || (dealing && s->kind != WHOLE && p->in.axis[2] != p->icg)))
         return "it needs pixels without gaps";
-    if (s->kind == KEPT && p->axis[2].stride * p->ocg > MOST_KEPT)
+    if ((s->kind == KEPT && p->axis[2].stride * p->ocg > MOST_KEPT) ||
+        (s->kind == SPREAD && p->axis[2].stride * s->q > MOST_KEPT))
         return "it has no room for so many channels that are no whole vectors";
     return NULL;
 }
@@ -162,9 +170,11 @@ static upconv_status describe(const upc_problem *p, const upc_facts *facts, cons
         {"SW", axis[2].stride},
     };
     const bool narrow = (s->crd ? p->ocg : p->ocg * axis[2].stride) <= 8;
-    const int64_t line = upc_ceil_div(s->segment * axis[2].stride * p->ocg, s->vec) * s->vec + 2 * s->vec;
+    const int64_t channels = s->kind == SPREAD ? s->q : p->ocg;
+    const int64_t line = upc_ceil_div(s->segment * axis[2].stride * channels, s->vec) * s->vec + 2 * s->vec;
     const upc_number kept[] = {{"PART", part}, {"LINE", line}, {"BY_PIXEL", s->by_pixel}, {"NARROW", narrow ? 4 : 0}, {"FEW", few},
                                {"C_ALL", p->ocg}};
+    const upc_number spread[] = {{"LINE", line}};
     const upc_number fixed[] = {
         {"DI", axis[0].in}, {"HI", axis[1].in}, {"WI", axis[2].in}, {"IN_N", p->in.image}, {"IN_C", p->in.channel},
         {"IN_D", p->in.axis[0]}, {"IN_H", p->in.axis[1]}, {"IN_W", p->in.axis[2]}, {"OUT_N", p->out.image},
@@ -177,6 +187,8 @@ static upconv_status describe(const upc_problem *p, const upc_facts *facts, cons
     upc_program_defines(program, defines, UPC_COUNT(defines));
     if (s->kind == KEPT)
         upc_program_defines(program, kept, UPC_COUNT(kept));
+    else if (s->kind == SPREAD)
+        upc_program_defines(program, spread, UPC_COUNT(spread));
     return upc_program_fixed(recipe, program, fixed, UPC_COUNT(fixed) - (s->kind == KEPT), false);
 }
 
