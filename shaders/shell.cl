@@ -135,7 +135,8 @@ typedef intv upc_loose_ints __attribute__((aligned(4)));
 #define KEEP1(array, i, v)    array[i] = (v);
 #define KEEP4(array, i, v)    vstore4(v, 0, (array) + (i));
 #define INT_STOREV(b, i, v)   UPC_CAT(vstore, VEC)(v, 0, (b) + (i))
-// Such a vector, whole, from an array and from src; and what is picked from one or, where nothing picks, one by one.
+// Such a vector, whole, from an array and from src; and what is picked from one or, where nothing picks, one by one; PICKV: from one
+// that is read already.
 #define PEEKV(array, i)       (*(const upc_loose *)((array) + (i)))
 #define UPC_PEEKV32(b, i)     (*(__global const upc_loose *)((b) + (i)))
 #define UPC_PEEKV16(b, i)     UPC_GETV16(b, i)

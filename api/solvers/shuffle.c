@@ -15,7 +15,7 @@ static const upc_knob knobs[] = {
 };
 
 enum { ZIPPED, DEALT, WHOLE, KEPT, MOVED, SPREAD };
-enum { KEEP = 256, MOST_KEPT = 2048, MOST_ZIP = 16, MOST_LINES = 16, SMALL = 64 };
+enum { KEEP = 256, KEEP_BLOCKS = 1024, MOST_KEPT = 2048, MOST_ZIP = 16, MOST_LINES = 16, SMALL = 64, WRITTEN_OUT = 128 };
 
 typedef struct shape {
     int kind, q;
@@ -58,7 +58,7 @@ static shape shape_of(const upc_problem *p, const upc_facts *facts)
     s.q = p->in_layout == UPCONV_NC4HW4 ? 4 : 1;
     s.kind = s.q == 4 && s.crd ? (steps ? DEALT : SPREAD) : ZIPPED;
     if (s.kind == SPREAD)
-        s.segment = UPC_MAX(KEEP / (axis[2].stride * s.q), 1);
+        s.segment = UPC_MAX(KEEP_BLOCKS / (axis[2].stride * s.q), 1);
     s.parts = upc_ceil_div(p->ocg, s.q);
     s.outputs = s.r * s.q;
     return s;
@@ -67,11 +67,10 @@ static shape shape_of(const upc_problem *p, const upc_facts *facts)
 static const char *why_not(const upc_problem *p, const shape *s)
 {
     const bool pixels = p->in_layout == UPCONV_NHWC, dealing = s->crd && s->kind != ZIPPED && s->kind != SPREAD;
-    const bool zips = s->kind == ZIPPED || s->kind == DEALT;
     if (p->in_layout != p->out_layout)
         return "it needs input and output that lie alike";
-    if (zips && p->axis[2].stride > MOST_ZIP)
-        return "it zips up to 16 outputs side by side";
+    if (!pixels && p->axis[2].stride > MOST_ZIP)
+        return "of planes and blocks it puts up to 16 outputs side by side";
     if (p->axis[0].stride * p->axis[1].stride > MOST_LINES)
         return "it makes up to 16 lines of outputs of one of inputs";
     if (upc_epilogue_of(p).act > 1)
@@ -80,8 +79,7 @@ static const char *why_not(const upc_problem *p, const shape *s)
         return "blocks of four hold channels of several outputs";
     if (pixels && (p->out.axis[2] != p->ocg || (dealing && s->kind != WHOLE && p->in.axis[2] != p->icg)))
         return "it needs pixels without gaps";
-    if ((s->kind == KEPT && p->axis[2].stride * p->ocg > MOST_KEPT) ||
-        (s->kind == SPREAD && p->axis[2].stride * s->q > MOST_KEPT))
+    if ((s->kind == KEPT || (s->kind == SPREAD && pixels)) && p->axis[2].stride * p->ocg > MOST_KEPT)
         return "it has no room for so many channels that are no whole vectors";
     return NULL;
 }
@@ -174,7 +172,7 @@ static upconv_status describe(const upc_problem *p, const upc_facts *facts, cons
     const int64_t line = upc_ceil_div(s->segment * axis[2].stride * channels, s->vec) * s->vec + 2 * s->vec;
     const upc_number kept[] = {{"PART", part}, {"LINE", line}, {"BY_PIXEL", s->by_pixel}, {"NARROW", narrow ? 4 : 0}, {"FEW", few},
                                {"C_ALL", p->ocg}};
-    const upc_number spread[] = {{"LINE", line}};
+    const upc_number spread[] = {{"LINE", line}, {"FEW", s->q * axis[2].stride <= WRITTEN_OUT}};
     const upc_number fixed[] = {
         {"DI", axis[0].in}, {"HI", axis[1].in}, {"WI", axis[2].in}, {"IN_N", p->in.image}, {"IN_C", p->in.channel},
         {"IN_D", p->in.axis[0]}, {"IN_H", p->in.axis[1]}, {"IN_W", p->in.axis[2]}, {"OUT_N", p->out.image},
