@@ -1,5 +1,6 @@
 // The gradient of a filter by all taps of a line at a time (shaders/combs.kernel), for processors: where the output has few
 // channels, so that panels.c would load a vector for one or two products.
+#include "cheapest.h"
 #include "gather.h"
 #include "grad.h"
 #include "panels.h"
@@ -96,25 +97,19 @@ static double cost_us(const upc_problem *p, const upc_facts *facts, const upc_co
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     enum { SHAPES = UPC_COUNT(rows) * UPC_COUNT(columns) };
-    char sentence[UPC_SENTENCE];
-    double least = 0;
-    bool found = false;
     memset(config, 0, sizeof *config);
     config->value[WIDTH] = upc_vector_guess(facts);
     config->value[ROWS] = config->value[COLUMNS] = config->value[GROUP_X] = 1;
     config->value[CHUNK] = chunks[UPC_COUNT(chunks) - 1];
     upc_config tried = *config;
+    upc_cheapest search = {problem, facts, cost_us, legal, tried, 0, false};
     for (size_t i = 0; i < SHAPES * UPC_COUNT(chunks); i++) {
         tried.value[ROWS] = rows[i % UPC_COUNT(rows)];
         tried.value[COLUMNS] = columns[i / UPC_COUNT(rows) % UPC_COUNT(columns)];
         tried.value[CHUNK] = chunks[i / SHAPES];
-        const double us = cost_us(problem, facts, &tried);
-        if ((found && us >= least) || legal(problem, facts, &tried, sentence))
-            continue;
-        *config = tried;
-        least = us;
-        found = true;
+        upc_cheapest_try(&search, &tried);
     }
+    *config = search.best;
 }
 
 static const char *refuse(const upc_problem *p, const upc_facts *facts, char *sentence)

@@ -1,5 +1,6 @@
 // The gradient of a filter as sums of outer products (shaders/panels.kernel), for processors: vectors of one tensor's
 // channels, which are first woven together (shaders/weave.kernel), by the other's, one by one.
+#include "cheapest.h"
 #include "panels.h"
 
 #include "gather.h"
@@ -185,14 +186,12 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
     enum { SHAPES = UPC_COUNT(rows) * UPC_COUNT(columns), ALL = SHAPES * UPC_COUNT(chunks) * 4 * UPC_COUNT(lanes) };
     enum { SHORT = 64 }; // lines of which a list is better
     char sentence[UPC_SENTENCE];
-    double least = 0;
-    bool found = false;
     memset(config, 0, sizeof *config);
     config->value[WIDTH] = upc_vector_guess(facts);
     config->value[ROWS] = config->value[COLUMNS] = config->value[COPY] = 1;
     config->value[CHUNK] = chunks[UPC_COUNT(chunks) - 1];
     config->value[GROUP_X] = upc_vector_group(facts, 8);
-    upc_config best = *config;
+    upc_cheapest search = {problem, facts, cost_us, legal, *config, 0, false};
     const bool lists =
         !upc_gather_processor(facts) && problem->axis[2].in <= SHORT && places_of(problem) <= MOST_PLACES;
     for (size_t i = 0; i < ALL; i++) {
@@ -208,14 +207,9 @@ static void guess(const upc_problem *problem, const upc_facts *facts, upc_config
         tried.value[PLACES] = lists && tried.value[ROWS] * tried.value[COLUMNS] > 2;
         if (refuse_shape(problem, &tried, sentence))
             continue;
-        const double us = cost_us(problem, facts, &tried);
-        if ((found && us >= least) || legal(problem, facts, &tried, sentence))
-            continue;
-        best = tried;
-        least = us;
-        found = true;
+        upc_cheapest_try(&search, &tried);
     }
-    *config = best;
+    *config = search.best;
     if (config->value[TAPS]) // fewer and longer items
         config->value[GROUP_X] = 1;
 }

@@ -1,5 +1,6 @@
 // Stride phases with lanes along rows (shaders/rows.kernel): for processors, where rows are long. Needs no copy of the input where
 // no tap of a row lies outside; else copies it with zeros around, a strip at a time where all of it is too much workspace.
+#include "cheapest.h"
 #include "vectors.h"
 
 #include <limits.h>
@@ -272,27 +273,19 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
-    char sentence[UPC_SENTENCE];
     memset(config, 0, sizeof *config);
     config->value[WIDTH] = upc_vector_guess(facts);
     config->value[VECTORS] = config->value[CHANNELS] = config->value[GROUP_X] = 1;
-    double least = 0;
-    bool found = false;
-    upc_config best = *config;
+    upc_cheapest search = {problem, facts, cost_us, legal, *config, 0, false};
     for (size_t i = 0; i < UPC_COUNT(vectors) * UPC_COUNT(channels) * 2; i++) {
         upc_config tried = *config;
         tried.value[VECTORS] = vectors[i % UPC_COUNT(vectors)];
         tried.value[CHANNELS] = channels[i / UPC_COUNT(vectors) % UPC_COUNT(channels)];
         tried.value[ORDER] = (int32_t)(i / (UPC_COUNT(vectors) * UPC_COUNT(channels)));
-        const double us = cost_us(problem, facts, &tried);
-        if ((found && us >= least) || legal(problem, facts, &tried, sentence))
-            continue;
-        best = tried;
-        least = us;
-        found = true;
+        upc_cheapest_try(&search, &tried);
     }
     rows r;
-    *config = best;
+    *config = search.best;
     measure_rows(problem, config, &r);
     config->value[GROUP_X] = upc_vector_group(facts, upc_ceil_div(r.units, r.tile));
 }

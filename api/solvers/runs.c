@@ -1,5 +1,6 @@
 // The gradient of a filter with lanes along lines (shaders/runs.kernel), for processors: where groups have few channels, so
 // that panels.c would copy as much as it multiplies.
+#include "cheapest.h"
 #include "gather.h"
 #include "grad.h"
 #include "slabs.h"
@@ -107,23 +108,17 @@ static double cost_us(const upc_problem *p, const upc_facts *facts, const upc_co
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
-    char sentence[UPC_SENTENCE];
-    double least = 0;
-    bool found = false;
     memset(config, 0, sizeof *config);
     config->value[WIDTH] = upc_vector_guess(facts);
     config->value[GROUP_X] = 1;
     config->value[CHUNK] = chunks[UPC_COUNT(chunks) - 1];
     upc_config tried = *config;
+    upc_cheapest search = {problem, facts, cost_us, legal, tried, 0, false};
     for (size_t i = 0; i < UPC_COUNT(chunks); i++) {
         tried.value[CHUNK] = chunks[i];
-        const double us = cost_us(problem, facts, &tried);
-        if ((found && us >= least) || legal(problem, facts, &tried, sentence))
-            continue;
-        *config = tried;
-        least = us;
-        found = true;
+        upc_cheapest_try(&search, &tried);
     }
+    *config = search.best;
 }
 
 static const char *refuse_shape(const upc_problem *p, const upc_facts *facts, char *sentence)
@@ -164,50 +159,21 @@ static upconv_status describe(const upc_problem *p, const upc_facts *facts, cons
                               upc_program_desc *program)
 {
     const upc_axis *d = &p->axis[0], *h = &p->axis[1], *w = &p->axis[2];
-    const upc_number defines[] =
-        {
-            {"VEC", config->value[WIDTH]}, {"X", w->stride},       {"K", w->kernel},
-            {"DIL", w->dilation},          {"AHEAD", ahead_of(w)}, {"IN_STORE", upc_store_of(facts, p->type)},
-            {"OUT_STORE", UPC_STORE_F32},
-        },
-                     fixed[] = {
-                         {"DI", d->in},
-                         {"HI", h->in},
-                         {"WI", w->in},
-                         {"DO", d->out},
-                         {"HO", h->out},
-                         {"WO", w->out},
-                         {"KH", h->kernel},
-                         {"SD", d->stride},
-                         {"SH", h->stride},
-                         {"DD", d->dilation},
-                         {"DH", h->dilation},
-                         {"PD", d->pad},
-                         {"PH", h->pad},
-                         {"PW", w->pad},
-                         {"ICG", p->icg},
-                         {"OCG", p->ocg},
-                         {"IN_ALL", p->in.elements},
-                         {"OUT_ALL", p->out.elements},
-                         {"IN_N", p->in.image},
-                         {"IN_C", p->in.channel},
-                         {"IN_D", p->in.axis[0]},
-                         {"IN_H", p->in.axis[1]},
-                         {"OUT_N", p->out.image},
-                         {"OUT_C", p->out.channel},
-                         {"OUT_D", p->out.axis[0]},
-                         {"OUT_H", p->out.axis[1]},
-                         {"SEGMENTS", l->segments},
-                         {"UNITS", l->units},
-                         {"UNITS_EACH", l->each},
-                         {"FILTER", (int64_t)upc_filter_elements(p)},
-                         {"F_G", f->group},
-                         {"F_I", f->in},
-                         {"F_O", f->out},
-                         {"F_KD", f->tap[0]},
-                         {"F_KH", f->tap[1]},
-                         {"F_KW", f->tap[2]},
-                     };
+    const upc_number defines[] = {
+        {"VEC", config->value[WIDTH]}, {"X", w->stride},       {"K", w->kernel},
+        {"DIL", w->dilation},          {"AHEAD", ahead_of(w)}, {"IN_STORE", upc_store_of(facts, p->type)},
+        {"OUT_STORE", UPC_STORE_F32},
+    };
+    const upc_number fixed[] = {
+        {"DI", d->in}, {"HI", h->in}, {"WI", w->in}, {"DO", d->out}, {"HO", h->out}, {"WO", w->out},
+        {"KH", h->kernel}, {"SD", d->stride}, {"SH", h->stride}, {"DD", d->dilation}, {"DH", h->dilation},
+        {"PD", d->pad}, {"PH", h->pad}, {"PW", w->pad}, {"ICG", p->icg}, {"OCG", p->ocg},
+        {"IN_ALL", p->in.elements}, {"OUT_ALL", p->out.elements}, {"IN_N", p->in.image}, {"IN_C", p->in.channel},
+        {"IN_D", p->in.axis[0]}, {"IN_H", p->in.axis[1]}, {"OUT_N", p->out.image}, {"OUT_C", p->out.channel},
+        {"OUT_D", p->out.axis[0]}, {"OUT_H", p->out.axis[1]}, {"SEGMENTS", l->segments}, {"UNITS", l->units},
+        {"UNITS_EACH", l->each}, {"FILTER", (int64_t)upc_filter_elements(p)}, {"F_G", f->group}, {"F_I", f->in},
+        {"F_O", f->out}, {"F_KD", f->tap[0]}, {"F_KH", f->tap[1]}, {"F_KW", f->tap[2]},
+    };
     const uint32_t local[3] = {(uint32_t)config->value[GROUP_X], 1, 1};
     upc_program_desc_init(program, "runs", local, 4);
     upc_program_defines(program, defines, UPC_COUNT(defines));

@@ -1,5 +1,6 @@
 // The gradient of a filter by whole subgroups (shaders/squares.kernel): for processors that pose as Vulkan devices, whose
 // loads are loops over the lanes of a subgroup.
+#include "cheapest.h"
 #include "gather.h"
 #include "grad.h"
 #include "panels.h"
@@ -88,25 +89,17 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     enum { SHAPES = UPC_COUNT(lanes) * UPC_COUNT(wides) * UPC_COUNT(rows), ALL = SHAPES * UPC_COUNT(chunks) };
-    char sentence[UPC_SENTENCE];
-    double least = 0;
-    bool found = false;
     upc_config best = {.value = {[WIDE] = 1, [ROWS] = 4, [CHUNK] = chunks[0], [UNROLL] = 2}};
+    upc_cheapest search = {problem, facts, cost_us, legal, best, 0, false};
     for (size_t i = 0; i < ALL; i++) {
         upc_config tried = best;
         tried.value[LANES] = lanes[i % UPC_COUNT(lanes)];
         tried.value[WIDE] = wides[i / UPC_COUNT(lanes) % UPC_COUNT(wides)];
         tried.value[ROWS] = rows[i / UPC_COUNT(lanes) / UPC_COUNT(wides) % UPC_COUNT(rows)];
         tried.value[CHUNK] = chunks[i / SHAPES];
-        const double us = cost_us(problem, facts, &tried);
-        if ((found && us >= least) || legal(problem, facts, &tried, sentence))
-            continue;
-        *config = tried;
-        least = us;
-        found = true;
+        upc_cheapest_try(&search, &tried);
     }
-    if (!found)
-        *config = best;
+    *config = search.best;
 }
 
 static const char *refuse(const upc_problem *problem, const upc_facts *facts, char *sentence)

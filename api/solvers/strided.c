@@ -1,5 +1,6 @@
 // Convolution with a stride, lanes along rows (shaders/strided.kernel): for processors, where rows are long and
 // channels few.
+#include "cheapest.h"
 #include "phase.h"
 #include "vectors.h"
 
@@ -128,28 +129,20 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)
 {
     enum { SHAPES = UPC_COUNT(vectors) * UPC_COUNT(channels) };
-    char sentence[UPC_SENTENCE];
-    double least = 0;
-    bool found = false;
     memset(config, 0, sizeof *config);
     config->value[WIDTH] = upc_vector_guess(facts);
     config->value[VECTORS] = config->value[GROUP_X] = config->value[STAGE] = 1;
     config->value[CHANNELS] = 4;
-    upc_config best = *config;
+    upc_cheapest search = {problem, facts, cost_us, legal, *config, 0, false};
     for (size_t i = 0; i < SHAPES * 4; i++) {
         upc_config tried = *config;
         tried.value[VECTORS] = vectors[i % UPC_COUNT(vectors)];
         tried.value[CHANNELS] = channels[i / UPC_COUNT(vectors) % UPC_COUNT(channels)];
         tried.value[ORDER] = (int32_t)(i / SHAPES % 2);
         tried.value[STAGE] = (int32_t)(i / SHAPES / 2);
-        const double us = cost_us(problem, facts, &tried);
-        if ((found && us >= least) || legal(problem, facts, &tried, sentence))
-            continue;
-        best = tried;
-        least = us;
-        found = true;
+        upc_cheapest_try(&search, &tried);
     }
-    *config = best;
+    *config = search.best;
     config->value[GROUP_X] = upc_vector_group(facts, upc_ceil_div(problem->axis[2].out, tile_of(config)));
 }
 

@@ -1,4 +1,5 @@
 // Stride phases with lanes over output channels (shaders/wide.kernel): for processors, where images are small or channels many.
+#include "cheapest.h"
 #include "phase.h"
 #include "vectors.h"
 
@@ -109,8 +110,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 static bool search(const upc_problem *problem, const upc_facts *facts, int32_t stages, upc_config *best)
 {
     char sentence[UPC_SENTENCE];
-    double least = 0;
-    bool found = false;
+    upc_cheapest search = {problem, facts, cost_us, legal, *best, 0, false};
     for (size_t t = 0; t < UPC_COUNT(tiles); t++)
         for (int32_t stage = 0; stage <= stages; stage++) {
             upc_config config = *best;
@@ -121,16 +121,12 @@ static bool search(const upc_problem *problem, const upc_facts *facts, int32_t s
             for (size_t i = 0; i < UPC_COUNT(vectors) * 2; i++) {
                 config.value[VECTORS] = vectors[i / 2];
                 config.value[ORDER] = (int32_t)(i % 2);
-                const double us = cost_us(problem, facts, &config);
-                if ((found && us >= least) || legal(problem, facts, &config, sentence))
-                    continue;
-                *best = config;
-                least = us;
-                found = true;
+                upc_cheapest_try(&search, &config);
             }
             break; // where no copy is needed, none is made
         }
-    return found;
+    *best = search.best;
+    return search.found;
 }
 
 static void guess(const upc_problem *problem, const upc_facts *facts, upc_config *config)

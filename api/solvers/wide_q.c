@@ -1,6 +1,7 @@
 // Stride phases of quantised types for processors (shaders/wide_q.kernel): two products an instruction and lane, in words of two input
 // channels. Where taps overlap, or lie beyond the input, items read a copy of the input in the workspace; where every output has one tap
 // they make their own.
+#include "cheapest.h"
 #include "wide_q.h"
 
 #include <stdio.h>
@@ -141,9 +142,7 @@ static double cost_us(const upc_problem *problem, const upc_facts *facts, const 
 // The cheapest of the legal ones, as the model has it.
 static bool search(const upc_problem *problem, const upc_facts *facts, int32_t stage, upc_config *best)
 {
-    char sentence[UPC_SENTENCE];
-    double least = 0;
-    bool found = false;
+    upc_cheapest search = {problem, facts, cost_us, legal, *best, 0, false};
     for (size_t i = 0; i < UPC_COUNT(tiles) * UPC_COUNT(vectors) * 4; i++) {
         upc_config config = *best;
         config.value[STAGE] = stage;
@@ -151,14 +150,10 @@ static bool search(const upc_problem *problem, const upc_facts *facts, int32_t s
         config.value[ALONG] = (int32_t)(i / 2 % 2);
         config.value[VECTORS] = vectors[i / 4 % UPC_COUNT(vectors)];
         config.value[TILE] = tiles[i / 4 / UPC_COUNT(vectors)];
-        const double us = cost_us(problem, facts, &config);
-        if ((found && us >= least) || legal(problem, facts, &config, sentence))
-            continue;
-        *best = config;
-        least = us;
-        found = true;
+        upc_cheapest_try(&search, &config);
     }
-    return found;
+    *best = search.best;
+    return search.found;
 }
 
 // Whether an item has so few channels that its own copy of what it reads is next to nothing beside bringing sums back, though it makes it
