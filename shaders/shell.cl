@@ -339,11 +339,11 @@ typedef int upc_ints __attribute__((vector_size(VEC * 4)));
 #define DEAL3_0(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 3), c, 0, 1, 2, 5)
 #define DEAL3_1(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 3), c, 0, 1, 2, 6)
 #define DEAL3_2(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 2, 3), c, 0, 1, 4, 7)
-#define DEAL_FOURS_EVENS(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
-#define DEAL_FOURS_ODDS(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
-#define DEAL3_FOURS_0(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 3), c, 0, 1, 2, 5)
-#define DEAL3_FOURS_1(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 3), c, 0, 1, 2, 6)
-#define DEAL3_FOURS_2(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 2, 3), c, 0, 1, 4, 7)
+#define DEAL_FOURS_EVENS DEAL_EVENS
+#define DEAL_FOURS_ODDS DEAL_ODDS
+#define DEAL3_FOURS_0 DEAL3_0
+#define DEAL3_FOURS_1 DEAL3_1
+#define DEAL3_FOURS_2 DEAL3_2
 #elif VEC == 8
 #define WEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
 #define WEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
