@@ -33,7 +33,6 @@ typedef struct trial {
     double scale;
 } trial;
 
-
 static const trial trials[] = {
     // the largest product of each type, each way round: -128 by -128, 127 + 128 by 127 + 128, 255 by -383
     {"ic257oc19_iw9kw1", UPCONV_I8, UPCONV_I8, UPCONV_REQUANT_DOUBLE, 0, 0, LEAST, LEAST, 0, 1e-5},

@@ -50,38 +50,6 @@ typedef struct suite {
     uint64_t passed, failed, skipped, anew; // anew: problems beyond lowered limits, in whose place another was drawn
 } suite;
 
-static bool parse_limits(const char *text, upconv_limits *limits, bool *no_f16)
-{
-    *limits = (upconv_limits){.struct_size = sizeof *limits};
-    while (*text) {
-        char *end;
-        const size_t name = strcspn(text, "=");
-        if (text[name] != '=')
-            return false;
-        const uint64_t value = strtoull(text + name + 1, &end, 10);
-        if (strncmp(text, "binding", name) == 0)
-            limits->binding_bytes = value;
-        else if (strncmp(text, "alloc", name) == 0)
-            limits->alloc_bytes = value;
-        else if (strncmp(text, "groups", name) == 0)
-            limits->group_count = (uint32_t)value;
-        else if (strncmp(text, "size", name) == 0)
-            limits->group_size = (uint32_t)value;
-        else if (strncmp(text, "shared", name) == 0)
-            limits->shared_bytes = (uint32_t)value;
-        else if (strncmp(text, "macs", name) == 0)
-            limits->dispatch_macs = value;
-        else if (strncmp(text, "f16", name) == 0 && value == 0)
-            *no_f16 = true;
-        else
-            return false;
-        if (*end != ',' && *end != '\0')
-            return false;
-        text = *end ? end + 1 : end;
-    }
-    return true;
-}
-
 static bool parse_op(const char *word, upconv_op *op)
 {
     for (int i = 0; i < UPCONV_OP_COUNT; i++) {
@@ -135,7 +103,7 @@ static bool parse_options(int argc, char **argv, options *opt)
         } else if (strcmp(name, "--limits") == 0) {
             opt->limits_text = value;
             opt->any_refusal = true;
-            if (!parse_limits(value, &opt->limits, &opt->no_f16))
+            if (!test_limits_parse(value, &opt->limits, &opt->no_f16))
                 return false;
         } else {
             return false;

@@ -24,38 +24,6 @@ typedef struct options {
     upconv_limits limits;
 } options;
 
-static bool parse_limits(const char *text, options *opt)
-{
-    const struct {
-        const char *name;
-        uint64_t *wide;
-        uint32_t *narrow;
-    } names[] = {{"binding", &opt->limits.binding_bytes, NULL}, {"alloc", &opt->limits.alloc_bytes, NULL},
-                 {"macs", &opt->limits.dispatch_macs, NULL},    {"groups", NULL, &opt->limits.group_count},
-                 {"size", NULL, &opt->limits.group_size},       {"shared", NULL, &opt->limits.shared_bytes}};
-    opt->limits.struct_size = sizeof opt->limits;
-    opt->limited = true;
-    while (*text) {
-        char name[16];
-        unsigned long long value;
-        int used = 0;
-        bool known = false;
-        if (sscanf(text, "%15[a-z0-9]=%llu%n", name, &value, &used) != 2)
-            return false;
-        for (size_t i = 0; i < UPC_COUNT(names) && !known; i++) {
-            if ((known = !strcmp(name, names[i].name)) && names[i].wide)
-                *names[i].wide = value;
-            else if (known)
-                *names[i].narrow = (uint32_t)value;
-        }
-        if (!known && (strcmp(name, "f16") || value))
-            return false;
-        opt->no_f16 = opt->no_f16 || !known;
-        text += used + (text[used] == ',');
-    }
-    return true;
-}
-
 static bool parse_options(int argc, char **argv, options *opt)
 {
     bool backend = false;
@@ -74,7 +42,8 @@ static bool parse_options(int argc, char **argv, options *opt)
             opt->size = atoi(value);
         else if (!strcmp(name, "--vectors"))
             opt->vectors = (uint32_t)atoi(value);
-        else if (strcmp(name, "--limits") || !parse_limits(value, opt))
+        else if (strcmp(name, "--limits") ||
+                 !(opt->limited = test_limits_parse(value, &opt->limits, &opt->no_f16)))
             return false;
     }
     return backend && argc % 2 == 1 && opt->size > 0;

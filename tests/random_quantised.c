@@ -20,18 +20,6 @@ typedef struct options {
     uint32_t vectors; // see test_vectors; 0: its own
 } options;
 
-static bool parse_limits(const char *text, upconv_limits *limits)
-{
-    unsigned long long binding = 0, groups = 0, macs = 0, size = 0;
-    for (; text && *text; text = strchr(text, ',') ? strchr(text, ',') + 1 : "")
-        if (sscanf(text, "binding=%llu", &binding) != 1 && sscanf(text, "groups=%llu", &groups) != 1 &&
-            sscanf(text, "macs=%llu", &macs) != 1 && sscanf(text, "size=%llu", &size) != 1)
-            return false;
-    *limits = (upconv_limits){.struct_size = sizeof *limits, .binding_bytes = binding, .group_count = (uint32_t)groups,
-                              .dispatch_macs = macs, .group_size = (uint32_t)size};
-    return true;
-}
-
 static bool parse_options(int argc, char **argv, options *opt)
 {
     bool backend = false;
@@ -51,7 +39,7 @@ static bool parse_options(int argc, char **argv, options *opt)
         else if (!strcmp(name, "--vectors"))
             opt->vectors = (uint32_t)atoi(value);
         else if (!strcmp(name, "--limits"))
-            opt->any_refusal = parse_limits(value, &opt->limits);
+            opt->any_refusal = test_limits_parse(value, &opt->limits, NULL);
         else
             return false;
     }

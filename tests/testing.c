@@ -70,6 +70,40 @@ upconv_status test_context_create(upconv_backend backend, const upconv_limits *l
     return upconv_context_create(&params, context);
 }
 
+bool test_limits_parse(const char *text, upconv_limits *limits, bool *no_f16)
+{
+    *limits = (upconv_limits){.struct_size = sizeof *limits};
+    const struct {
+        const char *name;
+        uint64_t *wide;
+        uint32_t *narrow;
+    } names[] = {{"binding", &limits->binding_bytes, NULL}, {"alloc", &limits->alloc_bytes, NULL},
+                 {"macs", &limits->dispatch_macs, NULL},    {"groups", NULL, &limits->group_count},
+                 {"size", NULL, &limits->group_size},       {"shared", NULL, &limits->shared_bytes}};
+    while (*text) {
+        char name[16];
+        unsigned long long value;
+        int used = 0;
+        bool known = false;
+        if (sscanf(text, "%15[a-z0-9]=%llu%n", name, &value, &used) != 2)
+            return false;
+        for (size_t i = 0; i < UPC_COUNT(names) && !known; i++) {
+            if ((known = !strcmp(name, names[i].name)) && names[i].wide)
+                *names[i].wide = value;
+            else if (known)
+                *names[i].narrow = (uint32_t)value;
+        }
+        if (!known && (strcmp(name, "f16") || value || !no_f16))
+            return false;
+        if (!known)
+            *no_f16 = true;
+        if (text[used] != ',' && text[used] != '\0')
+            return false;
+        text += used + (text[used] == ',');
+    }
+    return true;
+}
+
 void test_vectors(upconv_context *context, uint32_t floats)
 {
     context->facts.vector_floats = floats;

@@ -21,6 +21,9 @@ const char *test_backend_name(upconv_backend backend);
 
 // Opens a context that logs warnings and errors to standard error. limits may be NULL.
 upconv_status test_context_create(upconv_backend backend, const upconv_limits *limits, upconv_context **context);
+// Reads "binding=BYTES,alloc=BYTES,macs=N,groups=N,size=N,shared=BYTES", any of them, which `limits` lowers, and "f16=0" (no 16-bit
+// storage, as if the driver had none) where no_f16 is not NULL. false: it says something else.
+bool test_limits_parse(const char *text, upconv_limits *limits, bool *no_f16);
 // As if the processor behind its device had vector registers of so many floats, and not what comes only with wider ones.
 void test_vectors(upconv_context *context, uint32_t floats);
 // True where this build has the backend and the machine a device for it; else the reason is written to `why`.
